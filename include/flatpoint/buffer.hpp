@@ -1,0 +1,30 @@
+// flatpoint/buffer.hpp - the bytes of a finished metadata file in memory.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <span>
+
+namespace flatpoint {
+
+/// Owns bytes that are 8-byte aligned, as the format asks. Move-only; not thread-safe to modify, safe to read.
+class Buffer {
+ public:
+  Buffer() = default;
+  /// Uninitialised bytes; throws std::bad_alloc only.
+  explicit Buffer(std::size_t size) : words_(std::make_unique_for_overwrite<std::uint64_t[]>((size + 7) / 8)), size_(size) {}
+
+  [[nodiscard]] std::span<const std::byte> bytes() const& noexcept { return {data(), size_}; }
+  std::span<const std::byte> bytes() && = delete;  // would outlive its buffer
+  [[nodiscard]] std::span<std::byte> mutable_bytes() & noexcept { return {reinterpret_cast<std::byte*>(words_.get()), size_}; }
+  [[nodiscard]] std::size_t size() const noexcept { return size_; }
+
+ private:
+  [[nodiscard]] const std::byte* data() const noexcept { return reinterpret_cast<const std::byte*>(words_.get()); }
+
+  std::unique_ptr<std::uint64_t[]> words_;
+  std::size_t size_ = 0;
+};
+
+}  // namespace flatpoint

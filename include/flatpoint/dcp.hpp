@@ -1,0 +1,78 @@
+// flatpoint/dcp.hpp - read PyTorch DCP's `.metadata` without executing it. Target flatpoint::dcp.
+//
+// A `.metadata` file is a pickle: a program. The importer runs that program on a machine of its own which builds plain
+// values, knows DCP's classes by name and never resolves a name to code.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <optional>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "flatpoint/metadata_file.hpp"
+#include "flatpoint/verify.hpp"
+
+namespace flatpoint::dcp {
+
+/// The default name of DCP's metadata file inside a checkpoint's folder.
+inline constexpr const char* kPickleName = ".metadata";
+
+/// Each limit names the attack it stops. Exceeding one is ErrorCode::TooLarge with the option's name in the message.
+struct ImportLimits {
+  std::uint64_t max_input_bytes = std::uint64_t{16} << 30;  // a file too large to be metadata
+  std::uint32_t max_depth = 256;                            // nesting that would overflow a stack
+  std::uint64_t max_memo = std::uint64_t{1} << 31;          // a memo index far beyond what was stored
+  std::uint64_t max_opcodes = std::uint64_t{1} << 34;       // a program that runs for ever
+  std::uint64_t max_chunks = std::uint64_t{1} << 27;        // lists shared through the memo that multiply when written out
+  std::uint64_t max_output_bytes = std::uint64_t{2} << 30;  // the same, for the finished file
+};
+
+struct ImportOptions {
+  ImportLimits limits;
+  /// Modification time of the pickle, nanoseconds since 1970; recorded where the pickle holds no save_id.
+  std::optional<std::int64_t> modified_ns;
+};
+
+/// A finished metadata file, and what is odd about the pickle it came from (bytes after STOP, ...).
+struct Imported {
+  Buffer bytes;
+  std::vector<Finding> findings;
+};
+
+/// Imports the bytes of a `.metadata`. Errors: NotPickle, BadPickle, TooLarge.
+Result<Imported> import_pickle(std::span<const std::byte> pickle, const ImportOptions& options = {});
+
+/// The same from a file, mapped while it is read; records its modification time. Errors also: NotFound, Io.
+Result<Imported> import_file(const std::filesystem::path& path, const ImportOptions& options = {});
+
+/// How `open_checkpoint` came by its answer.
+enum class Origin {
+  Flatpoint,  // a `.metadata.flatpoint` was opened
+  Pickle,     // a `.metadata` was imported in memory
+};
+
+struct OpenOptions {
+  std::optional<std::uint32_t> rank;  // which `__R.metadata` of a save without collectives
+  OpenMode mode = OpenMode::Map;
+  ImportOptions import;
+};
+
+struct OpenedCheckpoint {
+  MetadataFile file;
+  std::filesystem::path path;  // of the file that was read
+  Origin origin;
+  std::vector<std::string> notices;  // for people: why a file beside it was passed over, ...
+  std::vector<Finding> findings;     // of the import
+};
+
+/// Opens whatever a user points at: a checkpoint's folder, a `.metadata`, or a `.metadata.flatpoint`.
+///
+/// In a folder with both files a `.metadata.flatpoint` whose source record matches wins (length and digest of the last
+/// 4 KiB; the modification time where the save has no id); otherwise `.metadata` is imported, with a notice. A folder
+/// with only `__R.metadata` files: one is used, several are Ambiguous until `rank` picks one. A file given directly is
+/// opened as what it is; nothing beside it is looked at. Errors also: NotFound, Ambiguous.
+Result<OpenedCheckpoint> open_checkpoint(const std::filesystem::path& path, const OpenOptions& options = {});
+
+}  // namespace flatpoint::dcp

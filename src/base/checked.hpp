@@ -1,0 +1,45 @@
+// base/checked.hpp - the only arithmetic on numbers that come from a file.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <cstring>
+#include <limits>
+#include <span>
+#include <type_traits>
+
+namespace flatpoint::base {
+
+/// Whether [begin, begin + count) lies inside [0, size). Cannot wrap.
+constexpr bool in_range(std::uint64_t begin, std::uint64_t count, std::uint64_t size) noexcept {
+  return count <= size && begin <= size - count;
+}
+
+/// Reads a value from memory that may change underneath (a shared mapping), once: the compiler may not read it again,
+/// so what was checked is what is used.
+template <class T>
+T read_once(const T* at) noexcept {
+  static_assert(std::is_trivially_copyable_v<T>);
+  T value;
+  std::memcpy(&value, at, sizeof value);
+  asm volatile("" : "+m"(value));
+  return value;
+}
+
+/// The same for element i of a column. REQUIRES: i < column.size().
+template <class T>
+T read_once(std::span<const T> column, std::size_t i) noexcept {
+  return read_once(column.data() + i);
+}
+
+/// a * b, false where it leaves uint64.
+constexpr bool multiply(std::uint64_t a, std::uint64_t b, std::uint64_t& product) noexcept {
+  return !__builtin_mul_overflow(a, b, &product);
+}
+
+/// a + b, false where it leaves int64.
+constexpr bool add(std::int64_t a, std::int64_t b, std::int64_t& sum) noexcept {
+  return !__builtin_add_overflow(a, b, &sum);
+}
+
+}  // namespace flatpoint::base
