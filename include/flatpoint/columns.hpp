@@ -18,7 +18,6 @@ using ByteColumn = std::span<const std::uint8_t>;
 enum class StridesKind : std::uint8_t { Absent = 0, Contiguous, Explicit };
 enum class ChunkLayout : std::uint8_t { Whole = 0, Explicit, Grid, EvenGrid };
 enum class SequenceType : std::uint8_t { List = 0, Tuple };
-enum class PathType : std::uint8_t { Absent = 0, Str, PosixPath, WindowsPath, PurePosixPath, PureWindowsPath };
 enum class OpaqueKind : std::uint8_t {
   Attribute = 0, StateDictItem, StateDictValue, PlannerData, PlannerItem, StorageData, StorageItem, StorageMeta, Version
 };

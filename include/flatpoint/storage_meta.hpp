@@ -4,9 +4,10 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
-#include "flatpoint/columns.hpp"
+#include "flatpoint/types.hpp"
 
 namespace flatpoint {
 
@@ -16,7 +17,7 @@ struct StorageMeta {
   PathType checkpoint_id_type = PathType::Absent;  // which Python type the checkpoint_id has
   std::optional<std::string> save_id;
   std::optional<std::string> load_id;  // None on disk; DCP sets it while it reads
-  std::optional<std::vector<std::string>> modules;
+  std::optional<std::vector<std::string>> modules{std::in_place};
   bool operator==(const StorageMeta&) const = default;
 };
 

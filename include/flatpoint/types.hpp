@@ -33,6 +33,9 @@ enum class MemoryFormat : std::uint8_t { Contiguous = 0, ChannelsLast = 1, Prese
 /// What state_dict_metadata holds for an FQN. `Opaque` is an object of a class that is not DCP's.
 enum class StorageType : std::uint8_t { Tensor = 0, Bytes, Opaque };
 
+/// The Python type of StorageMeta.checkpoint_id.
+enum class PathType : std::uint8_t { Absent = 0, Str, PosixPath, WindowsPath, PurePosixPath, PureWindowsPath };
+
 /// torch's name without "torch." ("float32"); empty for `Other` and for numbers that this version does not know.
 std::string_view name_of(ScalarType type) noexcept;
 std::string_view name_of(Layout layout) noexcept;        // "strided", "_mkldnn", ...
