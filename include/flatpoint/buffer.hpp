@@ -13,17 +13,25 @@ class Buffer {
  public:
   Buffer() = default;
   /// Uninitialised bytes; throws std::bad_alloc only.
-  explicit Buffer(std::size_t size) : words_(std::make_unique_for_overwrite<std::uint64_t[]>((size + 7) / 8)), size_(size) {}
+  explicit Buffer(std::size_t size)
+      : words_(std::make_unique_for_overwrite<std::uint64_t[]>((size + 7) / 8)), size_(size) {}
 
   [[nodiscard]] std::span<const std::byte> bytes() const& noexcept { return {data(), size_}; }
   std::span<const std::byte> bytes() && = delete;  // would outlive its buffer
-  [[nodiscard]] std::span<std::byte> mutable_bytes() & noexcept { return {reinterpret_cast<std::byte*>(words_.get()), size_}; }
+  [[nodiscard]] std::span<std::byte> mutable_bytes() & noexcept { return {data(), size_}; }
   [[nodiscard]] std::size_t size() const noexcept { return size_; }
 
+  /// Forgets the first `count` bytes. REQUIRES: count <= size(), a multiple of 8.
+  void drop_front(std::size_t count) noexcept {
+    begin_ += count;
+    size_ -= count;
+  }
+
  private:
-  [[nodiscard]] const std::byte* data() const noexcept { return reinterpret_cast<const std::byte*>(words_.get()); }
+  [[nodiscard]] std::byte* data() const noexcept { return reinterpret_cast<std::byte*>(words_.get()) + begin_; }
 
   std::unique_ptr<std::uint64_t[]> words_;
+  std::size_t begin_ = 0;
   std::size_t size_ = 0;
 };
 

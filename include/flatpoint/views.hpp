@@ -161,8 +161,8 @@ class MetadataView {
   [[nodiscard]] Lookup<EntryView> entry(std::uint32_t position) const noexcept;
   /// The i-th entry in the order of DCP's dictionary. Absent where out of range.
   [[nodiscard]] Lookup<EntryView> entry_in_dcp_order(std::uint32_t i) const noexcept;
-  /// All FQNs that begin with `prefix`. O(log n).
-  [[nodiscard]] EntryRange prefix(std::string_view prefix) const noexcept;
+  /// All FQNs that begin with `prefix`, as a range that is not empty; absent where there is none. O(log n).
+  [[nodiscard]] Lookup<EntryRange> prefix(std::string_view prefix) const noexcept;
 
   [[nodiscard]] std::uint32_t file_count() const noexcept;
   /// relative_path of a data file. Absent where out of range.

@@ -42,4 +42,9 @@ constexpr bool add(std::int64_t a, std::int64_t b, std::int64_t& sum) noexcept {
   return !__builtin_add_overflow(a, b, &sum);
 }
 
+/// a - b modulo 2^64: for numbers that only a broken file makes leave int64.
+constexpr std::int64_t wrapping_subtract(std::int64_t a, std::int64_t b) noexcept {
+  return static_cast<std::int64_t>(static_cast<std::uint64_t>(a) - static_cast<std::uint64_t>(b));
+}
+
 }  // namespace flatpoint::base

@@ -86,7 +86,7 @@ struct Draft {
 
   bool has_storage_data = false;
   /// DCP's order of storage_data: every row that has a file (of rows with equal MetadataIndex only the first).
-  /// Empty: by the order of `files`, then offset, then row.
+  /// Empty: by the order of `files`, then offset; only where no two rows share both, as a tie would have no order.
   std::vector<std::uint32_t> storage_order;
   std::vector<DraftHint> hints;
   std::vector<DraftLooseStorage> loose_storage;

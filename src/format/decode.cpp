@@ -1,0 +1,156 @@
+#include "format/decode.hpp"
+
+#include <fmt/format.h>
+
+#include <bit>
+#include <cstring>
+
+#include "base/checked.hpp"
+#include "format/constants.hpp"
+#include "format/table_reader.hpp"
+#include "format/trailer.hpp"
+#include "format/wire.hpp"
+
+namespace flatpoint::format {
+namespace {
+
+tl::unexpected<Error> corrupt(std::string rule) { return fail(ErrorCode::Corrupt, std::move(rule)); }
+
+/// Rules F1 to F4: is this a whole metadata file? Returns the FlatBuffer without its trailer.
+Result<std::span<const std::byte>> check_frame(std::span<const std::byte> file) {
+  if (file.size() < kIdentifierAt + 4 || std::memcmp(file.data() + kIdentifierAt, kIdentifier, 4) != 0) {
+    return fail(ErrorCode::NotFlatpoint,
+                fmt::format("F1: not a flatpoint file: bytes 4 to 7 are not \"{}\" ({} bytes in all)", kIdentifier, file.size()));
+  }
+  if (file.size() > kMaxFileSize) {
+    return fail(ErrorCode::TooLarge, fmt::format("F4: {} bytes, the format ends below 2 GiB", file.size()));
+  }
+  if (file.size() < kTrailerSize) {
+    return fail(ErrorCode::Truncated, fmt::format("F2: truncated: {} bytes, the trailer alone has {}", file.size(), kTrailerSize));
+  }
+  bool magic_ok = false;
+  const Trailer trailer = read_trailer(file, magic_ok);
+  if (!magic_ok) {
+    return fail(ErrorCode::Truncated,
+                fmt::format("F2: truncated or appended: no trailer at byte {}", file.size() - kTrailerSize));
+  }
+  if (trailer.flatbuffer_length != file.size() - kTrailerSize) {
+    return fail(ErrorCode::Truncated, fmt::format("F3: truncated or appended: the trailer at byte {} speaks of {} bytes before it",
+                                                  file.size() - kTrailerSize, trailer.flatbuffer_length));
+  }
+  if (trailer.flatbuffer_length % 8 != 0) {
+    return corrupt(fmt::format("F3: FlatBuffer length {} is not a multiple of 8", trailer.flatbuffer_length));
+  }
+  return file.first(trailer.flatbuffer_length);
+}
+
+/// Rule F5 by FlatBuffers' own verifier. Three tables exist; the limits leave a hostile file nothing to slow us with.
+bool flatbuffers_accepts(std::span<const std::byte> buffer) {
+  flatbuffers::Verifier::Options options;
+  options.max_depth = 4;
+  options.max_tables = 16;
+  flatbuffers::Verifier verifier(reinterpret_cast<const std::uint8_t*>(buffer.data()), buffer.size(), options);
+  return fb::VerifyMetadataBuffer(verifier);
+}
+
+TextColumn text_column(TableReader& table, std::uint16_t bytes, std::uint16_t ends, const char* name) {
+  return {table.column<std::uint8_t>(bytes, name), table.column<std::uint32_t>(ends, name)};
+}
+
+StorageMetaColumns read_storage_meta(TableReader table) {
+  using T = fb::StorageMeta;
+  StorageMetaColumns meta;
+  meta.checkpoint_id = table.vector<std::uint8_t>(T::VT_CHECKPOINT_ID, "storage_meta.checkpoint_id");
+  meta.checkpoint_id_type = static_cast<PathType>(table.scalar<std::uint8_t>(T::VT_CHECKPOINT_ID_TYPE, 0));
+  meta.save_id = table.vector<std::uint8_t>(T::VT_SAVE_ID, "storage_meta.save_id");
+  meta.load_id = table.vector<std::uint8_t>(T::VT_LOAD_ID, "storage_meta.load_id");
+  meta.has_modules = table.scalar<std::uint8_t>(T::VT_HAS_MODULES, 0) != 0;
+  meta.modules = text_column(table, T::VT_MODULES, T::VT_MODULE_ENDS, "storage_meta.modules");
+  return meta;
+}
+
+SourceRecord read_source(TableReader table) {
+  using T = fb::Source;
+  return {table.scalar<std::uint64_t>(T::VT_LENGTH, 0), table.scalar<std::uint64_t>(T::VT_TAIL_DIGEST, 0),
+          table.scalar<std::uint64_t>(T::VT_DIGEST, 0), table.scalar<std::int64_t>(T::VT_MODIFIED_NS, 0)};
+}
+
+void read_columns(TableReader& root, Columns& c) {
+  using T = fb::Metadata;
+  c.fragment_rank = root.scalar<std::int32_t>(T::VT_FRAGMENT_RANK, -1);
+  c.entries = root.column<EntryRow>(T::VT_ENTRIES, "entries");
+  c.fqns = root.column<std::uint8_t>(T::VT_FQNS, "fqns");
+  c.fqn_slots = root.column<std::uint32_t>(T::VT_FQN_SLOTS, "fqn_slots");
+  c.fqn_order = root.column<std::uint32_t>(T::VT_FQN_ORDER, "fqn_order");
+  c.sizes = root.column<std::int64_t>(T::VT_SIZES, "sizes");
+  c.boxes = root.column<std::int64_t>(T::VT_BOXES, "boxes");
+  c.chunk_order = root.column<std::uint32_t>(T::VT_CHUNK_ORDER, "chunk_order");
+  c.chunk_files = root.column<std::uint32_t>(T::VT_CHUNK_FILES, "chunk_files");
+  c.chunk_offsets = root.column<std::uint64_t>(T::VT_CHUNK_OFFSETS, "chunk_offsets");
+  c.chunk_lengths = root.column<std::uint64_t>(T::VT_CHUNK_LENGTHS, "chunk_lengths");
+  c.chunk_transforms = root.column<std::uint16_t>(T::VT_CHUNK_TRANSFORMS, "chunk_transforms");
+  c.file_names = text_column(root, T::VT_FILE_NAMES, T::VT_FILE_NAME_ENDS, "file_names");
+  c.type_names = text_column(root, T::VT_TYPE_NAMES, T::VT_TYPE_NAME_ENDS, "type_names");
+  c.transform_names = text_column(root, T::VT_TRANSFORM_NAMES, T::VT_TRANSFORM_NAME_ENDS, "transform_names");
+  c.transform_lists = root.column<TransformListRow>(T::VT_TRANSFORM_LISTS, "transform_lists");
+  c.has_storage_data = root.scalar<std::uint8_t>(T::VT_HAS_STORAGE_DATA, 0) != 0;
+  c.storage_order = root.column<std::uint32_t>(T::VT_STORAGE_ORDER, "storage_order");
+  c.index_hints = root.column<IndexHintRow>(T::VT_INDEX_HINTS, "index_hints");
+  c.loose_storage = root.column<LooseStorageRow>(T::VT_LOOSE_STORAGE, "loose_storage");
+  c.has_planner_data = root.scalar<std::uint8_t>(T::VT_HAS_PLANNER_DATA, 0) != 0;
+  c.fqn_paths = root.column<std::uint16_t>(T::VT_FQN_PATHS, "fqn_paths");
+  c.path_elements = root.column<PathElementRow>(T::VT_PATH_ELEMENTS, "path_elements");
+  c.path_ends = root.column<std::uint32_t>(T::VT_PATH_ENDS, "path_ends");
+  c.planner_order = root.column<std::uint32_t>(T::VT_PLANNER_ORDER, "planner_order");
+  c.version = root.vector<std::uint8_t>(T::VT_VERSION, "version");
+  c.opaque = root.column<OpaqueRecordRow>(T::VT_OPAQUE, "opaque");
+  c.opaque_names = root.column<std::uint8_t>(T::VT_OPAQUE_NAMES, "opaque_names");
+  c.opaque_pickles = root.column<std::uint8_t>(T::VT_OPAQUE_PICKLES, "opaque_pickles");
+  c.metadata_class = root.vector<std::uint8_t>(T::VT_METADATA_CLASS, "metadata_class");
+  c.storage_info_class = root.vector<std::uint8_t>(T::VT_STORAGE_INFO_CLASS, "storage_info_class");
+}
+
+/// Rule F8: columns that run beside each other have the same length. Nothing means "nothing is wrong".
+const char* mismatched_columns(const Columns& c) {
+  const std::size_t entries = c.entries.size();
+  const std::size_t rows = c.chunk_files.size();
+  const auto absent_or = [](std::size_t size, std::size_t wanted) { return size == 0 || size == wanted; };
+  if (!std::has_single_bit(c.fqn_slots.size()) || c.fqn_slots.size() < 2 * entries) {
+    return "fqn_slots is not a power of two of at least twice the entries";
+  }
+  if (!absent_or(c.fqn_order.size(), entries)) return "fqn_order has not one value per entry";
+  if (!absent_or(c.fqn_paths.size(), entries)) return "fqn_paths has not one value per entry";
+  if (c.planner_order.size() > entries) return "planner_order has more values than entries";
+  if (c.loose_storage.size() > rows) return "loose_storage has more rows than chunk_files";
+  if (!absent_or(c.chunk_offsets.size(), rows)) return "chunk_offsets has not one value per row of chunk_files";
+  if (!absent_or(c.chunk_transforms.size(), rows)) return "chunk_transforms has not one value per row of chunk_files";
+  if (c.storage_order.size() > rows) return "storage_order has more values than rows of chunk_files";
+  return nullptr;
+}
+
+}  // namespace
+
+Result<Columns> decode(std::span<const std::byte> file) {
+  const auto buffer = check_frame(file);
+  if (!buffer) return tl::unexpected(buffer.error());
+  if (!flatbuffers_accepts(*buffer)) return corrupt("F5: FlatBuffers' verifier refuses the buffer");
+
+  Columns columns;
+  std::string error;
+  const auto root_at = base::read_once(reinterpret_cast<const std::uint32_t*>(buffer->data()));
+  TableReader root(*buffer, root_at, error);
+  columns.format_major = root.scalar<std::uint16_t>(fb::Metadata::VT_FORMAT_MAJOR, 0);
+  columns.format_minor = root.scalar<std::uint16_t>(fb::Metadata::VT_FORMAT_MINOR, 0);
+  if (error.empty() && columns.format_major != kFormatMajor) {
+    return fail(ErrorCode::Version, fmt::format("F7: format version {}.{}; this reader knows {}.x", columns.format_major,
+                                                columns.format_minor, kFormatMajor));
+  }
+  read_columns(root, columns);
+  if (const auto at = root.table(fb::Metadata::VT_STORAGE_META)) columns.storage_meta = read_storage_meta({*buffer, *at, error});
+  if (const auto at = root.table(fb::Metadata::VT_SOURCE)) columns.source = read_source({*buffer, *at, error});
+  if (!error.empty()) return corrupt(std::move(error));
+  if (const char* mismatch = mismatched_columns(columns)) return corrupt(fmt::format("F8: {}", mismatch));
+  return columns;
+}
+
+}  // namespace flatpoint::format

@@ -1,0 +1,34 @@
+// read/mapping.hpp - the bytes of a file, mapped or read.
+#pragma once
+
+#include <cstddef>
+#include <filesystem>
+#include <span>
+
+#include "flatpoint/buffer.hpp"
+#include "flatpoint/error.hpp"
+
+namespace flatpoint::read {
+
+/// Owns a read-only mapping, or a copy where the file could not be mapped. Move-only.
+class Mapping {
+ public:
+  /// Maps a regular file; reads it where `copy` asks for it or mapping fails. Errors: NotFound, Io.
+  static Result<Mapping> open(const std::filesystem::path& path, bool copy);
+
+  Mapping(Mapping&& other) noexcept;
+  Mapping& operator=(Mapping&& other) noexcept;
+  ~Mapping();
+
+  [[nodiscard]] std::span<const std::byte> bytes() const noexcept {
+    return mapped_ != nullptr ? std::span(mapped_, size_) : copy_.bytes();
+  }
+
+ private:
+  Mapping() = default;
+  const std::byte* mapped_ = nullptr;
+  std::size_t size_ = 0;
+  Buffer copy_;
+};
+
+}  // namespace flatpoint::read

@@ -1,0 +1,107 @@
+// Storage information, data files, StorageMeta.
+#include "read/view_access.hpp"
+
+namespace flatpoint {
+namespace {
+
+/// A list of transform descriptors as a range of texts; false where the file is corrupt.
+bool transform_range(const Columns& columns, std::uint16_t list, std::uint32_t& begin, std::uint32_t& count) noexcept {
+  if (list >= columns.transform_lists.size()) return false;
+  begin = list == 0 ? 0 : base::read_once(columns.transform_lists, list - 1U).text_end;
+  const std::uint32_t end = base::read_once(columns.transform_lists, list).text_end;
+  if (begin > end || end > columns.transform_names.ends.size()) return false;
+  count = end - begin;
+  return true;
+}
+
+std::optional<std::string_view> as_text(const std::optional<ByteColumn>& column) noexcept {
+  if (!column) return std::nullopt;
+  return flatpoint::as_text(*column);
+}
+
+std::optional<std::string> copied(const std::optional<ByteColumn>& column) {
+  const auto text = as_text(column);
+  return text ? std::optional<std::string>(*text) : std::nullopt;
+}
+
+}  // namespace
+
+Lookup<StorageInfoView> ViewAccess::storage(const Columns& columns, std::uint64_t row, std::uint64_t length_at) noexcept {
+  if (row >= columns.chunk_files.size()) return LookupStatus::Corrupt;
+  StorageInfoView view;
+  view.columns_ = &columns;
+  view.file_ = base::read_once(columns.chunk_files, row);
+  if (view.file_ == kNoFile) return LookupStatus::Absent;
+  const auto path = text_at(columns.file_names, view.file_);
+  if (!path || row >= columns.chunk_offsets.size() || length_at >= columns.chunk_lengths.size()) return LookupStatus::Corrupt;
+  view.relative_path_ = *path;
+  view.offset_ = base::read_once(columns.chunk_offsets, row);
+  view.length_ = base::read_once(columns.chunk_lengths, length_at);
+  const std::uint16_t list = columns.chunk_transforms.empty() ? std::uint16_t{0} : base::read_once(columns.chunk_transforms, row);
+  if (list != 0) {
+    view.has_transforms_ = true;
+    const auto number = static_cast<std::uint16_t>(list - 1);
+    if (!transform_range(columns, number, view.transforms_begin_, view.transforms_count_)) return LookupStatus::Corrupt;
+  }
+  return view;
+}
+
+std::optional<std::uint32_t> StorageInfoView::transform_count() const noexcept {
+  return has_transforms_ ? std::optional(transforms_count_) : std::nullopt;
+}
+
+std::string_view StorageInfoView::transform_descriptor(std::uint32_t i) const noexcept {
+  return text_at(columns_->transform_names, std::size_t{transforms_begin_} + i).value_or(std::string_view());
+}
+
+StorageInfo StorageInfoView::to_value() const {
+  StorageInfo info{std::string(relative_path_), offset_, length_, std::nullopt};
+  if (has_transforms_) {
+    auto& descriptors = info.transform_descriptors.emplace();
+    for (std::uint32_t i = 0; i < transforms_count_; ++i) descriptors.emplace_back(transform_descriptor(i));
+  }
+  return info;
+}
+
+std::uint32_t MetadataView::file_count() const noexcept { return static_cast<std::uint32_t>(columns_->file_names.ends.size()); }
+
+Lookup<std::string_view> MetadataView::file_name(std::uint32_t file) const noexcept {
+  if (file >= file_count()) return LookupStatus::Absent;
+  const auto name = text_at(columns_->file_names, file);
+  return name ? Lookup<std::string_view>(*name) : Lookup<std::string_view>(LookupStatus::Corrupt);
+}
+
+StorageMetaView ViewAccess::storage_meta(const Columns& columns) noexcept {
+  StorageMetaView view;
+  view.columns_ = &columns;
+  return view;
+}
+
+std::optional<StorageMetaView> MetadataView::storage_meta() const noexcept {
+  if (!columns_->storage_meta) return std::nullopt;
+  return ViewAccess::storage_meta(*columns_);
+}
+
+std::optional<std::string_view> MetadataView::version() const noexcept { return as_text(columns_->version); }
+
+std::optional<std::string_view> StorageMetaView::checkpoint_id() const noexcept { return as_text(columns_->storage_meta->checkpoint_id); }
+std::optional<std::string_view> StorageMetaView::save_id() const noexcept { return as_text(columns_->storage_meta->save_id); }
+std::optional<std::string_view> StorageMetaView::load_id() const noexcept { return as_text(columns_->storage_meta->load_id); }
+
+StorageMeta StorageMetaView::to_value() const {
+  const StorageMetaColumns& columns = *columns_->storage_meta;
+  StorageMeta meta;
+  meta.checkpoint_id = copied(columns.checkpoint_id);
+  meta.checkpoint_id_type = columns.checkpoint_id_type;
+  meta.save_id = copied(columns.save_id);
+  meta.load_id = copied(columns.load_id);
+  if (columns.has_modules) {
+    auto& modules = meta.modules.emplace();
+    for (std::size_t i = 0; i < columns.modules.ends.size(); ++i) {
+      modules.emplace_back(text_at(columns.modules, i).value_or(std::string_view()));
+    }
+  }
+  return meta;
+}
+
+}  // namespace flatpoint

@@ -1,0 +1,287 @@
+// Entries, tensors and the boxes of their chunks.
+#include <algorithm>
+
+#include "read/view_access.hpp"
+
+namespace flatpoint {
+namespace {
+
+/// Whether the cells of a grid are exactly the tensor's chunks, and how many values of `boxes` it takes (rule E3).
+bool grid_fits(const Columns& columns, const EntryRow& entry) noexcept {
+  if (!base::in_range(entry.box_begin, entry.rank, columns.boxes.size())) return false;
+  const GridReader grid{columns.boxes, entry.box_begin, entry.rank};
+  std::uint64_t cells = 1;
+  std::uint64_t values = std::uint64_t{2} * entry.rank;
+  for (unsigned d = 0; d < entry.rank; ++d) {
+    const std::int64_t count = grid.count(static_cast<std::uint8_t>(d));
+    if (count < 1 || !base::multiply(cells, static_cast<std::uint64_t>(count), cells)) return false;
+    if (cells > entry.chunk_count) return false;
+    if (entry.chunk_layout == ChunkLayout::Grid) values += static_cast<std::uint64_t>(count);
+  }
+  return cells == entry.chunk_count && base::in_range(entry.box_begin, values, columns.boxes.size());
+}
+
+bool boxes_fit(const Columns& columns, const EntryRow& entry) noexcept {
+  switch (entry.chunk_layout) {
+    case ChunkLayout::Whole: return entry.chunk_count == 1;
+    case ChunkLayout::Explicit:
+      return base::in_range(entry.box_begin, std::uint64_t{2} * entry.rank * entry.chunk_count, columns.boxes.size());
+    case ChunkLayout::Grid:
+    case ChunkLayout::EvenGrid: return grid_fits(columns, entry);
+  }
+  return false;
+}
+
+std::int64_t tensor_size(const Columns& columns, const EntryRow& entry, std::uint8_t d) noexcept {
+  return base::read_once(columns.sizes, std::size_t{entry.size_begin} + d);
+}
+
+/// Begin of interval i of an even cut of [0, n). Products that leave int64 stand beyond n.
+std::int64_t even_point(std::int64_t i, std::int64_t step, std::int64_t n) noexcept {
+  std::int64_t point = 0;
+  if (__builtin_mul_overflow(i, step, &point)) return n;
+  return std::min(point, n);
+}
+
+/// Position in `boxes` of a grid's split points along a dimension.
+std::uint64_t splits_at(const GridReader& grid, std::uint8_t dimension) noexcept {
+  std::uint64_t at = grid.rank;
+  for (unsigned d = 0; d < dimension; ++d) at += static_cast<std::uint64_t>(grid.count(static_cast<std::uint8_t>(d))) + 1;
+  return at;
+}
+
+struct Interval {
+  std::int64_t begin;
+  std::int64_t size;
+};
+
+/// The coordinate of a row-major cell along a dimension. A count that turned to nonsense meanwhile gives 0.
+std::int64_t coordinate(const GridReader& grid, std::uint32_t cell, std::uint8_t dimension) noexcept {
+  std::uint64_t inner = 1;
+  for (unsigned d = dimension + 1U; d < grid.rank; ++d) {
+    const std::int64_t count = grid.count(static_cast<std::uint8_t>(d));
+    if (count < 1 || !base::multiply(inner, static_cast<std::uint64_t>(count), inner)) return 0;
+  }
+  const std::int64_t count = grid.count(dimension);
+  return count < 1 ? 0 : static_cast<std::int64_t>(cell / inner % static_cast<std::uint64_t>(count));
+}
+
+Interval interval(const Columns& columns, const EntryRow& entry, std::uint32_t cell, std::uint8_t d) noexcept {
+  const GridReader grid{columns.boxes, entry.box_begin, entry.rank};
+  switch (entry.chunk_layout) {
+    case ChunkLayout::Whole: return {0, tensor_size(columns, entry, d)};
+    case ChunkLayout::Explicit: {
+      const std::uint64_t at = std::uint64_t{2} * entry.rank * cell + d;
+      return {grid.at(at), grid.at(at + entry.rank)};
+    }
+    case ChunkLayout::Grid: {
+      const std::uint64_t at = splits_at(grid, d) + static_cast<std::uint64_t>(coordinate(grid, cell, d));
+      const std::int64_t begin = grid.at(at);
+      return {begin, base::wrapping_subtract(grid.at(at + 1), begin)};
+    }
+    case ChunkLayout::EvenGrid: {
+      const std::int64_t n = tensor_size(columns, entry, d);
+      const std::int64_t i = coordinate(grid, cell, d);
+      const std::int64_t begin = even_point(i, grid.step(d), n);
+      return {begin, base::wrapping_subtract(even_point(i + 1, grid.step(d), n), begin)};
+    }
+  }
+  return {0, 0};
+}
+
+constexpr std::uint64_t kNoCell = ~std::uint64_t{0};
+
+/// The first interval of an even cut that begins at `offset`.
+std::uint64_t find_even(std::int64_t count, std::int64_t step, std::int64_t n, std::int64_t offset) noexcept {
+  std::int64_t i = 0;
+  if (offset != 0) {
+    if (step < 1 || offset < 0 || offset > n) return kNoCell;
+    i = offset / step + (offset % step != 0 ? 1 : 0);
+    if (even_point(i, step, n) != offset) return kNoCell;
+  }
+  return i < count ? static_cast<std::uint64_t>(i) : kNoCell;
+}
+
+/// The first of `count` ascending split points that equals `offset`.
+std::uint64_t find_split(const GridReader& grid, std::uint64_t splits, std::int64_t count, std::int64_t offset) noexcept {
+  std::uint64_t begin = 0;
+  auto end = static_cast<std::uint64_t>(count);
+  while (begin < end) {
+    const std::uint64_t middle = begin + (end - begin) / 2;
+    if (grid.at(splits + middle) < offset) {
+      begin = middle + 1;
+    } else {
+      end = middle;
+    }
+  }
+  return begin < static_cast<std::uint64_t>(count) && grid.at(splits + begin) == offset ? begin : kNoCell;
+}
+
+std::uint64_t find_in_grid(const Columns& columns, const EntryRow& entry, std::span<const std::int64_t> offset) noexcept {
+  const GridReader grid{columns.boxes, entry.box_begin, entry.rank};
+  std::uint64_t cell = 0;
+  std::uint64_t splits = entry.rank;
+  for (unsigned i = 0; i < entry.rank; ++i) {
+    const auto d = static_cast<std::uint8_t>(i);
+    const std::int64_t count = std::max<std::int64_t>(grid.count(d), 0);
+    const std::uint64_t along = entry.chunk_layout == ChunkLayout::EvenGrid
+                                    ? find_even(count, grid.step(d), tensor_size(columns, entry, d), offset[d])
+                                    : find_split(grid, splits, count, offset[d]);
+    if (along == kNoCell) return kNoCell;
+    cell = cell * static_cast<std::uint64_t>(count) + along;
+    splits += static_cast<std::uint64_t>(count) + 1;
+  }
+  return cell;
+}
+
+/// The first of the explicit rows, sorted by offsets, that starts at `offset`.
+std::uint64_t find_explicit(const Columns& columns, const EntryRow& entry, std::span<const std::int64_t> offset) noexcept {
+  const GridReader boxes{columns.boxes, entry.box_begin, entry.rank};
+  const auto compare = [&](std::uint64_t row) {
+    for (std::size_t d = 0; d < entry.rank; ++d) {
+      const std::int64_t value = boxes.at(std::uint64_t{2} * entry.rank * row + d);
+      if (value != offset[d]) return value < offset[d] ? -1 : 1;
+    }
+    return 0;
+  };
+  std::uint64_t begin = 0;
+  std::uint64_t end = entry.chunk_count;
+  while (begin < end) {
+    const std::uint64_t middle = begin + (end - begin) / 2;
+    if (compare(middle) < 0) {
+      begin = middle + 1;
+    } else {
+      end = middle;
+    }
+  }
+  return begin < entry.chunk_count && compare(begin) == 0 ? begin : kNoCell;
+}
+
+std::string_view escaped_name(const TextColumn& names, std::uint16_t i) noexcept { return text_at(names, i).value_or(std::string_view()); }
+
+}  // namespace
+
+Lookup<EntryView> ViewAccess::entry(const Columns& columns, std::uint32_t position) noexcept {
+  if (position >= columns.entries.size()) return LookupStatus::Absent;
+  return entry(columns, position, base::read_once(columns.entries, position));
+}
+
+Lookup<EntryView> ViewAccess::entry(const Columns& columns, std::uint32_t position, const EntryRow& row) noexcept {
+  if (!base::in_range(row.fqn_begin, row.fqn_length, columns.fqns.size())) return LookupStatus::Corrupt;
+  if (!base::in_range(row.chunk_begin, row.chunk_count, columns.chunk_rows())) return LookupStatus::Corrupt;
+  EntryView view;
+  view.columns_ = &columns;
+  view.entry_ = row;
+  view.position_ = position;
+  return view;
+}
+
+Lookup<TensorView> ViewAccess::tensor(const EntryView& view) noexcept {
+  const Columns& columns = *view.columns_;
+  const EntryRow& entry = view.entry_;
+  if (entry.storage_type != StorageType::Tensor) return LookupStatus::Absent;
+  const std::uint64_t dimensions = std::uint64_t{entry.rank} * (entry.properties.strides == StridesKind::Explicit ? 2 : 1);
+  if (!base::in_range(entry.size_begin, dimensions, columns.sizes.size())) return LookupStatus::Corrupt;
+  if (!boxes_fit(columns, entry)) return LookupStatus::Corrupt;
+  if (entry.reordered != 0 && !base::in_range(entry.order_begin, entry.chunk_count, columns.chunk_order.size())) {
+    return LookupStatus::Corrupt;
+  }
+  TensorView tensor;
+  static_cast<EntryView&>(tensor) = view;
+  return tensor;
+}
+
+ChunkView ViewAccess::chunk(const Columns& columns, const EntryRow& entry, std::uint32_t cell) noexcept {
+  ChunkView view;
+  view.columns_ = &columns;
+  view.entry_ = entry;
+  view.cell_ = cell;
+  return view;
+}
+
+std::string_view EntryView::fqn() const noexcept { return as_text(columns_->fqns.subspan(entry_.fqn_begin, entry_.fqn_length)); }
+
+Lookup<TensorView> EntryView::tensor() const noexcept { return ViewAccess::tensor(*this); }
+
+Lookup<StorageInfoView> EntryView::bytes_storage() const noexcept {
+  if (entry_.storage_type != StorageType::Bytes || entry_.chunk_count == 0) return LookupStatus::Absent;
+  return ViewAccess::storage(*columns_, entry_.chunk_begin, entry_.length_begin);
+}
+
+std::span<const std::int64_t> TensorView::size() const noexcept { return columns_->sizes.subspan(entry_.size_begin, entry_.rank); }
+
+std::string_view TensorView::dtype_name() const noexcept {
+  return dtype() == ScalarType::Other ? escaped_name(columns_->type_names, entry_.properties.dtype_name) : name_of(dtype());
+}
+
+std::string_view TensorView::layout_name() const noexcept {
+  const Layout layout = entry_.properties.layout;
+  return layout == Layout::Other ? escaped_name(columns_->type_names, entry_.properties.layout_name) : name_of(layout);
+}
+
+TensorProperties TensorView::properties() const {
+  TensorProperties properties;
+  properties.dtype = dtype();
+  properties.layout = entry_.properties.layout;
+  properties.memory_format = memory_format();
+  properties.requires_grad = requires_grad();
+  properties.pin_memory = pin_memory();
+  if (properties.dtype == ScalarType::Other) properties.dtype_name = dtype_name();
+  if (properties.layout == Layout::Other) properties.layout_name = layout_name();
+  if (entry_.properties.strides == StridesKind::Explicit) {
+    const auto strides = columns_->sizes.subspan(std::size_t{entry_.size_begin} + entry_.rank, entry_.rank);
+    properties.strides.emplace(strides.begin(), strides.end());
+  } else if (entry_.properties.strides == StridesKind::Contiguous) {
+    const auto first = chunk(0);
+    properties.strides = contiguous_strides(first ? std::span<const std::int64_t>(first->to_value().sizes) : size());
+  }
+  return properties;
+}
+
+Lookup<ChunkView> TensorView::chunk(std::uint32_t i) const noexcept {
+  if (i >= entry_.chunk_count) return LookupStatus::Absent;
+  if (entry_.reordered == 0) return ViewAccess::chunk(*columns_, entry_, i);
+  const std::uint32_t cell = base::read_once(columns_->chunk_order, std::size_t{entry_.order_begin} + i);
+  if (cell >= entry_.chunk_count) return LookupStatus::Corrupt;
+  return ViewAccess::chunk(*columns_, entry_, cell);
+}
+
+Lookup<ChunkView> TensorView::chunk_by_row(std::uint32_t i) const noexcept {
+  if (i >= entry_.chunk_count) return LookupStatus::Absent;
+  return ViewAccess::chunk(*columns_, entry_, i);
+}
+
+Lookup<ChunkView> TensorView::find_chunk(std::span<const std::int64_t> offset) const noexcept {
+  if (offset.size() != entry_.rank) return LookupStatus::Absent;
+  std::uint64_t cell = kNoCell;
+  switch (entry_.chunk_layout) {
+    case ChunkLayout::Whole:
+      if (std::all_of(offset.begin(), offset.end(), [](std::int64_t value) { return value == 0; })) cell = 0;
+      break;
+    case ChunkLayout::Explicit: cell = find_explicit(*columns_, entry_, offset); break;
+    case ChunkLayout::Grid:
+    case ChunkLayout::EvenGrid: cell = find_in_grid(*columns_, entry_, offset); break;
+  }
+  if (cell >= entry_.chunk_count) return LookupStatus::Absent;
+  return ViewAccess::chunk(*columns_, entry_, static_cast<std::uint32_t>(cell));
+}
+
+std::int64_t ChunkView::offset(std::uint8_t dimension) const noexcept { return interval(*columns_, entry_, cell_, dimension).begin; }
+std::int64_t ChunkView::size(std::uint8_t dimension) const noexcept { return interval(*columns_, entry_, cell_, dimension).size; }
+
+Lookup<StorageInfoView> ChunkView::storage() const noexcept {
+  const std::uint64_t length_at = std::uint64_t{entry_.length_begin} + (entry_.lengths_differ != 0 ? cell_ : 0);
+  return ViewAccess::storage(*columns_, row(), length_at);
+}
+
+ChunkStorageMetadata ChunkView::to_value() const {
+  ChunkStorageMetadata box;
+  for (unsigned d = 0; d < entry_.rank; ++d) {
+    const Interval i = interval(*columns_, entry_, cell_, static_cast<std::uint8_t>(d));
+    box.offsets.push_back(i.begin);
+    box.sizes.push_back(i.size);
+  }
+  return box;
+}
+
+}  // namespace flatpoint

@@ -1,0 +1,61 @@
+// read/view_access.hpp - makes views; the checks of rules E1 to E6 stand here.
+#pragma once
+
+#include <optional>
+#include <string_view>
+
+#include "base/checked.hpp"
+#include "flatpoint/views.hpp"
+
+namespace flatpoint {
+
+inline std::string_view as_text(ByteColumn bytes) noexcept {
+  return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
+}
+
+/// The bytes [begin, begin + length) of a blob; unset where they are not inside.
+inline std::optional<std::string_view> text_at(ByteColumn blob, std::uint64_t begin, std::uint64_t length) noexcept {
+  if (!base::in_range(begin, length, blob.size())) return std::nullopt;
+  return as_text(blob.subspan(begin, length));
+}
+
+/// Text i of a column; unset where i or its ends are out of range.
+inline std::optional<std::string_view> text_at(const TextColumn& column, std::size_t i) noexcept {
+  if (i >= column.ends.size()) return std::nullopt;
+  const std::uint32_t begin = i == 0 ? 0 : base::read_once(column.ends, i - 1);
+  const std::uint32_t end = base::read_once(column.ends, i);
+  if (begin > end) return std::nullopt;
+  return text_at(column.bytes, begin, end - begin);
+}
+
+/// Cuts a tensor's box range in `boxes` into its parts. Values may change in a shared mapping: each call reads once.
+struct GridReader {
+  std::span<const std::int64_t> boxes;
+  std::uint32_t box_begin;
+  std::uint8_t rank;
+
+  [[nodiscard]] std::int64_t at(std::uint64_t i) const noexcept {
+    return box_begin + i < boxes.size() ? base::read_once(boxes, box_begin + i) : 0;
+  }
+  /// Cells along a dimension.
+  [[nodiscard]] std::int64_t count(std::uint8_t dimension) const noexcept { return at(dimension); }
+  /// Step of an even grid.
+  [[nodiscard]] std::int64_t step(std::uint8_t dimension) const noexcept { return at(std::uint64_t{rank} + dimension); }
+};
+
+struct ViewAccess {
+  /// Rules E1 and E4: name, rows. An entry that passes may be shown.
+  static Lookup<EntryView> entry(const Columns& columns, std::uint32_t position) noexcept;
+  /// The same for a row that was read already.
+  static Lookup<EntryView> entry(const Columns& columns, std::uint32_t position, const EntryRow& row) noexcept;
+  /// Rules E2, E3 and E5: size, boxes, order.
+  static Lookup<TensorView> tensor(const EntryView& entry) noexcept;
+  /// The chunk in a row of its tensor. REQUIRES: cell < chunk_count.
+  static ChunkView chunk(const Columns& columns, const EntryRow& entry, std::uint32_t cell) noexcept;
+  /// Rule E6: the storage information of a row of the chunk columns, its length at `length_at` of chunk_lengths.
+  static Lookup<StorageInfoView> storage(const Columns& columns, std::uint64_t row, std::uint64_t length_at) noexcept;
+  static StorageMetaView storage_meta(const Columns& columns) noexcept;
+  static const Columns* columns_of(const EntryView& entry) noexcept { return entry.columns_; }
+};
+
+}  // namespace flatpoint
