@@ -1,0 +1,58 @@
+#include "flatpoint/verify.hpp"
+
+#include "format/constants.hpp"
+#include "format/decode.hpp"
+#include "format/trailer.hpp"
+#include "read/verifier.hpp"
+
+namespace flatpoint {
+namespace {
+
+void check_digest(std::span<const std::byte> file, read::ReportBuilder& report) {
+  bool magic_ok = false;
+  const format::Trailer trailer = format::read_trailer(file, magic_ok);
+  const std::uint64_t actual = format::digest(file.first(file.size() - format::kTrailerSize));
+  if (trailer.digest != actual) {
+    report.broken("F9", "the digest of the file is {:016x}, its trailer says {:016x}", actual, trailer.digest);
+  }
+}
+
+/// "F5: what" -> rule and message.
+BrokenRule split_rule(const std::string& message) {
+  const std::size_t colon = message.find(": ");
+  return {message.substr(0, colon), message.substr(colon + 2)};
+}
+
+}  // namespace
+
+void read::Verifier::run() {
+  names();
+  slots();
+  orders();
+  texts();
+  rows();
+  storage_of_rows();
+  storage_order();
+  loose_storage();
+  planner();
+  opaque_records();
+}
+
+VerifyReport verify(const MetadataFile& file, const VerifyOptions& options) {
+  VerifyReport report;
+  read::ReportBuilder builder(report, options.max_messages);
+  check_digest(file.bytes(), builder);
+  read::Verifier(file.view().columns(), builder).run();
+  return report;
+}
+
+Result<VerifyReport> verify_bytes(std::span<const std::byte> bytes, const VerifyOptions& options) {
+  const auto file = MetadataFile::from_bytes(bytes);
+  if (file) return verify(*file, options);
+  if (file.error().code == ErrorCode::NotFlatpoint) return tl::unexpected(file.error());
+  VerifyReport report;
+  report.broken_rules.push_back(split_rule(file.error().message));
+  return report;
+}
+
+}  // namespace flatpoint
