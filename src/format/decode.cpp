@@ -133,18 +133,20 @@ const char* mismatched_columns(const Columns& c) {
 Result<Columns> decode(std::span<const std::byte> file) {
   const auto buffer = check_frame(file);
   if (!buffer) return tl::unexpected(buffer.error());
-  if (!flatbuffers_accepts(*buffer)) return corrupt("F5: FlatBuffers' verifier refuses the buffer");
 
   Columns columns;
   std::string error;
+  if (buffer->size() < kIdentifierAt + 4) return corrupt("F5: no root table");
   const auto root_at = base::read_once(reinterpret_cast<const std::uint32_t*>(buffer->data()));
   TableReader root(*buffer, root_at, error);
+  // The version comes first: a newer major may have a shape that today's verifier refuses.
   columns.format_major = root.scalar<std::uint16_t>(fb::Metadata::VT_FORMAT_MAJOR, 0);
   columns.format_minor = root.scalar<std::uint16_t>(fb::Metadata::VT_FORMAT_MINOR, 0);
   if (error.empty() && columns.format_major != kFormatMajor) {
     return fail(ErrorCode::Version, fmt::format("F7: format version {}.{}; this reader knows {}.x", columns.format_major,
                                                 columns.format_minor, kFormatMajor));
   }
+  if (!flatbuffers_accepts(*buffer)) return corrupt("F5: FlatBuffers' verifier refuses the buffer");
   read_columns(root, columns);
   if (const auto at = root.table(fb::Metadata::VT_STORAGE_META)) columns.storage_meta = read_storage_meta({*buffer, *at, error});
   if (const auto at = root.table(fb::Metadata::VT_SOURCE)) columns.source = read_source({*buffer, *at, error});
