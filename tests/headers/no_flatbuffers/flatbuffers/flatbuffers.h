@@ -1,0 +1,1 @@
+#error "a public header other than generated.hpp reaches FlatBuffers"
