@@ -137,6 +137,7 @@ Result<Buffer> encode(const Columns& columns) {
   constexpr std::size_t kScratch = 1024;
   const std::size_t room = (static_cast<std::size_t>(bound) - kTrailerSize + kScratch + 7) / 8 * 8;
   Builder builder(room, &allocator, /*own_allocator=*/false, /*buffer_minalign=*/8);
+  builder.Align(8);  // so that Finish pads to 8 where no column needs it
   builder.Finish(put_columns(builder, columns), kIdentifier);
   const std::size_t size = builder.GetSize();
   Buffer file = std::move(allocator.buffer);
