@@ -4,7 +4,7 @@
 #include <cstddef>
 
 #include "flatpoint/columns.hpp"
-#include "metadata_generated.h"
+#include "flatpoint/metadata_generated.h"
 
 namespace flatpoint::format {
 
