@@ -1,7 +1,11 @@
-// model/tensor_properties.cpp - the pickled state of TensorProperties, as torch's __getstate__ and __setstate__.
+// model/tensor_properties.cpp - TensorProperties from tensors, and to and from the state that is pickled.
 #include "flatpoint/tensor_properties.hpp"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <algorithm>
+#include <utility>
 
 namespace flatpoint {
 namespace {
@@ -11,19 +15,62 @@ constexpr int kFieldsBeforeStrides = 5;
 
 bool encodable(MemoryFormat format) noexcept { return !name_of(format).empty(); }
 
+// What torch raises when is_pinned and stride are asked of such a tensor; null where it answers.
+const char* refusal(Layout layout) noexcept {
+  switch (layout) {
+    case Layout::Sparse_csr:
+      return "Sparse CSR tensors do not have strides";
+    case Layout::Sparse_csc:
+      return "Sparse CSC tensors do not have strides";
+    case Layout::Sparse_bsr:
+      return "Sparse BSR tensors do not have strides";
+    case Layout::Sparse_bsc:
+      return "Sparse BSC tensors do not have strides";
+    case Layout::Mkldnn:
+      return "Cannot access storage of OpaqueTensorImpl";
+    case Layout::Strided:
+    case Layout::Sparse_coo:
+    case Layout::Jagged:
+    case Layout::Other:
+      break;
+  }
+  return nullptr;
+}
+
+Result<Size> strides_of(const TensorDescriptor& tensor) {
+  if (tensor.strides) {
+    if (tensor.strides->size() != tensor.size.size()) {
+      return fail(ErrorCode::InvalidArgument,
+                  fmt::format("{} strides for {} dimensions", tensor.strides->size(), tensor.size.size()));
+    }
+    if (std::ranges::any_of(*tensor.strides, [](std::int64_t stride) { return stride < 0; })) {
+      return fail(ErrorCode::InvalidArgument,
+                  fmt::format("Negative strides are not supported at the moment, got strides: {}", *tensor.strides));
+    }
+    return Size(tensor.strides->begin(), tensor.strides->end());
+  }
+  switch (tensor.layout) {
+    case Layout::Sparse_coo:
+      return Size(tensor.size.size(), 0);
+    case Layout::Jagged:
+      return fail(ErrorCode::InvalidArgument, "a jagged tensor has no contiguous strides");
+    default:
+      return contiguous_strides(tensor.size);
+  }
+}
+
 }  // namespace
 
 Result<TensorProperties::State> TensorProperties::get_state(int fields) const {
   if (fields != kFields && fields != kFieldsBeforeStrides) {
-    return fail(ErrorCode::InvalidArgument,
-                fmt::format("TensorProperties has states of {} and of {} fields, not of {}", kFieldsBeforeStrides,
-                            kFields, fields));
+    return fail(ErrorCode::InvalidArgument, fmt::format("TensorProperties has states of {} and of {} fields, not of {}",
+                                                        kFieldsBeforeStrides, kFields, fields));
   }
   if (!encodable(memory_format)) {
     return fail(ErrorCode::InvalidArgument, fmt::format("Invalid torch.memory_format: {}", memory_format_name));
   }
-  State state{dtype,      layout,     requires_grad,      memory_format, pin_memory, std::nullopt,
-              dtype_name, layout_name, std::string(), fields};
+  State state{dtype,        layout,     requires_grad, memory_format, pin_memory,
+              std::nullopt, dtype_name, layout_name,   std::string(), fields};
   if (fields == kFields) state.strides = strides;
   return state;
 }
@@ -38,10 +85,39 @@ Result<TensorProperties> TensorProperties::set_state(const State& state) {
     return fail(ErrorCode::InvalidArgument,
                 fmt::format("Invalid torch.memory_format encoding: {}", state.memory_format_name));
   }
-  TensorProperties properties{state.dtype,      state.layout, state.requires_grad, state.memory_format,
-                              state.pin_memory, std::nullopt, state.dtype_name,    state.layout_name, std::string()};
+  TensorProperties properties{state.dtype,         state.layout,      state.requires_grad,
+                              state.memory_format, state.pin_memory,  std::nullopt,
+                              state.dtype_name,    state.layout_name, std::string()};
   if (state.fields == kFields) properties.strides = state.strides;
   return properties;
+}
+
+Result<TensorProperties> TensorProperties::create_from_tensor(const TensorDescriptor& tensor) {
+  if (const char* text = refusal(tensor.layout)) return fail(ErrorCode::InvalidArgument, text);
+  auto strides = strides_of(tensor);
+  if (!strides) return tl::unexpected(std::move(strides.error()));
+  TensorProperties properties;
+  properties.dtype = tensor.dtype;
+  properties.layout = tensor.layout;
+  properties.requires_grad = tensor.requires_grad;
+  properties.pin_memory = tensor.pinned;
+  properties.strides = std::move(*strides);
+  if (tensor.dtype == ScalarType::Other) properties.dtype_name = tensor.dtype_name;
+  if (tensor.layout == Layout::Other) properties.layout_name = tensor.layout_name;
+  return properties;
+}
+
+Result<TensorStorageMetadata> create_tensor_storage_metadata(const TensorDescriptor& tensor) {
+  const auto negative = std::ranges::find_if(tensor.size, [](std::int64_t n) { return n < 0; });
+  if (negative != tensor.size.end()) {
+    return fail(ErrorCode::InvalidArgument,
+                fmt::format("dimension {} has the negative size {}", negative - tensor.size.begin(), *negative));
+  }
+  auto properties = TensorProperties::create_from_tensor(tensor);
+  if (!properties) return tl::unexpected(std::move(properties.error()));
+  TensorStorageMetadata metadata{std::move(*properties), Size(tensor.size.begin(), tensor.size.end()), {}};
+  metadata.chunks.push_back({Size(metadata.size.size(), 0), metadata.size});
+  return metadata;
 }
 
 }  // namespace flatpoint
