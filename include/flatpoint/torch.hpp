@@ -7,8 +7,6 @@
 #include <c10/util/Exception.h>
 
 #include <array>
-#include <exception>
-#include <new>
 #include <string>
 
 #include "flatpoint/tensor_like.hpp"
@@ -68,8 +66,9 @@ inline Layout layout_of(c10::Layout layout) noexcept {
 
 }  // namespace detail
 
-/// Asks what Python's create_from_tensor asks, in its order. What torch throws becomes InvalidArgument with its text:
-/// for tensors without strides or storage, undefined ones, and those whose strides are symbolic (jagged).
+/// Asks what Python's create_from_tensor asks, in its order. A c10::Error becomes InvalidArgument with its text: the
+/// tensor has no strides or no storage. So do undefined tensors, and symbolic strides (jagged ones), which no file can
+/// hold. What Python raises inside a tensor subclass passes through, as Python's interpreter needs it to.
 template <>
 struct TensorTraits<at::Tensor> {
   static Result<TensorDescriptor> describe(const at::Tensor& tensor) {
@@ -83,6 +82,9 @@ struct TensorTraits<at::Tensor> {
       descriptor.layout = detail::layout_of(tensor.layout());
       descriptor.requires_grad = tensor.requires_grad();
       descriptor.pinned = tensor.is_pinned();
+      if (tensor.layout() == c10::Layout::Jagged || tensor.unsafeGetTensorImpl()->has_symbolic_sizes_strides()) {
+        return fail(ErrorCode::InvalidArgument, "a tensor with symbolic strides");
+      }
       const at::IntArrayRef strides = tensor.strides();
       const at::IntArrayRef size = tensor.sizes();
       descriptor.strides = std::span(strides.data(), strides.size());
@@ -90,10 +92,6 @@ struct TensorTraits<at::Tensor> {
       return descriptor;
     } catch (const c10::Error& error) {
       return fail(ErrorCode::InvalidArgument, error.what_without_backtrace());
-    } catch (const std::bad_alloc&) {
-      throw;
-    } catch (const std::exception& error) {
-      return fail(ErrorCode::InvalidArgument, error.what());
     }
   }
 };

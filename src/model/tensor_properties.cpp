@@ -44,8 +44,7 @@ Result<Size> strides_of(const TensorDescriptor& tensor) {
                   fmt::format("{} strides for {} dimensions", tensor.strides->size(), tensor.size.size()));
     }
     if (std::ranges::any_of(*tensor.strides, [](std::int64_t stride) { return stride < 0; })) {
-      return fail(ErrorCode::InvalidArgument,
-                  fmt::format("Negative strides are not supported at the moment, got strides: {}", *tensor.strides));
+      return fail(ErrorCode::InvalidArgument, fmt::format("negative strides: {}", *tensor.strides));
     }
     return Size(tensor.strides->begin(), tensor.strides->end());
   }

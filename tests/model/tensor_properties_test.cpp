@@ -140,8 +140,7 @@ BOOST_AUTO_TEST_CASE(impossible_tensors_are_refused) {
   const Size negative{-3, 1};
   check_error(TensorProperties::create_from_tensor({.size = size, .strides = short_strides}),
               "1 strides for 2 dimensions");
-  check_error(TensorProperties::create_from_tensor({.size = size, .strides = negative}),
-              "Negative strides are not supported at the moment, got strides: [-3, 1]");
+  check_error(TensorProperties::create_from_tensor({.size = size, .strides = negative}), "negative strides: [-3, 1]");
   check_error(create_tensor_storage_metadata(TensorDescriptor{.size = negative}),
               "dimension 0 has the negative size -3");
 }
