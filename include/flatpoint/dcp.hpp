@@ -33,6 +33,8 @@ struct ImportOptions {
   ImportLimits limits;
   /// Modification time of the pickle, nanoseconds since 1970; recorded where the pickle holds no save_id.
   std::optional<std::int64_t> modified_ns;
+  /// The rank that wrote the pickle, where it is one of a save without collectives; recorded. -1: a whole checkpoint's.
+  std::int32_t fragment_rank = -1;
 };
 
 /// A finished metadata file, and what is odd about the pickle it came from (bytes after STOP, ...).

@@ -1,0 +1,130 @@
+// dcp/fast_lane.hpp - the two forms that make up nearly all of a `.metadata`, read whole.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <cstring>
+#include <optional>
+
+#include "dcp/cursor.hpp"
+#include "dcp/heap.hpp"
+#include "dcp/memo.hpp"
+#include "dcp/stack.hpp"
+#include "flatpoint/dcp.hpp"
+
+namespace flatpoint::dcp {
+
+/// Bytes that must stand at a place, compared in words of eight.
+template <std::size_t kWords>
+class Stretch {
+ public:
+  void clear() noexcept { *this = Stretch(); }
+  void append(std::uint8_t byte) noexcept {
+    const std::size_t word = size_ / 8;
+    const unsigned shift = static_cast<unsigned>(size_ % 8 * 8);
+    words_[word] |= std::uint64_t{byte} << shift;
+    masks_[word] |= std::uint64_t{0xFF} << shift;
+    ++size_;
+  }
+  [[nodiscard]] std::size_t size() const noexcept { return size_; }
+  /// REQUIRES: 8 * kWords bytes can be read.
+  [[nodiscard]] bool matches(const std::uint8_t* at) const noexcept {
+    std::uint64_t difference = 0;
+    for (std::size_t i = 0; i < kWords; ++i) {
+      std::uint64_t word;
+      std::memcpy(&word, at + 8 * i, sizeof word);
+      difference |= (word ^ words_[i]) & masks_[i];
+    }
+    return difference == 0;
+  }
+
+ private:
+  std::array<std::uint64_t, kWords> words_{};
+  std::array<std::uint64_t, kWords> masks_{};
+  std::size_t size_ = 0;
+};
+
+/// Pickle writes every ChunkStorageMetadata of a file with the same instructions, and every MetadataIndex with its
+/// _StorageInfo; only the numbers and the FQN differ. The machine executes the first of each and tells the lane where
+/// the memo keeps the names. From then on the lane compares those instructions as bytes and folds the object into a
+/// record (records.hpp), with the same effect on stack and memo. What differs in a single byte is left to the machine.
+class FastLane {
+ public:
+  FastLane(Heap& heap, Cursor& cursor, Stack& stack, Memo& memo, const ImportLimits& limits, bool open);
+
+  /// The machine puts a value into the memo.
+  void learn(Value value, std::uint64_t id) {
+    if (open_ && (value.is(Tag::Text) || value.is(Tag::Global))) note(value, id);
+  }
+  /// Whether fetching this memo entry may begin one of the two forms.
+  [[nodiscard]] bool begins(std::uint64_t id) const noexcept { return id == chunk_class_ || id == index_class_; }
+  /// Reads as many forms as stand from `at` on, the opcode that fetches the class, and moves the cursor behind them.
+  /// False: there was none. `opcodes` counts what would have been executed; its caller has counted the first.
+  bool run(std::size_t at, std::uint64_t& opcodes);
+  /// From here on nothing is folded: the memo may be overwritten.
+  void close() noexcept;
+
+ private:
+  static constexpr std::uint64_t kUnknown = ~std::uint64_t{0};
+  static constexpr std::size_t kMaxRank = 8;
+  static constexpr std::size_t kWindow = 576;  // more than the longest form that is folded, and what is read beyond it
+
+  struct Dims {
+    std::array<std::int64_t, kMaxRank> numbers;
+    std::uint8_t rank;
+    std::uint8_t opcodes;
+  };
+  struct Names {
+    std::uint64_t chunk_class = kUnknown, offsets = kUnknown, sizes = kUnknown, size_class = kUnknown;
+    std::uint64_t index_class = kUnknown, fqn = kUnknown, index = kUnknown, offset = kUnknown;
+    std::uint64_t info_class = kUnknown, relative_path = kUnknown, length = kUnknown;
+  };
+
+  void note(Value value, std::uint64_t id);
+  void note_text(std::string_view text, std::uint64_t id);
+  void note_class(Value value, std::uint64_t id);
+  void prepare();
+
+  std::size_t fold_at(std::size_t at, std::uint64_t& opcodes);
+  std::size_t fold_across_frame(std::size_t at, std::size_t frame_end, std::uint64_t& opcodes);
+  const std::uint8_t* fold(const std::uint8_t* at, std::uint64_t& opcodes);
+  const std::uint8_t* fold_chunk(const std::uint8_t* at, std::uint64_t& opcodes);
+  const std::uint8_t* fold_item(const std::uint8_t* at, std::uint64_t& opcodes);
+  const std::uint8_t* read_index(const std::uint8_t* at, IndexRecord& index, Dims& offset, bool& has_text);
+  const std::uint8_t* read_info(const std::uint8_t* at, InfoRecord& info);
+  const std::uint8_t* read_size(const std::uint8_t* at, Dims& dims) const;
+  const std::uint8_t* read_fqn(const std::uint8_t* at, std::uint32_t& fqn, bool& has_text);
+  const std::uint8_t* read_path(const std::uint8_t* at, std::uint32_t& path);
+  static const std::uint8_t* read_dims(const std::uint8_t* at, Dims& dims);
+  static const std::uint8_t* read_int(const std::uint8_t* at, std::int64_t& number);
+  static const std::uint8_t* read_fetch(const std::uint8_t* at, std::uint64_t& id);
+
+  Heap& heap_;
+  Cursor& cursor_;
+  Stack& stack_;
+  Memo& memo_;
+  const ImportLimits& limits_;
+  bool open_;
+
+  Names names_;
+  std::uint64_t chunk_class_ = kUnknown;  // memo entry, once all that a chunk needs is known
+  std::uint64_t index_class_ = kUnknown;  // likewise for a MetadataIndex
+  bool offsets_ready_ = false;            // likewise for its offset
+  bool infos_ready_ = false;              // likewise for a _StorageInfo
+
+  Stretch<3> chunk_head_;   // class, EMPTY_TUPLE NEWOBJ MEMOIZE EMPTY_DICT MEMOIZE MARK, "offsets", Size
+  Stretch<2> chunk_sizes_;  // "sizes", Size
+  Stretch<1> size_tail_;    // TUPLE1 MEMOIZE REDUCE MEMOIZE
+  Stretch<1> state_tail_;   // SETITEMS BUILD
+  Stretch<2> index_head_;   // class, ... MARK, "fqn"
+  Stretch<1> index_key_;    // "index"
+  Stretch<2> offset_key_;   // "offset", Size
+  Stretch<2> info_head_;    // class, ... MARK, "relative_path"
+  Stretch<1> start_key_;    // "offset"
+  Stretch<1> length_key_;   // "length"
+
+  std::uint64_t path_id_ = kUnknown;  // the relative_path that was fetched last,
+  std::uint32_t path_ = 0;            // and its number
+};
+
+}  // namespace flatpoint::dcp

@@ -1,0 +1,71 @@
+#include "dcp/globals.hpp"
+
+namespace flatpoint::dcp {
+namespace {
+
+struct Spelling {
+  Known known;
+  KnownName spelled;
+};
+
+constexpr std::string_view kMetadata = "torch.distributed.checkpoint.metadata";
+constexpr std::string_view kOldProperties = "torch.distributed._shard.sharded_tensor.metadata";  // before torch 2.3
+
+// The spelling to write comes first; the ones below it are read as well.
+constexpr Spelling kSpellings[] = {
+    {Known::Metadata, {kMetadata, "Metadata"}},
+    {Known::TensorStorageMetadata, {kMetadata, "TensorStorageMetadata"}},
+    {Known::BytesStorageMetadata, {kMetadata, "BytesStorageMetadata"}},
+    {Known::ChunkStorageMetadata, {kMetadata, "ChunkStorageMetadata"}},
+    {Known::TensorProperties, {kMetadata, "TensorProperties"}},
+    {Known::TensorProperties, {kOldProperties, "TensorProperties"}},
+    {Known::MemFormatEncoding, {kMetadata, "_MEM_FORMAT_ENCODING"}},
+    {Known::MemFormatEncoding, {kOldProperties, "MEM_FORMAT_ENCODING"}},
+    {Known::MetadataIndex, {kMetadata, "MetadataIndex"}},
+    {Known::StorageMeta, {kMetadata, "StorageMeta"}},
+    {Known::StorageInfo, {"torch.distributed.checkpoint.filesystem", "_StorageInfo"}},
+    {Known::Size, {"torch", "Size"}},
+    {Known::GetLayout, {"torch.serialization", "_get_layout"}},
+    {Known::GetAttr, {"builtins", "getattr"}},
+    {Known::GetAttr, {"__builtin__", "getattr"}},
+    {Known::Reconstructor, {"copyreg", "_reconstructor"}},
+    {Known::Reconstructor, {"copy_reg", "_reconstructor"}},
+    {Known::NewObj, {"copyreg", "__newobj__"}},
+    {Known::NewObj, {"copy_reg", "__newobj__"}},
+    {Known::Object, {"builtins", "object"}},
+    {Known::Object, {"__builtin__", "object"}},
+    {Known::PosixPath, {"pathlib", "PosixPath"}},
+    {Known::PosixPath, {"pathlib._local", "PosixPath"}},  // Python 3.13
+    {Known::WindowsPath, {"pathlib", "WindowsPath"}},
+    {Known::WindowsPath, {"pathlib._local", "WindowsPath"}},
+    {Known::PurePosixPath, {"pathlib", "PurePosixPath"}},
+    {Known::PurePosixPath, {"pathlib._local", "PurePosixPath"}},
+    {Known::PureWindowsPath, {"pathlib", "PureWindowsPath"}},
+    {Known::PureWindowsPath, {"pathlib._local", "PureWindowsPath"}},
+};
+
+Known known_name(std::string_view module, std::string_view name) {
+  for (const Spelling& entry : kSpellings) {
+    if (entry.spelled.name == name && entry.spelled.module == module) return entry.known;
+  }
+  return module == "torch" ? Known::Torch : Known::Other;
+}
+
+}  // namespace
+
+KnownName spelling(Known known) noexcept {
+  for (const Spelling& entry : kSpellings) {
+    if (entry.known == known) return entry.spelled;
+  }
+  return {};
+}
+
+std::uint32_t Globals::intern(std::string_view module, std::string_view name) {
+  std::string key = std::to_string(module.size());  // "a\nb" of "c" is not "a" of "b\nc"
+  key.append(1, '\n').append(module).append(name);
+  const auto [at, is_new] = numbers_.try_emplace(std::move(key), static_cast<std::uint32_t>(names_.size()));
+  if (is_new) names_.push_back({std::string(module), std::string(name), known_name(module, name)});
+  return at->second;
+}
+
+}  // namespace flatpoint::dcp

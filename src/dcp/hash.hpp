@@ -1,0 +1,27 @@
+// dcp/hash.hpp - hashes for tables of one process.
+#pragma once
+
+#include <unistd.h>
+
+#include <cstddef>
+#include <cstdint>
+
+#define XXH_INLINE_ALL
+#include <xxhash.h>
+
+namespace flatpoint::dcp {
+
+/// Differs from process to process: keys that collide for everybody would make a hostile file slow.
+inline std::uint64_t hash_seed() noexcept {
+  static const std::uint64_t seed = [] {
+    std::uint64_t random = 0;
+    return getentropy(&random, sizeof random) == 0 ? random : reinterpret_cast<std::uintptr_t>(&random);
+  }();
+  return seed;
+}
+
+inline std::uint64_t seeded_hash(const void* data, std::size_t size) noexcept {
+  return XXH3_64bits_withSeed(data, size, hash_seed());
+}
+
+}  // namespace flatpoint::dcp

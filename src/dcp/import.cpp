@@ -1,0 +1,96 @@
+#include "dcp/import.hpp"
+
+#include <fmt/format.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+
+#include "dcp/digest.hpp"
+#include "dcp/machine.hpp"
+#include "dcp/translator.hpp"
+#include "read/mapping.hpp"
+
+namespace flatpoint::dcp {
+namespace {
+
+struct Ran {
+  std::unique_ptr<Heap> heap;
+  Value root;
+  std::size_t end = 0;
+};
+
+Result<Ran> run(std::span<const std::uint8_t> pickle, const ImportLimits& limits, Lane lane, ContentDigest& digest) {
+  auto heap = std::make_unique<Heap>(pickle);
+  Machine machine(*heap, limits, lane == Lane::Open, &digest);
+  switch (machine.run()) {
+    case Machine::Outcome::Done: return Ran{std::move(heap), machine.result(), machine.end()};
+    case Machine::Outcome::Failed: return tl::unexpected(machine.error());
+    case Machine::Outcome::Gone: break;
+  }
+  heap.reset();
+  return run(pickle, limits, Lane::Closed, digest);
+}
+
+SourceRecord source_record(std::span<const std::uint8_t> pickle, ContentDigest& digest, const build::Draft& draft,
+                           const ImportOptions& options) {
+  SourceRecord source;
+  source.length = pickle.size();
+  source.tail_digest = tail_digest(pickle);
+  source.digest = digest.finish();
+  const bool has_save_id = draft.storage_meta && draft.storage_meta->save_id;
+  if (!has_save_id) source.modified_ns = options.modified_ns.value_or(0);
+  return source;
+}
+
+}  // namespace
+
+Result<ImportedDraft> import_draft(std::span<const std::byte> bytes, const ImportOptions& options, Lane lane) {
+  const std::span pickle(reinterpret_cast<const std::uint8_t*>(bytes.data()), bytes.size());
+  const std::uint64_t limit = std::min<std::uint64_t>(options.limits.max_input_bytes, Value::kMaxPosition);
+  if (pickle.size() > limit) {
+    return fail(ErrorCode::TooLarge, fmt::format("{} bytes exceed the limit max_input_bytes = {}", pickle.size(), limit));
+  }
+  ContentDigest digest(pickle);
+  auto ran = run(pickle, options.limits, lane, digest);
+  if (!ran) return tl::unexpected(std::move(ran.error()));
+  auto draft = Translator(*ran->heap, options.limits).run(ran->root);
+  if (!draft) return tl::unexpected(std::move(draft.error()));
+  draft->source = source_record(pickle, digest, *draft, options);
+  draft->fragment_rank = options.fragment_rank;
+
+  ImportedDraft imported{std::move(ran->heap), std::move(*draft), {}};
+  if (ran->end < pickle.size()) {
+    imported.findings.push_back({"bytes_after_stop", fmt::format("{} bytes follow the end of the pickle at byte {}",
+                                                                 pickle.size() - ran->end, ran->end)});
+  }
+  return imported;
+}
+
+Result<Imported> import_pickle(std::span<const std::byte> pickle, const ImportOptions& options) {
+  auto imported = import_draft(pickle, options, Lane::Open);
+  if (!imported) return tl::unexpected(std::move(imported.error()));
+  auto bytes = build::finish(std::move(imported->draft));
+  if (!bytes) return tl::unexpected(std::move(bytes.error()));
+  if (bytes->size() > options.limits.max_output_bytes) {
+    return fail(ErrorCode::TooLarge, fmt::format("the metadata file's {} bytes exceed the limit max_output_bytes = {}",
+                                                 bytes->size(), options.limits.max_output_bytes));
+  }
+  return Imported{std::move(*bytes), std::move(imported->findings)};
+}
+
+Result<Imported> import_file(const std::filesystem::path& path, const ImportOptions& options) {
+  auto mapping = read::Mapping::open(path, false);
+  if (!mapping) return tl::unexpected(std::move(mapping.error()));
+  const auto bytes = mapping->bytes();
+  ImportOptions with_time = options;
+  struct stat status {};
+  if (!options.modified_ns && ::stat(path.c_str(), &status) == 0) {
+    with_time.modified_ns = std::int64_t{status.st_mtim.tv_sec} * 1'000'000'000 + status.st_mtim.tv_nsec;
+  }
+  auto imported = import_pickle(bytes, with_time);
+  if (!imported) {
+    imported.error().message = fmt::format("{}: {}", path.string(), imported.error().message);
+  }
+  return imported;
+}
+
+}  // namespace flatpoint::dcp

@@ -1,0 +1,434 @@
+#include "dcp/machine.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <bit>
+
+#include "dcp/text_forms.hpp"
+
+namespace flatpoint::dcp {
+
+Machine::Machine(Heap& heap, const ImportLimits& limits, bool fast_lane, ContentDigest* digest)
+    : heap_(heap),
+      limits_(limits),
+      cursor_(heap.input, digest),
+      lane_(heap, cursor_, stack_, memo_, limits_, fast_lane) {}
+
+Machine::Outcome Machine::run() {
+  for (;;) {
+    opcode_at_ = cursor_.at();
+    std::uint8_t byte = 0;
+    if (!cursor_.take_number(byte)) {
+      error_ = {ErrorCode::BadPickle, fmt::format("the pickle ends at byte {} without STOP", opcode_at_)};
+      return Outcome::Failed;
+    }
+    opcode_ = static_cast<Opcode>(byte);
+    const Step step = ++opcodes_ > limits_.max_opcodes ? exceed("max_opcodes", limits_.max_opcodes) : execute();
+    if (step == Step::Next) [[likely]]
+      continue;
+    return step == Step::Stop ? Outcome::Done : step == Step::Gone ? Outcome::Gone : Outcome::Failed;
+  }
+}
+
+Machine::Step Machine::execute() {
+  using enum Opcode;
+  switch (opcode_) {
+    case PROTO: return protocol();
+    case FRAME: return frame();
+    case STOP: return stop();
+
+    case NONE: return push(Value(Tag::None));
+    case NEWTRUE: return push(Value(Tag::True));
+    case NEWFALSE: return push(Value(Tag::False));
+    case BININT1: return push_fixed<std::uint8_t>();
+    case BININT2: return push_fixed<std::uint16_t>();
+    case BININT: return push_fixed<std::int32_t>();
+    case LONG1: return push_long<std::uint8_t>();
+    case LONG4: return push_long<std::int32_t>();
+    case INT: return push_int_line(false);
+    case LONG: return push_int_line(true);
+    case BINFLOAT: return push_float_bits();
+    case FLOAT: return push_float_line();
+
+    case SHORT_BINUNICODE: return push_text<std::uint8_t>();
+    case BINUNICODE: return push_text<std::uint32_t>();
+    case BINUNICODE8: return push_text<std::uint64_t>();
+    case UNICODE: return push_unicode_line();
+    case SHORT_BINSTRING: return push_string<std::uint8_t>();
+    case BINSTRING: return push_string<std::int32_t>();
+    case STRING: return push_string_line();
+    case SHORT_BINBYTES: return push_bytes<std::uint8_t>(Tag::Bytes);
+    case BINBYTES: return push_bytes<std::uint32_t>(Tag::Bytes);
+    case BINBYTES8: return push_bytes<std::uint64_t>(Tag::Bytes);
+    case BYTEARRAY8: return push_bytes<std::uint64_t>(Tag::ByteArray);
+
+    case MARK: return mark();
+    case POP: return pop();
+    case POP_MARK: return pop_mark();
+    case DUP: return dup();
+
+    case EMPTY_TUPLE: return make_tuple(Tag::Tuple, 0);
+    case TUPLE1: return make_tuple(Tag::Tuple, 1);
+    case TUPLE2: return make_tuple(Tag::Tuple, 2);
+    case TUPLE3: return make_tuple(Tag::Tuple, 3);
+    case TUPLE: return marked([this](std::size_t count) { return make_tuple(Tag::Tuple, count); });
+    case FROZENSET: return marked([this](std::size_t count) { return make_tuple(Tag::FrozenSet, count); });
+    case EMPTY_LIST: return make_container(Tag::List, Block::Kind::Appends, 0);
+    case EMPTY_DICT: return make_container(Tag::Dict, Block::Kind::SetItems, 0);
+    case EMPTY_SET: return make_container(Tag::Set, Block::Kind::AddItems, 0);
+    case LIST:
+      return marked([this](std::size_t count) { return make_container(Tag::List, Block::Kind::Appends, count); });
+    case DICT:
+      return marked([this](std::size_t count) { return make_container(Tag::Dict, Block::Kind::SetItems, count); });
+    case APPEND: return add(Block::Kind::Append, 1);
+    case SETITEM: return add(Block::Kind::SetItem, 2);
+    case APPENDS: return marked([this](std::size_t count) { return add(Block::Kind::Appends, count); });
+    case SETITEMS: return marked([this](std::size_t count) { return add(Block::Kind::SetItems, count); });
+    case ADDITEMS: return marked([this](std::size_t count) { return add(Block::Kind::AddItems, count); });
+
+    case GLOBAL: return global_line();
+    case STACK_GLOBAL: return stack_global();
+    case REDUCE: return make_object(Object::Kind::Reduce);
+    case NEWOBJ: return make_object(Object::Kind::New);
+    case NEWOBJ_EX: return make_object(Object::Kind::NewEx);
+    case BUILD: return build();
+
+    case MEMOIZE: return memoize();
+    case BINPUT: return put<std::uint8_t>();
+    case LONG_BINPUT: return put<std::uint32_t>();
+    case PUT: return put_line();
+    case BINGET: return get<std::uint8_t>();
+    case LONG_BINGET: return get<std::uint32_t>();
+    case GET: return get_line();
+
+    case INST:
+    case OBJ: return refuse("it makes an object by calling a class, as Python 2 wrote; no DCP file needs it");
+    case PERSID:
+    case BINPERSID: return refuse("it refers to an object outside of the file");
+    case EXT1:
+    case EXT2:
+    case EXT4: return refuse("it names a class by a number that only the process that wrote it knows");
+    case NEXT_BUFFER:
+    case READONLY_BUFFER: return refuse("it takes a buffer from outside of the file");
+  }
+  return fail(fmt::format("no such opcode: 0x{:02x}", static_cast<unsigned>(opcode_)));
+}
+
+Machine::Step Machine::fail(std::string_view why) {
+  error_ = {ErrorCode::BadPickle, fmt::format("{} at byte {}: {}", name_of(opcode_), opcode_at_, why)};
+  return Step::Failed;
+}
+
+Machine::Step Machine::refuse(std::string_view what) { return fail(fmt::format("refused: {}", what)); }
+
+Machine::Step Machine::exceed(std::string_view option, std::uint64_t limit) {
+  error_ = {ErrorCode::TooLarge,
+            fmt::format("{} at byte {}: exceeds the limit {} = {}", name_of(opcode_), opcode_at_, option, limit)};
+  return Step::Failed;
+}
+
+Machine::Step Machine::protocol() {
+  std::uint8_t version = 0;
+  if (!cursor_.take_number(version)) return truncated();
+  if (version > kHighestProtocol) return fail(fmt::format("protocol {} is newer than {}", version, kHighestProtocol));
+  return Step::Next;
+}
+
+Machine::Step Machine::frame() {
+  std::uint64_t length = 0;
+  if (!cursor_.take_number(length)) return truncated();
+  if (!cursor_.enter_frame(cursor_.at(), length)) return truncated();
+  return Step::Next;
+}
+
+Machine::Step Machine::stop() {
+  if (!stack_.has(1)) return underflow();
+  result_ = stack_.pop();
+  return Step::Stop;
+}
+
+template <class Number>
+Machine::Step Machine::push_fixed() {
+  Number number = 0;
+  if (!cursor_.take_number(number)) return truncated();
+  return push(Value::integer(number));
+}
+
+template <class Length>
+Machine::Step Machine::push_long() {
+  Length length = 0;
+  std::string_view bytes;
+  if (!cursor_.take_number(length)) return truncated();
+  if (std::is_signed_v<Length> && length < 0) return fail("a negative length");
+  if (!cursor_.take(static_cast<std::uint64_t>(length), bytes)) return truncated();
+  const auto sign_only = [&] { return bytes.back() == (bytes[bytes.size() - 2] < 0 ? '\xFF' : '\0'); };
+  while (bytes.size() > sizeof(std::int64_t) && sign_only()) bytes.remove_suffix(1);
+  if (bytes.size() > sizeof(std::int64_t)) return push(heap_.make_text(Tag::BinaryInt, bytes));
+  std::int64_t number = 0;
+  std::memcpy(&number, bytes.data(), bytes.size());
+  if (!bytes.empty()) {
+    const auto unused = static_cast<int>(8 * (sizeof number - bytes.size()));
+    number = static_cast<std::int64_t>(static_cast<std::uint64_t>(number) << unused) >> unused;
+  }
+  return push(heap_.make_int(number));
+}
+
+Machine::Step Machine::push_int_line(bool is_long) {
+  std::string_view line;
+  if (!cursor_.take_line(line)) return truncated();
+  if (!is_long && (line == "00" || line == "01")) return push(Value::boolean(line == "01"));
+  if (is_long && line.ends_with('L')) line.remove_suffix(1);
+  if (const auto number = parse_int(line)) return push(heap_.make_int(*number));
+  if (!is_decimal(line)) return fail("not a number");
+  return push(heap_.make_text(Tag::DecimalInt, line));
+}
+
+Machine::Step Machine::push_float_bits() {
+  std::uint64_t bits = 0;
+  if (!cursor_.take_number(bits)) return truncated();
+  return push(Value(Tag::Float, heap_.make(std::bit_cast<double>(__builtin_bswap64(bits)))));
+}
+
+Machine::Step Machine::push_float_line() {
+  std::string_view line;
+  if (!cursor_.take_line(line)) return truncated();
+  const auto number = parse_float(line);
+  if (!number) return fail("not a number");
+  return push(Value(Tag::Float, heap_.make(*number)));
+}
+
+template <class Length>
+Machine::Step Machine::push_text() {
+  Length length = 0;
+  std::string_view bytes;
+  if (!cursor_.take_number(length) || !cursor_.take(length, bytes)) return truncated();
+  if (!is_utf8(bytes)) return fail("a str that is not UTF-8");
+  if (bytes.size() > Value::kLengthMask) return push(heap_.make_text(Tag::LongText, bytes));
+  return push(Value::text(cursor_.at() - bytes.size(), bytes.size()));
+}
+
+template <class Length>
+Machine::Step Machine::push_string() {
+  Length length = 0;
+  std::string_view bytes;
+  if (!cursor_.take_number(length)) return truncated();
+  if (std::is_signed_v<Length> && length < 0) return fail("a negative length");
+  if (!cursor_.take(static_cast<std::uint64_t>(length), bytes)) return truncated();
+  if (!is_ascii(bytes)) return fail("a str of Python 2 that is not ASCII");
+  return push(heap_.make_text(Tag::LongText, bytes));
+}
+
+Machine::Step Machine::push_string_line() {
+  std::string_view line;
+  if (!cursor_.take_line(line)) return truncated();
+  const auto text = unquote(line);
+  if (!text) return fail("not a quoted text");
+  if (!is_ascii(*text)) return fail("a str of Python 2 that is not ASCII");
+  return push_decoded(*text);
+}
+
+Machine::Step Machine::push_unicode_line() {
+  std::string_view line;
+  if (!cursor_.take_line(line)) return truncated();
+  const auto text = decode_raw_unicode_escape(line);
+  if (!text) return fail("a broken escape");
+  return push_decoded(*text);
+}
+
+Machine::Step Machine::push_decoded(std::string_view utf8) {
+  return push(heap_.make_text(Tag::LongText, heap_.arena.copy(utf8)));
+}
+
+template <class Length>
+Machine::Step Machine::push_bytes(Tag tag) {
+  Length length = 0;
+  std::string_view bytes;
+  if (!cursor_.take_number(length) || !cursor_.take(length, bytes)) return truncated();
+  return push(heap_.make_text(tag, bytes));
+}
+
+Machine::Step Machine::mark() {
+  if (stack_.marks() >= limits_.max_depth) return exceed("max_depth", limits_.max_depth);
+  stack_.mark();
+  return Step::Next;
+}
+
+Machine::Step Machine::pop() {
+  if (stack_.has(1)) {
+    stack_.drop(1);
+  } else if (stack_.marks() > 0) {
+    stack_.unmark();
+  } else {
+    return underflow();
+  }
+  return Step::Next;
+}
+
+Machine::Step Machine::pop_mark() {
+  return marked([this](std::size_t count) {
+    stack_.drop(count);
+    return Step::Next;
+  });
+}
+
+Machine::Step Machine::dup() {
+  if (!stack_.has(1)) return underflow();
+  return push(stack_.top());
+}
+
+// Everything above the innermost mark, which goes.
+template <class Make>
+Machine::Step Machine::marked(Make make) {
+  if (stack_.marks() == 0) return fail("there is no mark");
+  const std::size_t count = stack_.open();
+  stack_.unmark();
+  return make(count);
+}
+
+Machine::Step Machine::make_tuple(Tag tag, std::size_t count) {
+  if (!stack_.has(count)) return underflow();
+  auto* const tuple = static_cast<Tuple*>(heap_.arena.allocate(sizeof(Tuple) + count * sizeof(Value)));
+  tuple->count = count;
+  std::ranges::copy(stack_.last(count), tuple->items());
+  stack_.drop(count);
+  return push(Value(tag, tuple));
+}
+
+Block* Machine::make_block(Block::Kind kind, std::size_t count) {
+  auto* const block = static_cast<Block*>(heap_.arena.allocate(sizeof(Block) + count * sizeof(Value)));
+  block->next = nullptr;
+  block->kind = kind;
+  block->count = count;
+  std::ranges::copy(stack_.last(count), block->items());
+  stack_.drop(count);
+  return block;
+}
+
+Machine::Step Machine::make_container(Tag tag, Block::Kind kind, std::size_t count) {
+  if (tag == Tag::Dict && count % 2 != 0) return fail("a key without a value");
+  Container container;
+  if (count > 0) {
+    container.blocks.push(make_block(kind, count));
+    container.count = count;
+  }
+  return push(Value(tag, heap_.make(container)));
+}
+
+// Gives the last values to the list, dict, set or object below them.
+Machine::Step Machine::add(Block::Kind kind, std::size_t count) {
+  if (!stack_.has(count + 1)) return underflow();
+  const bool pairs = kind == Block::Kind::SetItem || kind == Block::Kind::SetItems;
+  if (pairs && count % 2 != 0) return fail("a key without a value");
+  const Value to = stack_.last(count + 1).front();
+  const Tag fitting = pairs ? Tag::Dict : kind == Block::Kind::AddItems ? Tag::Set : Tag::List;
+  if (to.is(fitting)) {
+    if (count == 0) return Step::Next;
+    auto* const container = to.node<Container>();
+    container->blocks.push(make_block(kind, count));
+    container->count += count;
+  } else if (to.is(Tag::Object)) {
+    to.node<Object>()->blocks.push(make_block(kind, count));
+  } else {
+    return to.tag() >= Tag::Size ? Step::Gone : fail("the value below cannot take it");
+  }
+  return Step::Next;
+}
+
+Machine::Step Machine::global_line() {
+  std::string_view module;
+  std::string_view name;
+  if (!cursor_.take_line(module) || !cursor_.take_line(name)) return truncated();
+  if (!is_utf8(module) || !is_utf8(name)) return fail("a name that is not UTF-8");
+  return push_global(module, name);
+}
+
+Machine::Step Machine::stack_global() {
+  if (!stack_.has(2)) return underflow();
+  const auto name = heap_.text(stack_.pop());
+  const auto module = heap_.text(stack_.pop());
+  if (!module || !name) return fail("a name that is not str");
+  return push_global(*module, *name);
+}
+
+Machine::Step Machine::push_global(std::string_view module, std::string_view name) {
+  return push(Value(Tag::Global, heap_.globals.intern(module, name)));
+}
+
+Machine::Step Machine::make_object(Object::Kind kind) {
+  const bool with_kwargs = kind == Object::Kind::NewEx;
+  if (!stack_.has(with_kwargs ? 3 : 2)) return underflow();
+  Object object{kind, {}, {}, {}, {}};
+  if (with_kwargs) object.kwargs = stack_.pop();
+  object.args = stack_.pop();
+  object.callable = stack_.pop();
+  if (with_kwargs && !object.kwargs.is(Tag::Dict)) return fail("the keyword arguments are not a dict");
+  if (!object.args.is(Tag::Tuple)) return fail("the arguments are not a tuple");
+  if (object.callable.tag() >= Tag::Size) return Step::Gone;
+  if (!is_callable(object.callable)) return fail("what would be called is not a name");
+  return push(Value(Tag::Object, heap_.make(object)));
+}
+
+Machine::Step Machine::build() {
+  if (!stack_.has(2)) return underflow();
+  const Value to = stack_.last(2).front();
+  if (!to.is(Tag::Object)) return to.tag() >= Tag::Size ? Step::Gone : fail("only an object has a state");
+  to.node<Object>()->blocks.push(make_block(Block::Kind::Build, 1));
+  return Step::Next;
+}
+
+Machine::Step Machine::memoize() {
+  if (!stack_.has(1)) return underflow();
+  if (memo_.size() >= limits_.max_memo) return exceed("max_memo", limits_.max_memo);
+  lane_.learn(stack_.top(), memo_.size());
+  memo_.memoize(stack_.top());
+  return Step::Next;
+}
+
+template <class Id>
+Machine::Step Machine::put() {
+  Id id = 0;
+  return cursor_.take_number(id) ? put_at(id) : truncated();
+}
+
+Machine::Step Machine::put_line() {
+  std::string_view line;
+  if (!cursor_.take_line(line)) return truncated();
+  const auto id = parse_int(line);
+  if (!id || *id < 0) return fail("not a memo index");
+  return put_at(static_cast<std::uint64_t>(*id));
+}
+
+Machine::Step Machine::put_at(std::uint64_t id) {
+  if (!stack_.has(1)) return underflow();
+  if (id >= limits_.max_memo) return exceed("max_memo", limits_.max_memo);
+  if (memo_.has_runs()) return Step::Gone;
+  lane_.close();
+  memo_.put(id, stack_.top());
+  return Step::Next;
+}
+
+template <class Id>
+Machine::Step Machine::get() {
+  Id id = 0;
+  if (!cursor_.take_number(id)) return truncated();
+  if (lane_.begins(id) && lane_.run(opcode_at_, opcodes_)) return Step::Next;
+  return get_at(id);
+}
+
+Machine::Step Machine::get_line() {
+  std::string_view line;
+  if (!cursor_.take_line(line)) return truncated();
+  const auto id = parse_int(line);
+  if (!id || *id < 0) return fail("not a memo index");
+  return get_at(static_cast<std::uint64_t>(*id));
+}
+
+Machine::Step Machine::get_at(std::uint64_t id) {
+  const MemoAnswer answer = memo_.get(id, heap_.records);
+  if (answer.kind == MemoAnswer::Kind::Gone) return Step::Gone;
+  if (answer.kind == MemoAnswer::Kind::Absent) return fail(fmt::format("the memo has no entry {}", id));
+  return push(answer.value);
+}
+
+}  // namespace flatpoint::dcp

@@ -1,0 +1,37 @@
+// dcp/records.hpp - objects of DCP's classes folded into columns while the pickle runs.
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "dcp/text_table.hpp"
+
+namespace flatpoint::dcp {
+
+/// MetadataIndex.
+struct IndexRecord {
+  std::uint32_t fqn;           // in Records::fqns
+  std::uint32_t hint;          // MetadataIndex.index, where has_hint
+  std::uint32_t offset_begin;  // in Records::offsets, `rank` values, where has_offset
+  std::uint8_t rank;
+  bool has_offset;
+  bool has_hint;
+};
+
+/// _StorageInfo without transform descriptors.
+struct InfoRecord {
+  std::uint64_t offset;
+  std::uint64_t length;
+  std::uint32_t path;  // in Records::paths
+};
+
+struct Records {
+  std::vector<std::int64_t> boxes;    // per chunk `rank` offsets, then `rank` sizes; one unused number where rank is 0
+  std::vector<std::int64_t> offsets;  // of MetadataIndex
+  std::vector<IndexRecord> indices;
+  std::vector<InfoRecord> infos;
+  TextTable fqns;
+  TextTable paths;  // relative_path
+};
+
+}  // namespace flatpoint::dcp

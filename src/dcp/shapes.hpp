@@ -1,0 +1,100 @@
+// dcp/shapes.hpp - recognises the classes of DCP among values. Nothing here changes or makes a value.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "dcp/heap.hpp"
+#include "flatpoint/columns.hpp"
+
+namespace flatpoint::dcp {
+
+/// The class of an object that was made from its class alone: NEWOBJ, NEWOBJ_EX, copyreg._reconstructor and
+/// copyreg.__newobj__, without arguments. Unset for anything else.
+Value class_of(const Heap& heap, Value object);
+Known known_class_of(const Heap& heap, Value object);
+
+/// Calls visit(key, value) for each attribute in order of assignment; a name may come twice, the last one holds. Stops
+/// and returns false where visit does, or where something other than attributes was given to the object.
+template <class Visit>
+bool visit_attributes(const Object& object, Visit visit);
+
+struct Attribute {
+  std::string_view name;
+  Value value{};  // Unset where the object does not have it
+};
+/// The values of these attributes. False where the object has others or was changed in another way.
+bool read_attributes(const Heap& heap, Value object, std::span<Attribute> attributes);
+
+/// torch.Size, or a tuple of ints, which is equal to it: appends the numbers and returns how many. Nothing for other
+/// values, negative numbers, or more than `kMaxDimensions`.
+std::optional<std::size_t> read_size(const Heap& heap, Value value, std::vector<std::int64_t>& out);
+inline constexpr std::size_t kMaxDimensions = 255;
+/// Whether a value is a torch.Size of more dimensions than a file can hold.
+bool has_too_many_dimensions(const Heap& heap, Value value);
+
+/// A name of a type of torch, kept where the type is none that this version knows.
+template <class Type>
+struct Named {
+  Type type;
+  std::string_view name;  // where type is Other
+};
+std::optional<Named<ScalarType>> read_dtype(const Heap& heap, Value value);
+std::optional<Named<Layout>> read_layout(const Heap& heap, Value value);
+/// A member of _MEM_FORMAT_ENCODING, by value or by name.
+std::optional<MemoryFormat> read_memory_format(const Heap& heap, Value value);
+
+struct PathText {
+  PathType type;
+  std::string text;
+};
+/// A path of pathlib as `str` would give it. Nothing for other values.
+std::optional<PathText> read_path(const Heap& heap, Value value);
+
+/// Calls visit(item) for each item of a list, in order. Stops and returns false where visit does.
+template <class Visit>
+bool visit_list(Value list, Visit visit);
+
+template <class Visit>
+bool visit_attributes(const Object& object, Visit visit) {
+  const auto visit_dict = [&](Value state) {
+    for (const Block* block = state.node<Container>()->blocks.first; block != nullptr; block = block->next) {
+      const auto values = block->values();
+      for (std::size_t i = 0; i + 1 < values.size(); i += 2) {
+        if (!visit(values[i], values[i + 1])) return false;
+      }
+    }
+    return true;
+  };
+  for (const Block* block = object.blocks.first; block != nullptr; block = block->next) {
+    if (block->kind != Block::Kind::Build) return false;
+    const Value state = block->values()[0];
+    if (state.is(Tag::Dict)) {
+      if (!visit_dict(state)) return false;
+    } else if (state.is(Tag::Tuple) && state.node<Tuple>()->count == 2) {  // (attributes, slots), each may be None
+      for (const Value part : state.node<Tuple>()->values()) {
+        if (part.is(Tag::None)) continue;
+        if (!part.is(Tag::Dict) || !visit_dict(part)) return false;
+      }
+    } else if (!state.is(Tag::None)) {
+      return false;
+    }
+  }
+  return true;
+}
+
+template <class Visit>
+bool visit_list(Value list, Visit visit) {
+  for (const Block* block = list.node<Container>()->blocks.first; block != nullptr; block = block->next) {
+    for (const Value item : block->values()) {
+      if (!visit(item)) return false;
+    }
+  }
+  return true;
+}
+
+}  // namespace flatpoint::dcp

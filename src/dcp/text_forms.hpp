@@ -1,0 +1,26 @@
+// dcp/text_forms.hpp - what the instructions of protocol 0 write as lines of text, and what str may hold.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+
+namespace flatpoint::dcp {
+
+/// Whether these bytes are what Python's `str.encode("utf-8", "surrogatepass")` can give.
+bool is_utf8(std::string_view bytes) noexcept;
+bool is_ascii(std::string_view bytes) noexcept;
+
+/// An int that fits; nothing for what is none, or is too large (see is_decimal).
+std::optional<std::int64_t> parse_int(std::string_view digits) noexcept;
+/// An optional sign and digits.
+bool is_decimal(std::string_view digits) noexcept;
+std::optional<double> parse_float(std::string_view text) noexcept;
+
+/// STRING: a quoted literal with escapes. Nothing where it is malformed.
+std::optional<std::string> unquote(std::string_view literal);
+/// UNICODE: Latin-1 with \uXXXX and \UXXXXXXXX. The result is UTF-8.
+std::optional<std::string> decode_raw_unicode_escape(std::string_view line);
+
+}  // namespace flatpoint::dcp

@@ -1,0 +1,161 @@
+// dcp/translate_state_dict.cpp - state_dict_metadata: FQN -> TensorStorageMetadata or BytesStorageMetadata.
+#include <algorithm>
+#include <array>
+
+#include "dcp/translator.hpp"
+
+namespace flatpoint::dcp {
+
+Status Translator::state_dict(Value dict) {
+  const std::vector<Item> items = items_of(dict);
+  entry_of_fqn_.assign(heap_.records.fqns.size(), kNone);
+  draft_.entries.reserve(items.size());
+  for (std::size_t position = 0; position < items.size(); ++position) {
+    const Item& item = items[position];
+    const Status done = item.fqn == kNone ? keep_item(OpaqueKind::StateDictItem, position, item.key, item.value)
+                                          : add_entry(item.fqn, position, item.value);
+    if (!done) return done;
+  }
+  return {};
+}
+
+Status Translator::add_entry(std::uint32_t fqn, std::size_t position, Value value) {
+  build::DraftEntry entry;
+  entry.fqn = heap_.records.fqns[fqn];
+  Fit fit = Fit::Yes;
+  if (is_bytes(value)) {
+    entry.type = StorageType::Bytes;
+    entry.chunk_count = 1;
+  } else {
+    const std::size_t sizes = draft_.sizes.size();
+    const std::size_t boxes = heap_.records.boxes.size();
+    fit = read_tensor(value, entry);
+    if (fit == Fit::TooManyDimensions) return tl::unexpected(too_many_dimensions(entry.fqn));
+    if (fit == Fit::No) {
+      draft_.sizes.resize(sizes);
+      heap_.records.boxes.resize(boxes);
+      entry = {};
+      entry.fqn = heap_.records.fqns[fqn];
+      entry.type = StorageType::Opaque;
+    }
+  }
+  if (fit == Fit::TooManyChunks || entry.chunk_count > limits_.max_chunks - rows_.rows()) {
+    return tl::unexpected(too_many_chunks());
+  }
+  entry.chunk_begin = rows_.rows();
+  rows_.add({.box_begin = entry.box_begin, .chunk_count = entry.chunk_count, .rank = entry.rank, .type = entry.type});
+  entry_of_fqn_[fqn] = static_cast<std::uint32_t>(draft_.entries.size());
+  draft_.entries.push_back(entry);
+  return fit == Fit::No ? keep(OpaqueKind::StateDictValue, position, entry.fqn, value) : Status();
+}
+
+bool Translator::is_bytes(Value value) const {
+  return known_class_of(heap_, value) == Known::BytesStorageMetadata && read_attributes(heap_, value, {});
+}
+
+Translator::Fit Translator::read_tensor(Value value, build::DraftEntry& entry) {
+  std::array<Attribute, 3> attributes{{{"properties"}, {"size"}, {"chunks"}}};
+  if (known_class_of(heap_, value) != Known::TensorStorageMetadata) return Fit::No;
+  if (!read_attributes(heap_, value, attributes)) return Fit::No;
+  const auto& [properties, size, chunks] = attributes;
+  if (has_too_many_dimensions(heap_, size.value)) return Fit::TooManyDimensions;
+  entry.size_begin = draft_.sizes.size();
+  const auto rank = read_size(heap_, size.value, draft_.sizes);
+  if (!rank) return Fit::No;
+  entry.rank = static_cast<std::uint8_t>(*rank);
+  if (!read_properties(properties.value, entry)) return Fit::No;
+  return read_chunks(chunks.value, entry);
+}
+
+bool Translator::read_properties(Value value, build::DraftEntry& entry) {
+  if (known_class_of(heap_, value) != Known::TensorProperties) return false;
+  const Block* const block = value.node<Object>()->blocks.first;
+  if (block == nullptr || block->next != nullptr || block->kind != Block::Kind::Build) return false;
+  if (!block->values()[0].is(Tag::Tuple)) return false;
+  const auto state = block->values()[0].node<Tuple>()->values();
+  if (state.size() != 5 && state.size() != 6) return false;  // 5: before strides
+
+  const auto dtype = read_dtype(heap_, state[0]);
+  const auto layout = read_layout(heap_, state[1]);
+  const auto memory_format = read_memory_format(heap_, state[3]);
+  const auto is_bool = [](Value v) { return v.is(Tag::True) || v.is(Tag::False); };
+  if (!dtype || !layout || !memory_format || !is_bool(state[2]) || !is_bool(state[4])) return false;
+  auto& row = entry.properties;
+  row.dtype = dtype->type;
+  row.layout = layout->type;
+  row.memory_format = *memory_format;
+  row.requires_grad = state[2].is(Tag::True);
+  row.pin_memory = state[4].is(Tag::True);
+  const auto name = [&](bool is_other, std::string_view text, std::uint16_t& number) {
+    if (!is_other) return true;
+    const auto known = type_name(text);
+    if (known) number = *known;
+    return known.has_value();
+  };
+  return name(row.dtype == ScalarType::Other, dtype->name, row.dtype_name) &&
+         name(row.layout == Layout::Other, layout->name, row.layout_name) &&
+         read_strides(state.size() == 6 ? state[5] : Value(Tag::None), entry);
+}
+
+// Where they say nothing, build::finish drops them.
+bool Translator::read_strides(Value value, build::DraftEntry& entry) {
+  entry.properties.strides = value.is(Tag::None) ? StridesKind::Absent : StridesKind::Explicit;
+  if (value.is(Tag::None)) return true;
+  entry.strides_begin = draft_.sizes.size();
+  const auto count = read_size(heap_, value, draft_.sizes);
+  return count && *count == entry.rank;
+}
+
+std::optional<std::uint16_t> Translator::type_name(std::string_view name) {
+  auto& names = draft_.type_names;
+  const auto known = std::ranges::find(names, name);
+  const auto number = static_cast<std::size_t>(known - names.begin());
+  if (number > 0xFFFF) return std::nullopt;
+  if (known == names.end()) names.push_back(heap_.arena.copy(name));
+  return static_cast<std::uint16_t>(number);
+}
+
+Translator::Fit Translator::read_chunks(Value list, build::DraftEntry& entry) {
+  if (!list.is(Tag::List)) return Fit::No;
+  const std::uint64_t count = list.node<Container>()->count;
+  if (count > limits_.max_chunks) return Fit::TooManyChunks;
+  entry.chunk_count = static_cast<std::uint32_t>(count);
+
+  // Chunks that the fast lane folded one after the other lie as the draft wants them.
+  const std::uint64_t step = entry.rank == 0 ? 1 : 2 * std::uint64_t{entry.rank};
+  const Block* const first = list.node<Container>()->blocks.first;
+  entry.box_begin = first != nullptr && first->values()[0].is(Tag::Chunk) ? first->values()[0].begin() : 0;
+  std::uint64_t expected = entry.box_begin;
+  const bool in_place = visit_list(list, [&](Value chunk) {
+    const bool follows = chunk == Value::ranked(Tag::Chunk, entry.rank, expected);
+    expected += step;
+    return follows;
+  });
+  if (in_place) return Fit::Yes;
+
+  entry.box_begin = heap_.records.boxes.size();
+  Fit fit = Fit::Yes;
+  visit_list(list, [&](Value chunk) {
+    fit = append_chunk(chunk, entry.rank);
+    return fit == Fit::Yes;
+  });
+  return fit;
+}
+
+Translator::Fit Translator::append_chunk(Value chunk, std::size_t rank) {
+  std::array<Attribute, 2> attributes{{{"offsets"}, {"sizes"}}};
+  if (chunk.is(Tag::Chunk)) {
+    attributes[0].value = Value::ranked(Tag::Size, chunk.rank(), chunk.begin());
+    attributes[1].value = Value::ranked(Tag::Size, chunk.rank(), chunk.begin() + chunk.rank());
+  } else if (known_class_of(heap_, chunk) != Known::ChunkStorageMetadata ||
+             !read_attributes(heap_, chunk, attributes)) {
+    return Fit::No;
+  }
+  for (const Attribute& attribute : attributes) {
+    if (has_too_many_dimensions(heap_, attribute.value)) return Fit::TooManyDimensions;
+    if (read_size(heap_, attribute.value, heap_.records.boxes) != rank) return Fit::No;
+  }
+  return Fit::Yes;
+}
+
+}  // namespace flatpoint::dcp

@@ -1,0 +1,246 @@
+// dcp/translate_storage.cpp - storage_data: MetadataIndex -> _StorageInfo, and the chunk that each speaks of.
+#include <array>
+
+#include "dcp/translator.hpp"
+
+namespace flatpoint::dcp {
+
+Status Translator::storage_data(Value value) {
+  if (value.is(Tag::None)) return {};
+  if (!value.is(Tag::Dict)) return keep(OpaqueKind::StorageData, 0, {}, value);
+  draft_.has_storage_data = true;
+  draft_.chunk_files.assign(rows_.rows(), kNoFile);
+  draft_.chunk_offsets.resize(rows_.rows());
+  draft_.chunk_lengths.resize(rows_.rows());
+  draft_.storage_order.reserve(rows_.rows());
+  entry_of_fqn_.resize(heap_.records.fqns.size(), kNone);
+
+  std::size_t position = 0;
+  for (const Block* block = value.node<Container>()->blocks.first; block != nullptr; block = block->next) {
+    const auto values = block->values();
+    for (std::size_t i = 0; i + 1 < values.size(); i += 2, ++position) {
+      constexpr std::size_t kAhead = 16;
+      if (i + kAhead < values.size()) prefetch(values[i + kAhead]);
+      if (const Status done = store(position, values[i], values[i + 1]); !done) return done;
+    }
+  }
+  share_locations();
+  if (in_default_order_) draft_.storage_order.clear();
+  return {};
+}
+
+Status Translator::store(std::size_t position, Value key_value, Value value) {
+  Key key;
+  Location location;
+  const Fit fit = read_key(key_value, key);
+  if (fit == Fit::TooManyDimensions) return tl::unexpected(too_many_dimensions(heap_.records.fqns[key.fqn]));
+  if (fit == Fit::No || !read_location(value, location)) {
+    return keep_item(OpaqueKind::StorageItem, position, key_value, value);
+  }
+  return place(key, location);
+}
+
+Translator::Fit Translator::read_key(Value value, Key& key) {
+  if (value.is(Tag::Index)) {
+    const IndexRecord& record = heap_.records.indices[value.number()];
+    key = {record.fqn,      record.has_offset, record.rank, heap_.records.offsets.data() + record.offset_begin,
+           record.has_hint, record.hint};
+    return Fit::Yes;
+  }
+  std::array<Attribute, 3> attributes{{{"fqn"}, {"offset"}, {"index"}}};
+  if (known_class_of(heap_, value) != Known::MetadataIndex || !read_attributes(heap_, value, attributes)) return Fit::No;
+  const auto& [fqn, offset, index] = attributes;
+  const auto absent = [](Value v) { return v.is(Tag::Unset) || v.is(Tag::None); };
+  const auto text = heap_.text(fqn.value);
+  if (!text) return Fit::No;
+  key.fqn = heap_.records.fqns.intern(*text);
+  if (key.fqn >= entry_of_fqn_.size()) entry_of_fqn_.resize(key.fqn + std::size_t{1}, kNone);
+
+  key.has_hint = !absent(index.value);
+  const auto hint = Heap::integer(index.value);
+  if (key.has_hint && !hint) return Fit::No;
+  key.hint = hint.value_or(0);
+
+  key.has_offset = !absent(offset.value);
+  if (!key.has_offset) return Fit::Yes;
+  if (has_too_many_dimensions(heap_, offset.value)) return Fit::TooManyDimensions;
+  scratch_.clear();
+  const auto rank = read_size(heap_, offset.value, scratch_);
+  key.rank = rank.value_or(0);
+  key.offset = scratch_.data();
+  return rank ? Fit::Yes : Fit::No;
+}
+
+bool Translator::read_location(Value value, Location& location) {
+  if (value.is(Tag::Info)) {
+    const InfoRecord& record = heap_.records.infos[value.number()];
+    location = {record.path, record.offset, record.length, 0};
+    return accept_info_class(heap_.info_class);
+  }
+  const Value cls = class_of(heap_, value);
+  std::array<Attribute, 4> attributes{{{"relative_path"}, {"offset"}, {"length"}, {"transform_descriptors"}}};
+  if (cls.is(Tag::Unset) || !read_attributes(heap_, value, attributes)) return false;
+  const auto& [path, offset, length, transforms] = attributes;
+  const auto text = heap_.text(path.value);
+  const auto begin = Heap::integer(offset.value);
+  const auto count = Heap::integer(length.value);
+  if (!text || !begin || !count || *begin < 0 || *count < 0) return false;
+  if (!transforms.value.is(Tag::Unset) && !transforms.value.is(Tag::None)) {
+    const auto list = transform_list(transforms.value);
+    if (!list) return false;
+    location.transforms = static_cast<std::uint16_t>(*list + 1);
+  }
+  if (!accept_info_class(cls)) return false;
+  location.file = heap_.records.paths.intern(*text);
+  location.offset = static_cast<std::uint64_t>(*begin);
+  location.length = static_cast<std::uint64_t>(*count);
+  return true;
+}
+
+// Other storage layers have classes of their own with the same attributes. A file names one; the first is it.
+bool Translator::accept_info_class(Value cls) {
+  if (cls == info_class_) return true;
+  if (!info_class_.is(Tag::Unset)) return false;
+  if (heap_.known(cls) != Known::StorageInfo) {
+    const std::string_view name = class_name(cls);
+    if (name.empty()) return false;
+    draft_.storage_info_class = name;
+  }
+  info_class_ = cls;
+  return true;
+}
+
+std::optional<std::uint16_t> Translator::transform_list(Value list) {
+  build::DraftTransformList read;
+  read.type = list.is(Tag::Tuple) ? SequenceType::Tuple : SequenceType::List;
+  std::string key(list.is(Tag::Tuple) ? "t" : "l");
+  const auto add = [&](Value item) {
+    const auto text = heap_.text(item);
+    if (!text) return false;
+    read.descriptors.push_back(*text);
+    key.append(std::to_string(text->size())).append(1, ' ').append(*text);
+    return true;
+  };
+  if (list.is(Tag::Tuple)) {
+    for (const Value item : list.node<Tuple>()->values()) {
+      if (!add(item)) return std::nullopt;
+    }
+  } else if (!list.is(Tag::List) || !visit_list(list, add)) {
+    return std::nullopt;
+  }
+  constexpr std::size_t kMaxLists = 0xFFFF - 1;  // chunk_transforms holds number + 1
+  const auto known = transform_numbers_.find(key);
+  if (known != transform_numbers_.end()) return known->second;
+  if (draft_.transform_lists.size() >= kMaxLists) return std::nullopt;
+  const auto number = static_cast<std::uint16_t>(draft_.transform_lists.size());
+  for (std::string_view& text : read.descriptors) text = heap_.arena.copy(text);
+  draft_.transform_lists.push_back(std::move(read));
+  transform_numbers_.emplace(std::move(key), number);
+  return number;
+}
+
+Status Translator::place(const Key& key, const Location& location) {
+  const std::uint32_t entry = entry_of_fqn_[key.fqn];
+  std::optional<std::uint32_t> row;
+  std::optional<std::int64_t> usual_hint;
+  if (entry != kNone) {
+    const ChunkRows::Entry& rows = rows_[entry];
+    if (key.has_offset && rows.type == StorageType::Tensor && rows.rank == key.rank) {
+      const auto chunk = rows_.find(rows, key.offset, key.has_hint ? static_cast<std::uint64_t>(key.hint) : 0);
+      if (chunk) row = rows.chunk_begin + *chunk;
+      usual_hint = chunk;
+    } else if (!key.has_offset && rows.type == StorageType::Bytes) {
+      row = rows.chunk_begin;
+    }
+  }
+  bool is_new = row && draft_.chunk_files[*row] == kNoFile;
+  if (!row) {
+    const auto loose = loose_row(key, is_new);
+    if (!loose) return tl::unexpected(loose.error());
+    row = *loose;
+  }
+  // Of equal keys the last value holds, at the place and with the hint of the first.
+  const std::uint32_t file = file_number(location.file);
+  draft_.chunk_files[*row] = file;
+  draft_.chunk_offsets[*row] = location.offset;
+  draft_.chunk_lengths[*row] = location.length;
+  if (location.transforms != 0 && draft_.chunk_transforms.empty()) draft_.chunk_transforms.resize(draft_.chunk_files.size());
+  if (!draft_.chunk_transforms.empty()) draft_.chunk_transforms[*row] = location.transforms;
+  if (!is_new) {
+    in_default_order_ = false;
+    return {};
+  }
+  const bool ascends = file > last_file_ || (file == last_file_ && location.offset > last_offset_);
+  in_default_order_ &= ascends || draft_.storage_order.empty();
+  last_file_ = file;
+  last_offset_ = location.offset;
+  draft_.storage_order.push_back(*row);
+  if (key.has_hint ? usual_hint != key.hint : usual_hint.has_value()) {
+    draft_.hints.push_back({*row, key.has_hint, key.hint});
+  }
+  return {};
+}
+
+// The row of storage information whose key names no chunk.
+Result<std::uint32_t> Translator::loose_row(const Key& key, bool& is_new) {
+  std::string name(reinterpret_cast<const char*>(&key.fqn), sizeof key.fqn);
+  name.push_back(key.has_offset ? '\1' : '\0');
+  name.append(reinterpret_cast<const char*>(key.offset), key.rank * sizeof *key.offset);
+  const auto next = static_cast<std::uint32_t>(draft_.chunk_files.size());
+  const auto [at, inserted] = loose_rows_.try_emplace(std::move(name), next);
+  is_new = inserted;
+  if (!inserted) return at->second;
+  if (next >= limits_.max_chunks) return tl::unexpected(too_many_chunks());
+  draft_.loose_storage.push_back({.fqn = heap_.records.fqns[key.fqn],
+                                  .has_offset = key.has_offset,
+                                  .rank = static_cast<std::uint8_t>(key.rank),
+                                  .offset_begin = draft_.sizes.size()});
+  draft_.sizes.insert(draft_.sizes.end(), key.offset, key.offset + key.rank);
+  draft_.chunk_files.push_back(kNoFile);
+  draft_.chunk_offsets.push_back(0);
+  draft_.chunk_lengths.push_back(0);
+  if (!draft_.chunk_transforms.empty()) draft_.chunk_transforms.push_back(0);
+  return next;
+}
+
+// Files count by their first use in storage_data.
+std::uint32_t Translator::file_number(std::uint32_t path) {
+  if (path >= file_of_path_.size()) file_of_path_.resize(heap_.records.paths.size(), kNone);
+  std::uint32_t& number = file_of_path_[path];
+  if (number == kNone) {
+    number = static_cast<std::uint32_t>(draft_.files.size());
+    draft_.files.push_back(heap_.records.paths[path]);
+  }
+  return number;
+}
+
+// Chunks that start at the same offset have one key, hence one location.
+void Translator::share_locations() {
+  for (std::uint32_t e = 0; e < rows_.size(); ++e) {
+    const ChunkRows::Entry& entry = rows_[e];
+    if (entry.unique) continue;
+    for (std::uint32_t chunk = 0; chunk < entry.chunk_count; ++chunk) {
+      const std::uint32_t row = entry.chunk_begin + chunk;
+      const std::uint32_t first = entry.chunk_begin + *rows_.find(entry, rows_.box(entry, chunk), 0);
+      draft_.chunk_files[row] = draft_.chunk_files[first];
+      draft_.chunk_offsets[row] = draft_.chunk_offsets[first];
+      draft_.chunk_lengths[row] = draft_.chunk_lengths[first];
+      if (!draft_.chunk_transforms.empty()) draft_.chunk_transforms[row] = draft_.chunk_transforms[first];
+    }
+  }
+}
+
+// Storage data goes rank by rank, chunks FQN by FQN: what a key speaks of is far away from what the last one spoke of.
+void Translator::prefetch(Value key) const {
+  if (!key.is(Tag::Index)) return;
+  const IndexRecord& record = heap_.records.indices[key.number()];
+  const std::uint32_t entry = entry_of_fqn_[record.fqn];
+  if (entry == kNone || record.hint >= rows_[entry].chunk_count) return;
+  const std::uint32_t row = rows_[entry].chunk_begin + record.hint;
+  __builtin_prefetch(rows_.box(rows_[entry], record.hint));
+  __builtin_prefetch(draft_.chunk_files.data() + row, 1);
+  __builtin_prefetch(draft_.chunk_offsets.data() + row, 1);
+  __builtin_prefetch(draft_.chunk_lengths.data() + row, 1);
+}
+
+}  // namespace flatpoint::dcp

@@ -1,0 +1,186 @@
+#include "dcp/translator.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <array>
+
+#include "dcp/opaque_writer.hpp"
+
+namespace flatpoint::dcp {
+namespace {
+
+/// What a root that is not DCP's Metadata is, for people.
+std::string describe(const Heap& heap, Value value) {
+  const auto name_of_global = [&](Value global) {
+    if (!global.is(Tag::Global)) return std::string("something that is not a name");
+    const GlobalName& name = heap.globals[global.number()];
+    return fmt::format("{}.{}", name.module, name.name);
+  };
+  switch (value.tag()) {
+    case Tag::Object: {
+      const auto* const object = value.node<Object>();
+      const bool is_call = object->kind == Object::Kind::Reduce;
+      return fmt::format("{} {}", is_call ? "a call of" : "an object of", name_of_global(object->callable));
+    }
+    case Tag::Global: return fmt::format("the name {}", name_of_global(value));
+    case Tag::Dict: return "a dict";
+    case Tag::List: return "a list";
+    case Tag::Tuple: return "a tuple";
+    case Tag::Text:
+    case Tag::LongText: return "a str";
+    default: return "another value";
+  }
+}
+
+}  // namespace
+
+Result<build::Draft> Translator::run(Value root) {
+  const auto refuse = [](std::string why) {
+    return fail(ErrorCode::NotPickle, fmt::format("not a pickle of DCP's Metadata: {}", why));
+  };
+  const Value cls = root.is(Tag::Object) ? class_of(heap_, root) : Value();
+  if (cls.is(Tag::Unset)) return refuse(fmt::format("it holds {}", describe(heap_, root)));
+
+  // Attributes in order of their first assignment, each with its last value.
+  std::vector<Attribute> attributes;
+  const bool plain = visit_attributes(*root.node<Object>(), [&](Value key, Value value) {
+    const auto name = heap_.text(key);
+    if (!name) return false;
+    const auto known = std::ranges::find(attributes, *name, &Attribute::name);
+    if (known == attributes.end()) {
+      attributes.push_back({*name, value});
+    } else {
+      known->value = value;
+    }
+    return true;
+  });
+  if (!plain) return refuse(fmt::format("{} has a state that is not attributes", describe(heap_, root)));
+
+  const auto find = [&](std::string_view name) {
+    const auto found = std::ranges::find(attributes, name, &Attribute::name);
+    return found == attributes.end() ? Value() : found->value;
+  };
+  const Value entries = find("state_dict_metadata");
+  if (!entries.is(Tag::Dict)) return refuse(fmt::format("{} without a dict state_dict_metadata", describe(heap_, root)));
+  if (heap_.known(cls) != Known::Metadata) {
+    draft_.metadata_class = class_name(cls);
+    if (draft_.metadata_class->empty()) return refuse(fmt::format("{} has a name with spaces", describe(heap_, root)));
+  }
+
+  // The others refer to its FQNs.
+  if (auto done = state_dict(entries); !done) return tl::unexpected(std::move(done.error()));
+  for (const Attribute& each : attributes) {
+    if (auto done = attribute(each.name, each.value); !done) return tl::unexpected(std::move(done.error()));
+  }
+  if (!draft_.has_storage_data) draft_.chunk_files.assign(rows_.rows(), kNoFile);
+  draft_.boxes = std::move(heap_.records.boxes);
+  return std::move(draft_);
+}
+
+Status Translator::attribute(std::string_view name, Value value) {
+  if (name == "state_dict_metadata") return {};
+  if (name == "planner_data") return planner_data(value);
+  if (name == "storage_data") return storage_data(value);
+  if (name == "storage_meta") return storage_meta(value);
+  if (name != "version") return keep(OpaqueKind::Attribute, attributes_kept_++, heap_.arena.copy(name), value);
+  if (value.is(Tag::None)) return {};
+  const auto version = heap_.text(value);
+  if (!version) return keep(OpaqueKind::Version, 0, {}, value);
+  draft_.version = heap_.arena.copy(*version);
+  return {};
+}
+
+Status Translator::storage_meta(Value value) {
+  if (value.is(Tag::None)) return {};
+  build::DraftStorageMeta meta;
+  if (!read_storage_meta(value, meta)) return keep(OpaqueKind::StorageMeta, 0, {}, value);
+  draft_.storage_meta = std::move(meta);
+  return {};
+}
+
+bool Translator::read_storage_meta(Value value, build::DraftStorageMeta& meta) {
+  std::array<Attribute, 4> attributes{{{"checkpoint_id"}, {"save_id"}, {"load_id"}, {"modules"}}};
+  if (known_class_of(heap_, value) != Known::StorageMeta || !read_attributes(heap_, value, attributes)) return false;
+  const auto& [checkpoint_id, save_id, load_id, modules] = attributes;
+  const auto absent = [](Value v) { return v.is(Tag::Unset) || v.is(Tag::None); };
+  const auto read_id = [&](Value id, std::optional<std::string_view>& out) {
+    if (absent(id)) return true;
+    const auto text = heap_.text(id);
+    if (text) out = heap_.arena.copy(*text);
+    return text.has_value();
+  };
+  if (!read_id(save_id.value, meta.save_id) || !read_id(load_id.value, meta.load_id)) return false;
+  if (const auto path = read_path(heap_, checkpoint_id.value)) {
+    meta.checkpoint_id = heap_.arena.copy(path->text);
+    meta.checkpoint_id_type = path->type;
+  } else {
+    if (!read_id(checkpoint_id.value, meta.checkpoint_id)) return false;
+    meta.checkpoint_id_type = meta.checkpoint_id ? PathType::Str : PathType::Absent;
+  }
+  meta.has_modules = !modules.value.is(Tag::Unset);
+  if (!meta.has_modules) return true;
+  return modules.value.is(Tag::List) && visit_list(modules.value, [&](Value item) {
+           const auto text = heap_.text(item);
+           if (text) meta.modules.push_back(heap_.arena.copy(*text));
+           return text.has_value();
+         });
+}
+
+std::vector<Translator::Item> Translator::items_of(Value dict) {
+  std::vector<Item> items;
+  items.reserve(dict.node<Container>()->count / 2);
+  std::vector<std::uint32_t> place_of_fqn(heap_.records.fqns.size(), kNone);
+  for (const Block* block = dict.node<Container>()->blocks.first; block != nullptr; block = block->next) {
+    const auto values = block->values();
+    for (std::size_t i = 0; i + 1 < values.size(); i += 2) {
+      const auto text = heap_.text(values[i]);
+      const std::uint32_t fqn = text ? heap_.records.fqns.intern(*text) : kNone;
+      if (text) {
+        if (fqn >= place_of_fqn.size()) place_of_fqn.resize(fqn + std::size_t{1}, kNone);
+        if (place_of_fqn[fqn] != kNone) {
+          items[place_of_fqn[fqn]].value = values[i + 1];
+          continue;
+        }
+        place_of_fqn[fqn] = static_cast<std::uint32_t>(items.size());
+      }
+      items.push_back({values[i], values[i + 1], fqn});
+    }
+  }
+  return items;
+}
+
+Status Translator::keep(OpaqueKind kind, std::size_t position, std::string_view name, Value value) {
+  OpaqueWriter writer(heap_, limits_, limits_.max_output_bytes - opaque_bytes_);
+  return keep_written(kind, position, name, writer.write(value));
+}
+
+Status Translator::keep_item(OpaqueKind kind, std::size_t position, Value key, Value value) {
+  OpaqueWriter writer(heap_, limits_, limits_.max_output_bytes - opaque_bytes_);
+  return keep_written(kind, position, {}, writer.write_pair(key, value));
+}
+
+Status Translator::keep_written(OpaqueKind kind, std::size_t position, std::string_view name,
+                                Result<std::string_view> pickle) {
+  if (!pickle) return tl::unexpected(std::move(pickle.error()));
+  opaque_bytes_ += pickle->size();
+  draft_.opaque.push_back({kind, static_cast<std::uint32_t>(position), name, heap_.arena.copy(*pickle)});
+  return {};
+}
+
+// "module qualname"; empty where the parts could not be told apart.
+std::string_view Translator::class_name(Value cls) {
+  const GlobalName& name = heap_.globals[cls.number()];
+  if (name.module.find(' ') != std::string::npos || name.name.find(' ') != std::string::npos) return {};
+  return heap_.arena.copy(fmt::format("{} {}", name.module, name.name));
+}
+
+Error Translator::too_many_dimensions(std::string_view fqn) const {
+  return {ErrorCode::TooLarge, fmt::format("FQN '{}': more than {} dimensions, the format's limit", fqn, kMaxDimensions)};
+}
+
+Error Translator::too_many_chunks() const {
+  return {ErrorCode::TooLarge, fmt::format("more chunks than the limit max_chunks = {}", limits_.max_chunks)};
+}
+
+}  // namespace flatpoint::dcp

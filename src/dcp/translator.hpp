@@ -1,0 +1,118 @@
+// dcp/translator.hpp - from the values of a pickle to a draft of a metadata file.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <unordered_map>
+#include <vector>
+
+#include "build/draft.hpp"
+#include "dcp/chunk_rows.hpp"
+#include "dcp/heap.hpp"
+#include "dcp/shapes.hpp"
+#include "flatpoint/dcp.hpp"
+
+namespace flatpoint::dcp {
+
+using Status = Result<void>;
+
+/// Recognises DCP's Metadata and puts each fact into its column; what fits none becomes an opaque record as a whole.
+/// The draft borrows from the heap. One translator translates one pickle, once.
+class Translator {
+ public:
+  /// `heap` outlives the translator and the draft; `limits` the translator.
+  Translator(Heap& heap, const ImportLimits& limits) : heap_(heap), limits_(limits), rows_(heap.records.boxes) {}
+
+  /// Errors: NotPickle where `root` is not DCP's Metadata; TooLarge.
+  Result<build::Draft> run(Value root);
+
+ private:
+  static constexpr std::uint32_t kNone = 0xFFFFFFFF;
+
+  // One (key, value) of a dict whose keys are FQNs. Of equal keys the last value holds, at the place of the first.
+  struct Item {
+    Value key;
+    Value value;
+    std::uint32_t fqn;  // kNone: the key is not str
+  };
+  std::vector<Item> items_of(Value dict);
+
+  // translator.cpp
+  Status attribute(std::string_view name, Value value);
+  Status storage_meta(Value value);
+  bool read_storage_meta(Value value, build::DraftStorageMeta& meta);
+  Status keep(OpaqueKind kind, std::size_t position, std::string_view name, Value value);
+  Status keep_item(OpaqueKind kind, std::size_t position, Value key, Value value);
+  Status keep_written(OpaqueKind kind, std::size_t position, std::string_view name, Result<std::string_view> pickle);
+  std::string_view class_name(Value cls);
+
+  // translate_state_dict.cpp
+  enum class Fit { Yes, No, TooManyDimensions, TooManyChunks };
+  Status state_dict(Value dict);
+  Status add_entry(std::uint32_t fqn, std::size_t position, Value value);
+  Fit read_tensor(Value value, build::DraftEntry& entry);
+  bool read_properties(Value value, build::DraftEntry& entry);
+  bool read_strides(Value value, build::DraftEntry& entry);
+  Fit read_chunks(Value list, build::DraftEntry& entry);
+  Fit append_chunk(Value chunk, std::size_t rank);
+  std::optional<std::uint16_t> type_name(std::string_view name);
+  bool is_bytes(Value value) const;
+
+  // translate_planner.cpp
+  Status planner_data(Value value);
+  bool read_planner_path(Value path, std::string_view fqn, std::vector<PathElementRow>& elements);
+  std::optional<std::uint32_t> path_number(const std::vector<PathElementRow>& elements);
+
+  // translate_storage.cpp
+  struct Key {
+    std::uint32_t fqn = kNone;
+    bool has_offset = false;
+    std::size_t rank = 0;
+    const std::int64_t* offset = nullptr;
+    bool has_hint = false;
+    std::int64_t hint = 0;
+  };
+  struct Location {
+    std::uint32_t file = 0;
+    std::uint64_t offset = 0;
+    std::uint64_t length = 0;
+    std::uint16_t transforms = 0;
+  };
+  Status storage_data(Value value);
+  Status store(std::size_t position, Value key, Value value);
+  Fit read_key(Value value, Key& key);
+  bool read_location(Value value, Location& location);
+  bool read_foldable(Value value, Location& location);
+  bool accept_info_class(Value cls);
+  std::optional<std::uint16_t> transform_list(Value list);
+  Status place(const Key& key, const Location& location);
+  Result<std::uint32_t> loose_row(const Key& key, bool& is_new);
+  std::uint32_t file_number(std::uint32_t path);
+  void share_locations();
+  void prefetch(Value key) const;
+
+  Error too_many_dimensions(std::string_view fqn) const;
+  Error too_many_chunks() const;
+
+  Heap& heap_;
+  const ImportLimits& limits_;
+  build::Draft draft_;
+  std::uint64_t opaque_bytes_ = 0;
+  std::size_t attributes_kept_ = 0;
+
+  std::vector<std::uint32_t> entry_of_fqn_;  // by number in Records::fqns
+  ChunkRows rows_;                           // by entry
+  std::unordered_map<std::string, std::uint32_t> path_numbers_;
+
+  std::vector<std::uint32_t> file_of_path_;  // by number in Records::paths
+  Value info_class_;
+  std::unordered_map<std::string, std::uint16_t> transform_numbers_;
+  std::unordered_map<std::string, std::uint32_t> loose_rows_;
+  std::vector<std::int64_t> scratch_;
+  std::uint32_t last_file_ = 0;
+  std::uint64_t last_offset_ = 0;
+  bool in_default_order_ = true;
+};
+
+}  // namespace flatpoint::dcp
