@@ -1,6 +1,6 @@
 """Microseconds to unpickle a `.metadata` with torch and look one FQN up: the warm median, garbage collector on and off.
 
-Usage: demo_pickle.py FILE FQN. Prints two numbers. Exits with 3 where this Python has no torch.
+Usage: unpickle.py FILE FQN. Prints two numbers. Exits with 3 where this Python has no torch.
 """
 
 import gc

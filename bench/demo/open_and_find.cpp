@@ -1,5 +1,5 @@
 // Microseconds to open a metadata file, check it as every open does, and find one tensor: the warm median.
-// Usage: demo_timing FILE FQN
+// Usage: demo_open_and_find FILE FQN
 #include <algorithm>
 #include <chrono>
 #include <cstdio>
@@ -8,7 +8,7 @@
 #include "flatpoint/metadata_file.hpp"
 
 int main(int argc, char** argv) {
-  if (argc != 3) return std::fputs("usage: demo_timing FILE FQN\n", stderr), 2;
+  if (argc != 3) return std::fputs("usage: demo_open_and_find FILE FQN\n", stderr), 2;
   using Clock = std::chrono::steady_clock;
   constexpr int kWarmUps = 100;
   constexpr int kRuns = 1001;
