@@ -25,7 +25,7 @@ enum class OpenMode {
 };
 
 /// An open metadata file: owns the mapping or the bytes. Move-only. Reading is safe from any number of threads.
-/// Opening checks the shape of the file (docs/format.md, rules F1-F9) in time that does not depend on its size.
+/// Opening checks the shape of the file (docs/format.md, rules F1 to F8) in time that does not depend on its size.
 class MetadataFile {
  public:
   /// Errors: NotFound, Io, NotFlatpoint, Truncated, Version, Corrupt. `path` is a file; nothing beside it is looked at.

@@ -16,14 +16,19 @@ constexpr bool in_range(std::uint64_t begin, std::uint64_t count, std::uint64_t 
 }
 
 /// Reads a value from memory that may change underneath (a shared mapping), once: the compiler may not read it again,
-/// so what was checked is what is used.
+/// so what was checked is what is used. `at` need not be aligned.
 template <class T>
-T read_once(const T* at) noexcept {
+T read_once_as(const std::byte* at) noexcept {
   static_assert(std::is_trivially_copyable_v<T>);
   T value;
   std::memcpy(&value, at, sizeof value);
   asm volatile("" : "+m"(value));
   return value;
+}
+
+template <class T>
+T read_once(const T* at) noexcept {
+  return read_once_as<T>(reinterpret_cast<const std::byte*>(at));
 }
 
 /// The same for element i of a column. REQUIRES: i < column.size().

@@ -41,16 +41,7 @@ Result<std::span<const std::byte>> check_frame(std::span<const std::byte> file) 
   if (trailer.flatbuffer_length % 8 != 0) {
     return corrupt(fmt::format("F3: FlatBuffer length {} is not a multiple of 8", trailer.flatbuffer_length));
   }
-  return file.first(trailer.flatbuffer_length);
-}
-
-/// Rule F5 by FlatBuffers' own verifier. Three tables exist; the limits leave a hostile file nothing to slow us with.
-bool flatbuffers_accepts(std::span<const std::byte> buffer) {
-  flatbuffers::Verifier::Options options;
-  options.max_depth = 4;
-  options.max_tables = 16;
-  flatbuffers::Verifier verifier(reinterpret_cast<const std::uint8_t*>(buffer.data()), buffer.size(), options);
-  return fb::VerifyMetadataBuffer(verifier);
+  return file.first(file.size() - kTrailerSize);
 }
 
 TextColumn text_column(TableReader& table, std::uint16_t bytes, std::uint16_t ends, const char* name) {
@@ -78,9 +69,9 @@ SourceRecord read_source(TableReader table) {
 void read_columns(TableReader& root, Columns& c) {
   using T = fb::Metadata;
   c.fragment_rank = root.scalar<std::int32_t>(T::VT_FRAGMENT_RANK, -1);
-  c.entries = root.column<EntryRow>(T::VT_ENTRIES, "entries");
-  c.fqns = root.column<std::uint8_t>(T::VT_FQNS, "fqns");
-  c.fqn_slots = root.column<std::uint32_t>(T::VT_FQN_SLOTS, "fqn_slots");
+  c.entries = root.required<EntryRow>(T::VT_ENTRIES, "entries");
+  c.fqns = root.required<std::uint8_t>(T::VT_FQNS, "fqns");
+  c.fqn_slots = root.required<std::uint32_t>(T::VT_FQN_SLOTS, "fqn_slots");
   c.fqn_order = root.column<std::uint32_t>(T::VT_FQN_ORDER, "fqn_order");
   c.sizes = root.column<std::int64_t>(T::VT_SIZES, "sizes");
   c.boxes = root.column<std::int64_t>(T::VT_BOXES, "boxes");
@@ -131,26 +122,26 @@ const char* mismatched_columns(const Columns& c) {
 }  // namespace
 
 Result<Columns> decode(std::span<const std::byte> file) {
-  const auto buffer = check_frame(file);
-  if (!buffer) return tl::unexpected(buffer.error());
+  const auto frame = check_frame(file);
+  if (!frame) return tl::unexpected(frame.error());
+  BufferReader buffer(*frame);
+  const auto root_at = buffer.follow(0);
+  if (!root_at) return corrupt(std::move(buffer.error()));
+  TableReader root(buffer, *root_at);
 
   Columns columns;
-  std::string error;
-  if (buffer->size() < kIdentifierAt + 4) return corrupt("F5: no root table");
-  const auto root_at = base::read_once(reinterpret_cast<const std::uint32_t*>(buffer->data()));
-  TableReader root(*buffer, root_at, error);
-  // The version comes first: a newer major may have a shape that today's verifier refuses.
+  // The version comes first: a newer major may have a shape that today's checks refuse.
   columns.format_major = root.scalar<std::uint16_t>(fb::Metadata::VT_FORMAT_MAJOR, 0);
   columns.format_minor = root.scalar<std::uint16_t>(fb::Metadata::VT_FORMAT_MINOR, 0);
-  if (error.empty() && columns.format_major != kFormatMajor) {
+  if (!buffer.error().empty()) return corrupt(std::move(buffer.error()));
+  if (columns.format_major != kFormatMajor) {
     return fail(ErrorCode::Version, fmt::format("F7: format version {}.{}; this reader knows {}.x", columns.format_major,
                                                 columns.format_minor, kFormatMajor));
   }
-  if (!flatbuffers_accepts(*buffer)) return corrupt("F5: FlatBuffers' verifier refuses the buffer");
   read_columns(root, columns);
-  if (const auto at = root.table(fb::Metadata::VT_STORAGE_META)) columns.storage_meta = read_storage_meta({*buffer, *at, error});
-  if (const auto at = root.table(fb::Metadata::VT_SOURCE)) columns.source = read_source({*buffer, *at, error});
-  if (!error.empty()) return corrupt(std::move(error));
+  if (const auto at = root.reference(fb::Metadata::VT_STORAGE_META)) columns.storage_meta = read_storage_meta({buffer, *at});
+  if (const auto at = root.reference(fb::Metadata::VT_SOURCE)) columns.source = read_source({buffer, *at});
+  if (!buffer.error().empty()) return corrupt(std::move(buffer.error()));
   if (const char* mismatch = mismatched_columns(columns)) return corrupt(fmt::format("F8: {}", mismatch));
   return columns;
 }

@@ -6,6 +6,7 @@
 #define XXH_INLINE_ALL
 #include <xxhash.h>
 
+#include "base/checked.hpp"
 #include "format/constants.hpp"
 
 static_assert(std::endian::native == std::endian::little, "the format is read in place, little-endian");
@@ -23,8 +24,7 @@ void write_trailer(std::span<std::byte> file) noexcept {
 
 Trailer read_trailer(std::span<const std::byte> file, bool& magic_ok) noexcept {
   const std::byte* at = file.data() + file.size() - kTrailerSize;
-  Trailer trailer;
-  std::memcpy(&trailer, at, sizeof trailer);
+  const auto trailer = base::read_once_as<Trailer>(at);
   magic_ok = std::memcmp(at + sizeof trailer, kTrailerMagic, 8) == 0;
   return trailer;
 }
