@@ -43,50 +43,65 @@ std::int64_t even_point(std::int64_t i, std::int64_t step, std::int64_t n) noexc
   return std::min(point, n);
 }
 
-/// Position in `boxes` of a grid's split points along a dimension.
-std::uint64_t splits_at(const GridReader& grid, std::uint8_t dimension) noexcept {
-  std::uint64_t at = grid.rank;
-  for (unsigned d = 0; d < dimension; ++d) at += static_cast<std::uint64_t>(grid.count(static_cast<std::uint8_t>(d))) + 1;
-  return at;
-}
-
 struct Interval {
   std::int64_t begin;
   std::int64_t size;
 };
 
-/// The coordinate of a row-major cell along a dimension. A count that turned to nonsense meanwhile gives 0.
-std::int64_t coordinate(const GridReader& grid, std::uint32_t cell, std::uint8_t dimension) noexcept {
-  std::uint64_t inner = 1;
-  for (unsigned d = dimension + 1U; d < grid.rank; ++d) {
-    const std::int64_t count = grid.count(static_cast<std::uint8_t>(d));
-    if (count < 1 || !base::multiply(inner, static_cast<std::uint64_t>(count), inner)) return 0;
+/// Calls visit(dimension, interval) for the first `dimensions` dimensions of a cell of a grid, in order. The cell's
+/// coordinates fall out on the way; counts that turned to nonsense meanwhile give nonsense from inside the file.
+template <class Visit>
+void visit_grid(const Columns& columns, const EntryRow& entry, std::uint32_t cell, unsigned dimensions, Visit&& visit) {
+  const GridReader grid{columns.boxes, entry.box_begin, entry.rank};
+  std::uint64_t below = entry.chunk_count;  // cells of one step along the dimension
+  std::uint64_t rest = cell;
+  std::uint64_t splits = entry.rank;
+  for (unsigned i = 0; i < dimensions; ++i) {
+    const auto d = static_cast<std::uint8_t>(i);
+    const auto count = static_cast<std::uint64_t>(std::max<std::int64_t>(grid.count(d), 1));
+    below = std::max<std::uint64_t>(below / count, 1);
+    const std::uint64_t at = rest / below;
+    rest %= below;
+    std::int64_t begin = 0;
+    std::int64_t end = 0;
+    if (entry.chunk_layout == ChunkLayout::Grid) {
+      begin = grid.at(splits + at);
+      end = grid.at(splits + at + 1);
+      splits += count + 1;
+    } else {
+      const std::int64_t n = tensor_size(columns, entry, d);
+      const std::int64_t step = grid.step(d);
+      begin = even_point(static_cast<std::int64_t>(at), step, n);
+      end = even_point(static_cast<std::int64_t>(at) + 1, step, n);
+    }
+    visit(d, Interval{begin, base::wrapping_subtract(end, begin)});
   }
-  const std::int64_t count = grid.count(dimension);
-  return count < 1 ? 0 : static_cast<std::int64_t>(cell / inner % static_cast<std::uint64_t>(count));
 }
 
+/// One dimension of a chunk. REQUIRES: d < entry.rank.
 Interval interval(const Columns& columns, const EntryRow& entry, std::uint32_t cell, std::uint8_t d) noexcept {
-  const GridReader grid{columns.boxes, entry.box_begin, entry.rank};
-  switch (entry.chunk_layout) {
-    case ChunkLayout::Whole: return {0, tensor_size(columns, entry, d)};
-    case ChunkLayout::Explicit: {
-      const std::uint64_t at = std::uint64_t{2} * entry.rank * cell + d;
-      return {grid.at(at), grid.at(at + entry.rank)};
-    }
-    case ChunkLayout::Grid: {
-      const std::uint64_t at = splits_at(grid, d) + static_cast<std::uint64_t>(coordinate(grid, cell, d));
-      const std::int64_t begin = grid.at(at);
-      return {begin, base::wrapping_subtract(grid.at(at + 1), begin)};
-    }
-    case ChunkLayout::EvenGrid: {
-      const std::int64_t n = tensor_size(columns, entry, d);
-      const std::int64_t i = coordinate(grid, cell, d);
-      const std::int64_t begin = even_point(i, grid.step(d), n);
-      return {begin, base::wrapping_subtract(even_point(i + 1, grid.step(d), n), begin)};
-    }
+  if (entry.chunk_layout == ChunkLayout::Whole) return {0, tensor_size(columns, entry, d)};
+  if (entry.chunk_layout == ChunkLayout::Explicit) {
+    const GridReader boxes{columns.boxes, entry.box_begin, entry.rank};
+    const std::uint64_t at = std::uint64_t{2} * entry.rank * cell + d;
+    return {boxes.at(at), boxes.at(at + entry.rank)};
   }
-  return {0, 0};
+  Interval last{};
+  visit_grid(columns, entry, cell, d + 1U, [&](std::uint8_t, const Interval& i) { last = i; });
+  return last;
+}
+
+/// Every dimension of a chunk, in time linear in the rank.
+template <class Visit>
+void visit_box(const Columns& columns, const EntryRow& entry, std::uint32_t cell, Visit&& visit) {
+  if (entry.chunk_layout == ChunkLayout::Grid || entry.chunk_layout == ChunkLayout::EvenGrid) {
+    visit_grid(columns, entry, cell, entry.rank, visit);
+    return;
+  }
+  for (unsigned i = 0; i < entry.rank; ++i) {
+    const auto d = static_cast<std::uint8_t>(i);
+    visit(d, interval(columns, entry, cell, d));
+  }
 }
 
 constexpr std::uint64_t kNoCell = ~std::uint64_t{0};
@@ -95,11 +110,10 @@ constexpr std::uint64_t kNoCell = ~std::uint64_t{0};
 std::uint64_t find_even(std::int64_t count, std::int64_t step, std::int64_t n, std::int64_t offset) noexcept {
   std::int64_t i = 0;
   if (offset != 0) {
-    if (step < 1 || offset < 0 || offset > n) return kNoCell;
+    if (step < 1 || offset < 0) return kNoCell;
     i = offset / step + (offset % step != 0 ? 1 : 0);
-    if (even_point(i, step, n) != offset) return kNoCell;
   }
-  return i < count ? static_cast<std::uint64_t>(i) : kNoCell;
+  return i < count && even_point(i, step, n) == offset ? static_cast<std::uint64_t>(i) : kNoCell;
 }
 
 /// The first of `count` ascending split points that equals `offset`.
@@ -161,14 +175,27 @@ std::string_view escaped_name(const TextColumn& names, std::uint16_t i) noexcept
 
 }  // namespace
 
+const char* ViewAccess::broken_entry_rule(const Columns& columns, const EntryRow& entry) noexcept {
+  if (!base::in_range(entry.fqn_begin, entry.fqn_length, columns.fqns.size())) return "E1";
+  if (!base::in_range(entry.chunk_begin, entry.chunk_count, columns.chunk_rows())) return "E4";
+  return nullptr;
+}
+
+const char* ViewAccess::broken_tensor_rule(const Columns& columns, const EntryRow& entry) noexcept {
+  const std::uint64_t dimensions = std::uint64_t{entry.rank} * (entry.properties.strides == StridesKind::Explicit ? 2 : 1);
+  if (!base::in_range(entry.size_begin, dimensions, columns.sizes.size())) return "E2";
+  if (!boxes_fit(columns, entry)) return "E3";
+  if (entry.reordered != 0 && !base::in_range(entry.order_begin, entry.chunk_count, columns.chunk_order.size())) return "E5";
+  return nullptr;
+}
+
 Lookup<EntryView> ViewAccess::entry(const Columns& columns, std::uint32_t position) noexcept {
   if (position >= columns.entries.size()) return LookupStatus::Absent;
   return entry(columns, position, base::read_once(columns.entries, position));
 }
 
 Lookup<EntryView> ViewAccess::entry(const Columns& columns, std::uint32_t position, const EntryRow& row) noexcept {
-  if (!base::in_range(row.fqn_begin, row.fqn_length, columns.fqns.size())) return LookupStatus::Corrupt;
-  if (!base::in_range(row.chunk_begin, row.chunk_count, columns.chunk_rows())) return LookupStatus::Corrupt;
+  if (broken_entry_rule(columns, row) != nullptr) return LookupStatus::Corrupt;
   EntryView view;
   view.columns_ = &columns;
   view.entry_ = row;
@@ -177,15 +204,8 @@ Lookup<EntryView> ViewAccess::entry(const Columns& columns, std::uint32_t positi
 }
 
 Lookup<TensorView> ViewAccess::tensor(const EntryView& view) noexcept {
-  const Columns& columns = *view.columns_;
-  const EntryRow& entry = view.entry_;
-  if (entry.storage_type != StorageType::Tensor) return LookupStatus::Absent;
-  const std::uint64_t dimensions = std::uint64_t{entry.rank} * (entry.properties.strides == StridesKind::Explicit ? 2 : 1);
-  if (!base::in_range(entry.size_begin, dimensions, columns.sizes.size())) return LookupStatus::Corrupt;
-  if (!boxes_fit(columns, entry)) return LookupStatus::Corrupt;
-  if (entry.reordered != 0 && !base::in_range(entry.order_begin, entry.chunk_count, columns.chunk_order.size())) {
-    return LookupStatus::Corrupt;
-  }
+  if (view.entry_.storage_type != StorageType::Tensor) return LookupStatus::Absent;
+  if (broken_tensor_rule(*view.columns_, view.entry_) != nullptr) return LookupStatus::Corrupt;
   TensorView tensor;
   static_cast<EntryView&>(tensor) = view;
   return tensor;
@@ -275,12 +295,11 @@ Lookup<StorageInfoView> ChunkView::storage() const noexcept {
 }
 
 ChunkStorageMetadata ChunkView::to_value() const {
-  ChunkStorageMetadata box;
-  for (unsigned d = 0; d < entry_.rank; ++d) {
-    const Interval i = interval(*columns_, entry_, cell_, static_cast<std::uint8_t>(d));
-    box.offsets.push_back(i.begin);
-    box.sizes.push_back(i.size);
-  }
+  ChunkStorageMetadata box{Size(entry_.rank), Size(entry_.rank)};
+  visit_box(*columns_, entry_, cell_, [&](std::uint8_t d, const Interval& i) {
+    box.offsets[d] = i.begin;
+    box.sizes[d] = i.size;
+  });
   return box;
 }
 

@@ -44,11 +44,14 @@ struct GridReader {
 };
 
 struct ViewAccess {
-  /// Rules E1 and E4: name, rows. An entry that passes may be shown.
+  /// Which of the rules E1 (name) and E4 (rows) an entry breaks; null where none. An entry that keeps them may be shown.
+  static const char* broken_entry_rule(const Columns& columns, const EntryRow& entry) noexcept;
+  /// The same for E2 (size), E3 (boxes) and E5 (order) of a tensor.
+  static const char* broken_tensor_rule(const Columns& columns, const EntryRow& entry) noexcept;
+
   static Lookup<EntryView> entry(const Columns& columns, std::uint32_t position) noexcept;
   /// The same for a row that was read already.
   static Lookup<EntryView> entry(const Columns& columns, std::uint32_t position, const EntryRow& row) noexcept;
-  /// Rules E2, E3 and E5: size, boxes, order.
   static Lookup<TensorView> tensor(const EntryView& entry) noexcept;
   /// The chunk in a row of its tensor. REQUIRES: cell < chunk_count.
   static ChunkView chunk(const Columns& columns, const EntryRow& entry, std::uint32_t cell) noexcept;
