@@ -6,6 +6,21 @@
 #include "read/verifier.hpp"
 
 namespace flatpoint {
+
+std::string read::shown(std::string_view name) {
+  constexpr std::size_t kLongest = 200;
+  std::string text;
+  for (const char c : name.substr(0, kLongest)) {
+    if (static_cast<unsigned char>(c) < 0x20 || c == 0x7F) {
+      text += fmt::format("\\x{:02x}", static_cast<unsigned char>(c));
+    } else {
+      text += c;
+    }
+  }
+  if (name.size() > kLongest) text += fmt::format("... ({} bytes)", name.size());
+  return text;
+}
+
 namespace {
 
 void check_digest(std::span<const std::byte> file, read::ReportBuilder& report) {
@@ -17,7 +32,7 @@ void check_digest(std::span<const std::byte> file, read::ReportBuilder& report) 
   }
 }
 
-/// "F5: what" -> rule and message.
+/// "F5: what" -> rule and message. Whatever `decode` refuses begins with its rule.
 BrokenRule split_rule(const std::string& message) {
   const std::size_t colon = message.find(": ");
   return {message.substr(0, colon), message.substr(colon + 2)};
@@ -31,9 +46,9 @@ void read::Verifier::run() {
   orders();
   texts();
   rows();
-  storage_of_rows();
+  storage_of_loose();
   storage_order();
-  loose_storage();
+  index_hints();
   planner();
   opaque_records();
 }

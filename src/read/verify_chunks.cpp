@@ -1,4 +1,4 @@
-// Rules about chunks and their storage: V4 to V6, V8, V9, V12.
+// Rules about rows and boxes: E2 to E5, V4 to V6, and findings about chunks.
 #include <algorithm>
 
 #include "read/verifier.hpp"
@@ -28,30 +28,33 @@ bool lies_inside(const ChunkView& chunk, std::span<const std::int64_t> size) {
 }  // namespace
 
 void Verifier::rows() {
+  repeats_key_.assign(c_.chunk_files.size(), false);
   std::uint64_t end = 0;
   for (std::uint32_t i = 0; i < c_.entries.size(); ++i) {
-    const auto entry = ViewAccess::entry(c_, i);
-    if (!entry) {
-      report_.broken("E4", "entry {}: its chunks or its FQN lie outside their columns", i);
+    const EntryRow& row = c_.entries[i];
+    const char* broken = ViewAccess::broken_entry_rule(c_, row);
+    if (broken == std::string_view("E1")) continue;  // reported among the names
+    const auto name = [&] { return shown(*text_at(c_.fqns, row.fqn_begin, row.fqn_length)); };
+    if (broken != nullptr) {
+      report_.broken(broken, "FQN '{}': its rows lie outside the rows of chunks", name());
       continue;
     }
-    const EntryRow& row = entry->row();
     if (row.chunk_begin != end) {
-      // Not looked at further: a hostile file could let a million tensors share ten million rows.
-      report_.broken("V4", "FQN '{}': its rows begin at {} instead of {}", entry->fqn(), row.chunk_begin, end);
+      report_.broken("V4", "FQN '{}': its rows begin at {} instead of {}", name(), row.chunk_begin, end);
       continue;
     }
     end = std::uint64_t{row.chunk_begin} + row.chunk_count;
     if (row.storage_type != StorageType::Tensor && row.chunk_count > 1) {
-      report_.broken("V4", "FQN '{}': not a tensor, with {} rows", entry->fqn(), row.chunk_count);
+      report_.broken("V4", "FQN '{}': not a tensor, with {} rows", name(), row.chunk_count);
     }
-    enumerations(*entry);
+    const EntryView entry = *ViewAccess::entry(c_, i, row);
+    enumerations(entry);
+    storage_of(entry);
     if (row.storage_type != StorageType::Tensor) continue;
-    const auto view = entry->tensor();
-    if (view) {
+    if (const auto view = entry.tensor()) {
       tensor(*view);
     } else {
-      report_.broken("E2", "FQN '{}': its size, boxes or chunk order lie outside their columns", entry->fqn());
+      report_.broken(ViewAccess::broken_tensor_rule(c_, row), "FQN '{}': its size, boxes or chunk order do not fit their columns", name());
     }
   }
   if (end != c_.chunk_rows()) report_.broken("V4", "the entries' rows end at {} of {}", end, c_.chunk_rows());
@@ -64,19 +67,34 @@ void Verifier::tensor(const TensorView& view) {
     case ChunkLayout::Grid:
     case ChunkLayout::EvenGrid: grid(view); break;
   }
-  chunk_order(view);
+  if (view.row().reordered != 0) {
+    permutation("E5", "V6", fmt::format("FQN '{}': chunk_order", shown(view.fqn())),
+                c_.chunk_order.subspan(view.row().order_begin, view.chunk_count()), view.chunk_count());
+  }
+  equal_keys(view);
   findings_of(view);
 }
 
+/// Rows are sorted; of rows that start at the same place, at most one should hold elements.
 void Verifier::explicit_boxes(const TensorView& view) {
   const std::size_t values = std::size_t{2} * view.rank();
   const auto boxes = c_.boxes.subspan(view.row().box_begin, values * view.chunk_count());
+  const auto holds_elements = [&](std::span<const std::int64_t> box) {
+    return std::ranges::all_of(box.last(view.rank()), [](std::int64_t size) { return size > 0; });
+  };
+  bool elements_here = holds_elements(boxes.first(std::min(values, boxes.size())));
   for (std::size_t row = 1; row < view.chunk_count(); ++row) {
     const auto before = boxes.subspan((row - 1) * values, values);
     const auto after = boxes.subspan(row * values, values);
-    if (std::lexicographical_compare(after.begin(), after.end(), before.begin(), before.end())) {
-      report_.broken("V5", "FQN '{}': row {} does not sort after the row before it", view.fqn(), row);
+    if (std::ranges::lexicographical_compare(after, before)) {
+      report_.broken("V5", "FQN '{}': row {} does not sort after the row before it", shown(view.fqn()), row);
     }
+    const bool same_start = std::ranges::equal(before.first(view.rank()), after.first(view.rank()));
+    const bool elements = holds_elements(after);
+    if (same_start && elements && elements_here) {
+      report_.finding("duplicate_chunk", "FQN '{}': several chunks start at {}", shown(view.fqn()), join(after.first(view.rank())));
+    }
+    elements_here = elements || (same_start && elements_here);
   }
 }
 
@@ -86,43 +104,36 @@ void Verifier::grid(const TensorView& view) {
   for (unsigned i = 0; i < view.rank(); ++i) {
     const auto d = static_cast<std::uint8_t>(i);
     if (view.row().chunk_layout == ChunkLayout::EvenGrid) {
-      if (grid.step(d) < 0) report_.broken("V5", "FQN '{}': dimension {} has step {}", view.fqn(), i, grid.step(d));
+      if (grid.step(d) < 0) report_.broken("V5", "FQN '{}': dimension {} has step {}", shown(view.fqn()), i, grid.step(d));
       continue;
     }
     const auto count = static_cast<std::uint64_t>(grid.count(d));
     for (std::uint64_t split = 0; split < count; ++split) {
       if (grid.at(at + split) > grid.at(at + split + 1)) {
-        report_.broken("V5", "FQN '{}': split point {} of dimension {} lies after the next", view.fqn(), split, i);
+        report_.broken("V5", "FQN '{}': split point {} of dimension {} lies after the next", shown(view.fqn()), split, i);
       }
     }
     at += count + 1;
   }
 }
 
-void Verifier::chunk_order(const TensorView& view) {
-  if (view.row().reordered == 0) return;
-  permutation("V6", fmt::format("FQN '{}': chunk_order", view.fqn()),
-              c_.chunk_order.subspan(view.row().order_begin, view.chunk_count()), view.chunk_count());
-}
-
 void Verifier::enumerations(const EntryView& entry) {
-  const EntryRow& row = entry.row();
-  if (row.storage_type > StorageType::Opaque) report_.finding("unknown_value", "FQN '{}': storage type {}", entry.fqn(), static_cast<int>(row.storage_type));
-  if (row.storage_type != StorageType::Tensor) return;
-  const TensorPropertiesRow& p = row.properties;
-  if (p.dtype == ScalarType::Other ? !text_at(c_.type_names, p.dtype_name) : name_of(p.dtype).empty()) {
-    report_.finding("unknown_value", "FQN '{}': dtype {}", entry.fqn(), static_cast<int>(p.dtype));
-  }
-  if (p.layout == Layout::Other ? !text_at(c_.type_names, p.layout_name) : name_of(p.layout).empty()) {
-    report_.finding("unknown_value", "FQN '{}': layout {}", entry.fqn(), static_cast<int>(p.layout));
-  }
-  if (name_of(p.memory_format).empty()) report_.finding("unknown_value", "FQN '{}': memory format {}", entry.fqn(), static_cast<int>(p.memory_format));
+  const auto unknown = [&](std::string_view what, auto value) {
+    report_.finding("unknown_value", "FQN '{}': {} {}", shown(entry.fqn()), what, static_cast<int>(value));
+  };
+  if (entry.type() > StorageType::Opaque) unknown("storage type", entry.type());
+  if (entry.type() != StorageType::Tensor) return;
+  const TensorPropertiesRow& p = entry.row().properties;
+  if (p.dtype == ScalarType::Other ? !text_at(c_.type_names, p.dtype_name) : name_of(p.dtype).empty()) unknown("dtype", p.dtype);
+  if (p.layout == Layout::Other ? !text_at(c_.type_names, p.layout_name) : name_of(p.layout).empty()) unknown("layout", p.layout);
+  if (name_of(p.memory_format).empty()) unknown("memory format", p.memory_format);
+  if (p.strides > StridesKind::Explicit) unknown("kind of strides", p.strides);
 }
 
 void Verifier::findings_of(const TensorView& view) {
   const auto size = view.size();
   if (std::any_of(size.begin(), size.end(), [](std::int64_t n) { return n < 0; })) {
-    report_.finding("negative_size", "FQN '{}': size {}", view.fqn(), join(size));
+    report_.finding("negative_size", "FQN '{}': size {}", shown(view.fqn()), join(size));
   }
   // A grid lies inside the tensor when its outermost cells do: two rows speak for all.
   const bool is_grid = view.row().chunk_layout != ChunkLayout::Explicit;
@@ -130,70 +141,14 @@ void Verifier::findings_of(const TensorView& view) {
   for (std::uint32_t i = 0; i < view.chunk_count(); i += step) {
     const ChunkView chunk = *view.chunk_by_row(i);
     if (!lies_inside(chunk, size)) {
-      report_.finding("chunk_outside", "FQN '{}': chunk with {} in a tensor of size {}", view.fqn(), describe(chunk), join(size));
+      report_.finding("chunk_outside", "FQN '{}': chunk with {} in a tensor of size {}", shown(view.fqn()), describe(chunk), join(size));
     }
   }
   if (!c_.has_storage_data) return;
   const auto files = c_.chunk_files.subspan(view.row().chunk_begin, view.chunk_count());
   const auto unstored = std::count(files.begin(), files.end(), kNoFile);
-  if (unstored > 0) report_.finding("no_storage", "FQN '{}': {} of {} chunks have no storage information", view.fqn(), unstored, files.size());
-}
-
-void Verifier::storage_of_rows() {
-  std::size_t stored = 0;
-  for (std::size_t row = 0; row < c_.chunk_files.size(); ++row) {
-    const std::uint32_t file = c_.chunk_files[row];
-    if (file == kNoFile) continue;
-    ++stored;
-    if (file >= c_.file_names.ends.size()) report_.broken("V8", "row {}: file {} of {}", row, file, c_.file_names.ends.size());
-    if (!c_.chunk_transforms.empty() && c_.chunk_transforms[row] > c_.transform_lists.size()) {
-      report_.broken("V8", "row {}: transform list {} of {}", row, c_.chunk_transforms[row] - 1, c_.transform_lists.size());
-    }
-  }
-  if (stored > 0 && c_.chunk_offsets.empty()) report_.broken("V8", "{} rows have a file, but chunk_offsets is absent", stored);
-  if (stored > 0 && !c_.has_storage_data) report_.broken("V8", "{} rows have a file although storage_data is None", stored);
-  for (std::uint32_t i = 0; i < c_.entries.size(); ++i) {
-    const EntryRow& row = c_.entries[i];
-    if (row.chunk_count == 0 || c_.chunk_offsets.empty()) continue;
-    if (!base::in_range(row.length_begin, row.lengths_differ != 0 ? row.chunk_count : 1, c_.chunk_lengths.size())) {
-      report_.broken("E6", "entry {}: its lengths lie outside chunk_lengths", i);
-    }
-  }
-}
-
-void Verifier::storage_order() {
-  permutation("V9", "storage_order", c_.storage_order, c_.chunk_files.size());
-  for (const std::uint32_t row : c_.storage_order) {
-    if (row < c_.chunk_files.size() && c_.chunk_files[row] == kNoFile) report_.broken("V9", "storage_order names row {}, which has no file", row);
-  }
-  for (std::size_t i = 0; i < c_.index_hints.size(); ++i) {
-    const IndexHintRow& hint = c_.index_hints[i];
-    if (hint.row >= c_.chunk_files.size()) report_.broken("V9", "index hint {}: row {} of {}", i, hint.row, c_.chunk_files.size());
-    if (i > 0 && hint.row <= c_.index_hints[i - 1].row) report_.broken("V9", "index hint {} does not sort after the one before it", i);
-  }
-}
-
-void Verifier::loose_storage() {
-  for (std::size_t i = 0; i < c_.loose_storage.size(); ++i) {
-    const LooseStorageRow& row = c_.loose_storage[i];
-    const auto name = text_at(c_.fqns, row.fqn_begin, row.fqn_length);
-    if (!name || !base::in_range(row.offset_begin, row.rank, c_.sizes.size())) {
-      report_.broken("V12", "loose storage {} lies outside its columns", i);
-      continue;
-    }
-    const auto offset = c_.sizes.subspan(row.offset_begin, row.rank);
-    report_.finding("loose_storage", "FQN '{}' offset {}: storage information without a chunk", *name,
-                    row.has_offset != 0 ? join(offset) : std::string("None"));
-    if (i == 0) continue;
-    const LooseStorageRow& previous = c_.loose_storage[i - 1];
-    const auto name_before = text_at(c_.fqns, previous.fqn_begin, previous.fqn_length);
-    if (!name_before || !base::in_range(previous.offset_begin, previous.rank, c_.sizes.size())) continue;
-    const auto offset_before = c_.sizes.subspan(previous.offset_begin, previous.rank);
-    const bool sorted = *name_before != *name ? *name_before < *name
-                        : (previous.has_offset != 0) != (row.has_offset != 0)
-                            ? row.has_offset != 0
-                            : std::lexicographical_compare(offset_before.begin(), offset_before.end(), offset.begin(), offset.end());
-    if (!sorted) report_.broken("V12", "loose storage {} does not sort after the one before it", i);
+  if (unstored > 0) {
+    report_.finding("no_storage", "FQN '{}': {} of {} chunks have no storage information", shown(view.fqn()), unstored, files.size());
   }
 }
 

@@ -1,6 +1,8 @@
 // Rules about names and what refers to them: V1 to V3, V7, V10, V11.
 #include <algorithm>
 #include <charconv>
+#include <functional>
+#include <tuple>
 
 #include "format/fqn_slots.hpp"
 #include "read/verifier.hpp"
@@ -52,140 +54,160 @@ bool path_fits(std::string_view fqn, std::span<const PathElementRow> path) {
   return components.done();
 }
 
-void check_ends(ReportBuilder& report, std::string_view name, const TextColumn& column) {
+/// Rule V7: `size` is the length of the column that is cut at `ends`; end_of takes the number out of an element.
+template <class T, class EndOf>
+void check_ends(ReportBuilder& report, std::string_view name, std::span<const T> ends, EndOf&& end_of, std::size_t size) {
   std::uint32_t before = 0;
-  for (std::size_t i = 0; i < column.ends.size(); ++i) {
-    const std::uint32_t end = column.ends[i];
-    if (end < before || end > column.bytes.size()) {
-      report.broken("V7", "text {} of {} ends at {}, after {} and inside {} bytes expected", i, name, end, before, column.bytes.size());
+  for (std::size_t i = 0; i < ends.size(); ++i) {
+    const std::uint32_t end = end_of(ends[i]);
+    if (end < before || end > size) {
+      report.broken("V7", "{}: number {} ends at {}, which is not between {} and {}", name, i, end, before, size);
       return;
     }
     before = end;
   }
-  if (before != column.bytes.size()) report.broken("V7", "the texts of {} end at {} of {} bytes", name, before, column.bytes.size());
+  if (before != size) report.broken("V7", "{}: the last ends at {} of {}", name, before, size);
+}
+
+void check_texts(ReportBuilder& report, std::string_view name, const TextColumn& column) {
+  check_ends(report, name, column.ends, std::identity(), column.bytes.size());
 }
 
 }  // namespace
 
 void Verifier::names() {
   std::uint64_t end = 0;
-  std::string_view before;
-  for (std::uint32_t i = 0; i < c_.entries.size(); ++i) {
-    const EntryRow& row = c_.entries[i];
-    const auto name = text_at(c_.fqns, row.fqn_begin, row.fqn_length);
+  const auto name_of_row = [&](std::string_view what, std::size_t i, std::uint32_t begin, std::uint32_t length) {
+    auto name = text_at(c_.fqns, begin, length);
     if (!name) {
-      report_.broken("E1", "entry {}: its FQN lies outside fqns", i);
-      continue;
+      report_.broken("E1", "{} {}: its FQN lies outside fqns", what, i);
+    } else if (begin != end) {
+      report_.broken("V1", "{} {}: its FQN begins at {} instead of {}", what, i, begin, end);
+      name.reset();
+    } else {
+      end = std::uint64_t{begin} + length;
+      return name;
     }
-    if (row.fqn_begin != end) report_.broken("V1", "entry {}: its FQN begins at {} instead of {}", i, row.fqn_begin, end);
-    if (i > 0 && *name <= before) report_.broken("V1", "entry {}: FQN '{}' does not sort after '{}'", i, *name, before);
-    end = std::uint64_t{row.fqn_begin} + row.fqn_length;
-    before = *name;
+    names_follow_ = false;
+    return name;
+  };
+  std::optional<std::string_view> before;
+  for (std::size_t i = 0; i < c_.entries.size(); ++i) {
+    const auto name = name_of_row("entry", i, c_.entries[i].fqn_begin, c_.entries[i].fqn_length);
+    if (!name) continue;
+    if (before && *name <= *before) report_.broken("V1", "entry {}: FQN '{}' does not sort after '{}'", i, shown(*name), shown(*before));
+    before = name;
   }
   for (std::size_t i = 0; i < c_.loose_storage.size(); ++i) {
-    const LooseStorageRow& row = c_.loose_storage[i];
-    if (row.fqn_begin != end) report_.broken("V1", "loose storage {}: its FQN begins at {} instead of {}", i, row.fqn_begin, end);
-    end = std::uint64_t{row.fqn_begin} + row.fqn_length;
+    name_of_row("loose storage", i, c_.loose_storage[i].fqn_begin, c_.loose_storage[i].fqn_length);
   }
-  if (end != c_.fqns.size()) report_.broken("V1", "the names of fqns end at {} of {} bytes", end, c_.fqns.size());
+  if (names_follow_ && end != c_.fqns.size()) report_.broken("V1", "the names of fqns end at {} of {} bytes", end, c_.fqns.size());
 }
 
 void Verifier::slots() {
   const auto entries = static_cast<std::uint32_t>(c_.entries.size());
-  const auto expected = format::make_fqn_slots(entries, [&](std::uint32_t i) {
-    return text_at(c_.fqns, c_.entries[i].fqn_begin, c_.entries[i].fqn_length).value_or(std::string_view());
-  });
-  if (expected.size() != c_.fqn_slots.size()) {
-    report_.broken("V2", "fqn_slots has {} slots, {} entries take {}", c_.fqn_slots.size(), entries, expected.size());
+  if (c_.fqn_slots.size() != format::slot_count(entries)) {
+    report_.broken("V2", "fqn_slots has {} slots, {} entries take {}", c_.fqn_slots.size(), entries, format::slot_count(entries));
     return;
   }
+  if (!names_follow_) return;
+  const auto expected = format::make_fqn_slots(
+      entries, [&](std::uint32_t i) { return *text_at(c_.fqns, c_.entries[i].fqn_begin, c_.entries[i].fqn_length); });
   for (std::size_t i = 0; i < expected.size(); ++i) {
     if (c_.fqn_slots[i] != expected[i]) report_.broken("V2", "slot {} is {:#x}, the names give {:#x}", i, c_.fqn_slots[i], expected[i]);
   }
 }
 
-void Verifier::permutation(std::string_view rule, std::string_view what, std::span<const std::uint32_t> order, std::size_t size) {
+void Verifier::permutation(std::string_view range_rule, std::string_view rule, std::string_view what,
+                           std::span<const std::uint32_t> order, std::size_t size) {
   std::vector<bool> seen(size, false);
   for (std::size_t i = 0; i < order.size(); ++i) {
     const std::uint32_t value = order[i];
-    if (value >= size || seen[value]) {
-      report_.broken(rule, "{}: value {} at {} is {}", what, value, i, value >= size ? "out of range" : "there twice");
-      continue;
+    if (value >= size) {
+      report_.broken(range_rule, "{}: value {} at {} is not below {}", what, value, i, size);
+    } else if (seen[value]) {
+      report_.broken(rule, "{}: value {} at {} is there twice", what, value, i);
+    } else {
+      seen[value] = true;
     }
-    seen[value] = true;
   }
 }
 
 void Verifier::orders() {
-  permutation("V3", "fqn_order", c_.fqn_order, c_.entries.size());
-  permutation("V3", "planner_order", c_.planner_order, c_.entries.size());
-  if (!c_.planner_order.empty()) {
-    const auto keys = std::count_if(c_.fqn_paths.begin(), c_.fqn_paths.end(), [](std::uint16_t path) { return path != 0; });
-    if (c_.planner_order.size() != static_cast<std::size_t>(keys)) {
-      report_.broken("V3", "planner_order has {} values for {} keys of planner_data", c_.planner_order.size(), keys);
-    }
-    for (const std::uint32_t entry : c_.planner_order) {
-      if (entry < c_.fqn_paths.size() && c_.fqn_paths[entry] == 0) report_.broken("V3", "planner_order names entry {}, which has no path", entry);
-    }
+  permutation("V3", "V3", "fqn_order", c_.fqn_order, c_.entries.size());
+  permutation("V3", "V3", "planner_order", c_.planner_order, c_.entries.size());
+  if (c_.planner_order.empty()) return;
+  const auto keys = std::count_if(c_.fqn_paths.begin(), c_.fqn_paths.end(), [](std::uint16_t path) { return path != 0; });
+  if (c_.planner_order.size() != static_cast<std::size_t>(keys)) {
+    report_.broken("V3", "planner_order has {} values for {} keys of planner_data", c_.planner_order.size(), keys);
+  }
+  for (const std::uint32_t entry : c_.planner_order) {
+    if (entry < c_.fqn_paths.size() && c_.fqn_paths[entry] == 0) report_.broken("V3", "planner_order names entry {}, which has no path", entry);
   }
 }
 
 void Verifier::texts() {
-  check_ends(report_, "file_names", c_.file_names);
-  check_ends(report_, "type_names", c_.type_names);
-  check_ends(report_, "transform_names", c_.transform_names);
-  if (c_.storage_meta) check_ends(report_, "storage_meta.modules", c_.storage_meta->modules);
-  std::uint32_t before = 0;
+  check_texts(report_, "file_names", c_.file_names);
+  check_texts(report_, "type_names", c_.type_names);
+  check_texts(report_, "transform_names", c_.transform_names);
+  if (c_.storage_meta) check_texts(report_, "storage_meta.modules", c_.storage_meta->modules);
+  check_ends(report_, "transform_lists", c_.transform_lists, std::mem_fn(&TransformListRow::text_end), c_.transform_names.ends.size());
+  check_ends(report_, "path_ends", c_.path_ends, std::identity(), c_.path_elements.size());
   for (std::size_t i = 0; i < c_.transform_lists.size(); ++i) {
-    const std::uint32_t end = c_.transform_lists[i].text_end;
-    if (end < before || end > c_.transform_names.ends.size()) {
-      report_.broken("V7", "transform list {} ends at text {} of {}", i, end, c_.transform_names.ends.size());
-      return;
-    }
-    before = end;
+    const SequenceType type = c_.transform_lists[i].type;
+    if (type > SequenceType::Tuple) report_.finding("unknown_value", "transform list {}: type {}", i, static_cast<int>(type));
+  }
+  if (c_.storage_meta && c_.storage_meta->checkpoint_id_type > PathType::PureWindowsPath) {
+    report_.finding("unknown_value", "storage_meta: checkpoint_id has type {}", static_cast<int>(c_.storage_meta->checkpoint_id_type));
   }
 }
 
 void Verifier::planner() {
-  std::uint32_t before = 0;
-  for (std::size_t i = 0; i < c_.path_ends.size(); ++i) {
-    if (c_.path_ends[i] < before || c_.path_ends[i] > c_.path_elements.size()) {
-      report_.broken("V10", "path {} ends at element {} of {}", i, c_.path_ends[i], c_.path_elements.size());
-      return;
-    }
-    before = c_.path_ends[i];
+  if (!c_.has_planner_data && (!c_.fqn_paths.empty() || !c_.path_ends.empty())) {
+    report_.broken("V10", "paths although planner_data is None");
   }
-  if (!c_.has_planner_data && !c_.fqn_paths.empty()) report_.broken("V10", "paths although planner_data is None");
   for (std::size_t i = 0; i < c_.fqn_paths.size(); ++i) {
-    const std::uint16_t path = c_.fqn_paths[i];
-    if (path == 0) continue;
-    const auto name = text_at(c_.fqns, c_.entries[i].fqn_begin, c_.entries[i].fqn_length).value_or(std::string_view());
-    if (path > c_.path_ends.size()) {
-      report_.broken("V10", "FQN '{}': path {} of {}", name, path - 1, c_.path_ends.size());
-      continue;
-    }
-    const std::uint32_t begin = path == 1 ? 0 : c_.path_ends[path - 2U];
-    if (!path_fits(name, c_.path_elements.subspan(begin, c_.path_ends[path - 1U] - begin))) {
-      report_.broken("V10", "FQN '{}': path {} does not cut it into its components", name, path - 1);
-    }
+    if (c_.fqn_paths[i] != 0) path(i, c_.fqn_paths[i]);
+  }
+}
+
+void Verifier::path(std::size_t entry, std::uint16_t number) {
+  if (number > c_.path_ends.size()) {
+    report_.broken("V10", "entry {}: path {} of {}", entry, number - 1, c_.path_ends.size());
+    return;
+  }
+  const std::uint32_t begin = number == 1 ? 0 : c_.path_ends[number - 2U];
+  const std::uint32_t end = c_.path_ends[number - 1U];
+  if (!names_follow_ || begin > end || end > c_.path_elements.size()) return;  // E1, V1 or V7
+  const auto name = *text_at(c_.fqns, c_.entries[entry].fqn_begin, c_.entries[entry].fqn_length);
+  if (!path_fits(name, c_.path_elements.subspan(begin, end - begin))) {
+    report_.broken("V10", "FQN '{}': path {} does not cut it into its components", shown(name), number - 1);
   }
 }
 
 void Verifier::opaque_records() {
   std::uint64_t name_end = 0;
   std::uint64_t pickle_end = 0;
+  const OpaqueRecordRow* before = nullptr;
+  const auto name_of_row = [&](const OpaqueRecordRow& row) { return text_at(c_.opaque_names, row.name_begin, row.name_length).value_or(""); };
+  const auto key = [&](const OpaqueRecordRow& row) { return std::tuple(row.kind, row.position, name_of_row(row)); };
   for (std::size_t i = 0; i < c_.opaque.size(); ++i) {
     const OpaqueRecordRow& row = c_.opaque[i];
-    if (row.name_begin != name_end || row.pickle_begin != pickle_end) report_.broken("V11", "opaque record {} does not follow the one before it", i);
-    const auto name = text_at(c_.opaque_names, row.name_begin, row.name_length);
-    if (!name || !text_at(c_.opaque_pickles, row.pickle_begin, row.pickle_length)) {
+    if (!base::in_range(row.name_begin, row.name_length, c_.opaque_names.size()) ||
+        !base::in_range(row.pickle_begin, row.pickle_length, c_.opaque_pickles.size())) {
       report_.broken("V11", "opaque record {} lies outside its columns", i);
       continue;
     }
-    if (row.kind > OpaqueKind::Version) report_.finding("unknown_value", "opaque record {} has kind {}", i, static_cast<int>(row.kind));
+    if (row.name_begin != name_end || row.pickle_begin != pickle_end) {
+      report_.broken("V11", "opaque record {} does not follow the one before it", i);
+      continue;
+    }
+    if (before != nullptr && key(row) < key(*before)) report_.broken("V11", "opaque record {} does not sort after the one before it", i);
+    before = &row;
     name_end = std::uint64_t{row.name_begin} + row.name_length;
     pickle_end = std::uint64_t{row.pickle_begin} + row.pickle_length;
-    report_.finding("opaque_record", "'{}': {} bytes of pickle that is not executed", *name, row.pickle_length);
+    if (row.kind > OpaqueKind::Version) report_.finding("unknown_value", "opaque record {} has kind {}", i, static_cast<int>(row.kind));
+    report_.finding("opaque_record", "'{}': {} bytes of pickle that is not executed", shown(name_of_row(row)), row.pickle_length);
   }
   if (name_end != c_.opaque_names.size() || pickle_end != c_.opaque_pickles.size()) {
     report_.broken("V11", "the opaque records end before their columns do");

@@ -1,0 +1,131 @@
+// Rules about where chunks lie: E6, V8, V9, V12.
+#include <algorithm>
+
+#include "read/verifier.hpp"
+
+namespace flatpoint::read {
+namespace {
+
+/// Whether two cells of a grid may start at the same place: only where one is empty.
+bool has_empty_cells(const Columns& columns, const TensorView& view) {
+  if (view.row().chunk_layout == ChunkLayout::EvenGrid) {
+    const ChunkStorageMetadata last = view.chunk_by_row(view.chunk_count() - 1)->to_value();
+    return std::ranges::find(last.sizes, 0) != last.sizes.end();
+  }
+  const GridReader grid{columns.boxes, view.row().box_begin, view.rank()};
+  std::uint64_t at = view.rank();
+  for (unsigned d = 0; d < view.rank(); ++d) {
+    const auto count = static_cast<std::uint64_t>(grid.count(static_cast<std::uint8_t>(d)));
+    for (std::uint64_t split = at; split < at + count; ++split) {
+      if (grid.at(split) == grid.at(split + 1)) return true;
+    }
+    at += count + 1;
+  }
+  return false;
+}
+
+bool same_storage(const ChunkView& a, const ChunkView& b, const Columns& columns) {
+  const auto x = a.storage();
+  const auto y = b.storage();
+  if (x.status() != y.status()) return false;
+  if (!x) return true;
+  const auto transforms = [&](const ChunkView& chunk) {
+    return columns.chunk_transforms.empty() ? 0 : columns.chunk_transforms[chunk.row()];
+  };
+  return x->file() == y->file() && x->offset() == y->offset() && x->length() == y->length() && transforms(a) == transforms(b);
+}
+
+/// Order of loose storage: FQN, no offset first, then offset.
+bool loose_before(const Columns& columns, const LooseStorageRow& a, const LooseStorageRow& b) {
+  const auto name = [&](const LooseStorageRow& row) { return *text_at(columns.fqns, row.fqn_begin, row.fqn_length); };
+  if (name(a) != name(b)) return name(a) < name(b);
+  if ((a.has_offset != 0) != (b.has_offset != 0)) return b.has_offset != 0;
+  if (a.has_offset == 0) return false;
+  return std::ranges::lexicographical_compare(columns.sizes.subspan(a.offset_begin, a.rank),
+                                              columns.sizes.subspan(b.offset_begin, b.rank));
+}
+
+}  // namespace
+
+void Verifier::storage_of(const EntryView& entry) {
+  const EntryRow& row = entry.row();
+  for (std::uint32_t i = 0; i < row.chunk_count; ++i) {
+    const std::uint64_t length_at = std::uint64_t{row.length_begin} + (row.lengths_differ != 0 ? i : 0);
+    storage_of_row(row.chunk_begin + i, length_at);
+  }
+}
+
+LookupStatus Verifier::storage_of_row(std::uint64_t row, std::uint64_t length_at) {
+  const auto storage = ViewAccess::storage(c_, row, length_at);
+  if (storage.corrupt()) report_.broken("E6", "row {}: its file, offset, length or transforms do not fit their columns", row);
+  if (storage.found() && !c_.has_storage_data) report_.broken("V8", "row {} has a file although storage_data is None", row);
+  return storage.status();
+}
+
+/// Rows of one tensor that start at the same place have one key in storage_data, so one storage information.
+void Verifier::equal_keys(const TensorView& view) {
+  if (view.chunk_count() < 2) return;
+  if (view.row().chunk_layout != ChunkLayout::Explicit && !has_empty_cells(c_, view)) return;
+  ChunkView before = *view.chunk_by_row(0);
+  Size offsets_before = before.to_value().offsets;
+  for (std::uint32_t row = 1; row < view.chunk_count(); ++row) {
+    const ChunkView chunk = *view.chunk_by_row(row);
+    Size offsets = chunk.to_value().offsets;
+    if (offsets == offsets_before) {
+      repeats_key_[chunk.row()] = true;
+      if (!same_storage(before, chunk, c_)) {
+        report_.broken("V8", "FQN '{}': rows {} and {} start at the same place, but lie in different ones", shown(view.fqn()), row - 1, row);
+      }
+    }
+    before = chunk;
+    offsets_before = std::move(offsets);
+  }
+}
+
+void Verifier::storage_of_loose() {
+  const LooseStorageRow* before = nullptr;
+  for (std::size_t i = 0; i < c_.loose_storage.size(); ++i) {
+    const LooseStorageRow& row = c_.loose_storage[i];
+    if (storage_of_row(c_.chunk_rows() + i, row.length_begin) == LookupStatus::Absent) {
+      report_.broken("V8", "loose storage {} has no file", i);
+    }
+    if (!base::in_range(row.offset_begin, row.rank, c_.sizes.size())) {
+      report_.broken("E2", "loose storage {}: its offset lies outside sizes", i);
+      continue;
+    }
+    if (!names_follow_) continue;  // E1 or V1
+    const auto offset = c_.sizes.subspan(row.offset_begin, row.rank);
+    report_.finding("loose_storage", "FQN '{}' offset {}: storage information without a chunk",
+                    shown(*text_at(c_.fqns, row.fqn_begin, row.fqn_length)),
+                    row.has_offset != 0 ? fmt::format("[{}]", fmt::join(offset, ", ")) : "None");
+    if (before != nullptr && !loose_before(c_, *before, row)) {
+      report_.broken("V12", "loose storage {} does not sort after the one before it", i);
+    }
+    before = &row;
+  }
+}
+
+void Verifier::storage_order() {
+  permutation("V9", "V9", "storage_order", c_.storage_order, c_.chunk_files.size());
+  if (c_.storage_order.empty()) return;
+  std::size_t keys = 0;
+  for (std::size_t row = 0; row < c_.chunk_files.size(); ++row) keys += c_.chunk_files[row] != kNoFile && !repeats_key_[row];
+  if (c_.storage_order.size() != keys) {
+    report_.broken("V9", "storage_order has {} values for {} keys of storage_data", c_.storage_order.size(), keys);
+  }
+  for (const std::uint32_t row : c_.storage_order) {
+    if (row >= c_.chunk_files.size()) continue;
+    if (c_.chunk_files[row] == kNoFile) report_.broken("V9", "storage_order names row {}, which has no file", row);
+    if (repeats_key_[row]) report_.broken("V9", "storage_order names row {}, whose key is that of the row before it", row);
+  }
+}
+
+void Verifier::index_hints() {
+  for (std::size_t i = 0; i < c_.index_hints.size(); ++i) {
+    const IndexHintRow& hint = c_.index_hints[i];
+    if (hint.row >= c_.chunk_files.size()) report_.broken("V9", "index hint {}: row {} of {}", i, hint.row, c_.chunk_files.size());
+    if (i > 0 && hint.row <= c_.index_hints[i - 1].row) report_.broken("V9", "index hint {} does not sort after the one before it", i);
+  }
+}
+
+}  // namespace flatpoint::read
