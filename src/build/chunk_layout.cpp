@@ -8,14 +8,6 @@
 namespace flatpoint::build {
 namespace {
 
-/// Order of rows: by offsets, then by sizes.
-int compare_boxes(const std::int64_t* a, const std::int64_t* b, std::size_t values) noexcept {
-  for (std::size_t i = 0; i < values; ++i) {
-    if (a[i] != b[i]) return a[i] < b[i] ? -1 : 1;
-  }
-  return 0;
-}
-
 bool is_whole(std::span<const std::int64_t> size, const std::int64_t* box) noexcept {
   const std::size_t rank = size.size();
   return std::all_of(box, box + rank, [](std::int64_t offset) { return offset == 0; }) && std::equal(size.begin(), size.end(), box + rank);
@@ -50,16 +42,20 @@ void ChunkLayoutFinder::find(std::span<const std::int64_t> size, std::span<const
   for (std::uint64_t row = 0; row < chunk_count; ++row) values_.insert(values_.end(), box(row), box(row) + 2 * rank_);
 }
 
+/// By offsets; of chunks that start at the same place, the first in DCP's order comes first.
 void ChunkLayoutFinder::sort_rows() {
-  const std::size_t values = 2 * rank_;
-  const auto at = [&](std::uint32_t chunk) { return boxes_.data() + chunk * values; };
+  const auto compare = [&](std::uint32_t a, std::uint32_t b) {
+    const std::int64_t* x = boxes_.data() + a * 2 * rank_;
+    const std::int64_t* y = boxes_.data() + b * 2 * rank_;
+    return std::lexicographical_compare_three_way(x, x + rank_, y, y + rank_);
+  };
   std::uint32_t sorted = 1;
-  while (sorted < chunk_count_ && compare_boxes(at(sorted - 1), at(sorted), values) <= 0) ++sorted;
+  while (sorted < chunk_count_ && compare(sorted - 1, sorted) <= 0) ++sorted;
   if (sorted == chunk_count_) return;
   chunk_of_row_.resize(chunk_count_);
   std::iota(chunk_of_row_.begin(), chunk_of_row_.end(), 0U);
   std::sort(chunk_of_row_.begin(), chunk_of_row_.end(), [&](std::uint32_t a, std::uint32_t b) {
-    const int order = compare_boxes(at(a), at(b), values);
+    const auto order = compare(a, b);
     return order != 0 ? order < 0 : a < b;
   });
   order_.resize(chunk_count_);
@@ -69,7 +65,8 @@ void ChunkLayoutFinder::sort_rows() {
 /// Sorted rows of a grid are its cells, row-major. Guesses the grid from a few rows, then checks every row against it.
 bool ChunkLayoutFinder::find_grid() { return count_cells() && collect_splits() && every_row_fits(); }
 
-/// Cells per dimension, from the innermost: how many steps of `inner` rows keep the outer offsets of the first row.
+/// Cells per dimension, from the innermost: how many steps of `inner` rows keep the outer offsets of the first row and
+/// begin where the step before them ends. (An empty cell ends where it begins, and so does one behind it.)
 bool ChunkLayoutFinder::count_cells() {
   strides_.assign(rank_, 1);
   values_.assign(rank_, 1);
@@ -77,9 +74,10 @@ bool ChunkLayoutFinder::count_cells() {
   for (std::size_t d = rank_; d-- > 0;) {
     strides_[d] = inner;
     std::uint64_t cells = 1;
-    while (cells * inner < chunk_count_ && std::equal(box(0), box(0) + d, box(cells * inner)) &&
-           box(cells * inner)[d] != box((cells - 1) * inner)[d]) {
-      ++cells;
+    for (std::int64_t end = 0; cells * inner < chunk_count_; ++cells) {
+      const std::int64_t* before = box((cells - 1) * inner);
+      const std::int64_t* row = box(cells * inner);
+      if (!base::add(before[d], before[rank_ + d], end) || row[d] != end || !std::equal(box(0), box(0) + d, row)) break;
     }
     values_[d] = static_cast<std::int64_t>(cells);
     inner *= cells;
