@@ -86,7 +86,7 @@ void Verifier::explicit_boxes(const TensorView& view) {
   for (std::size_t row = 1; row < view.chunk_count(); ++row) {
     const auto before = boxes.subspan((row - 1) * values, values);
     const auto after = boxes.subspan(row * values, values);
-    if (std::ranges::lexicographical_compare(after, before)) {
+    if (std::ranges::lexicographical_compare(after.first(view.rank()), before.first(view.rank()))) {
       report_.broken("V5", "FQN '{}': row {} does not sort after the row before it", shown(view.fqn()), row);
     }
     const bool same_start = std::ranges::equal(before.first(view.rank()), after.first(view.rank()));
