@@ -19,9 +19,9 @@ namespace flatpoint::build {
 namespace {
 
 /// Frees a column that is not needed any more.
-template <class T>
-void release(std::vector<T>& column) {
-  std::vector<T>().swap(column);
+template <class Column>
+void release(Column& column) {
+  Column().swap(column);
 }
 
 /// Turns a draft into columns, step by step; each step fills members that `columns` then shows as spans.

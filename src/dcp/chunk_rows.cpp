@@ -51,16 +51,12 @@ void ChunkRows::index(Entry& entry) {
   entry.slots_begin = slots_.size();
   slots_.resize(slots_.size() + (std::size_t{1} << entry.slots_bits));
   for (std::uint32_t chunk = 0; chunk < entry.chunk_count; ++chunk) {
-    const std::int64_t* const at = box(entry, chunk);
-    std::uint32_t& known = slots_[slot(entry, at)];
+    std::uint32_t& known = slots_[slot(entry, box(entry, chunk))];
     if (known == 0) {
       known = chunk + 1;
-      continue;
+    } else {
+      entry.unique = false;
     }
-    entry.unique = false;
-    const std::int64_t* const sizes = at + entry.rank;
-    const std::int64_t* const known_sizes = box(entry, known - 1) + entry.rank;
-    if (std::lexicographical_compare(sizes, sizes + entry.rank, known_sizes, known_sizes + entry.rank)) known = chunk + 1;
   }
 }
 

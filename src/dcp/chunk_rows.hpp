@@ -34,7 +34,7 @@ class ChunkRows {
   [[nodiscard]] std::uint32_t size() const noexcept { return static_cast<std::uint32_t>(entries_.size()); }
   [[nodiscard]] std::uint32_t rows() const noexcept { return rows_; }
 
-  /// Position of the chunk that starts at `offset`, `rank` values: of equal ones the first by sizes, then by position.
+  /// Position of the chunk that starts at `offset`, `rank` values: of several the first.
   [[nodiscard]] std::optional<std::uint32_t> find(const Entry& entry, const std::int64_t* offset, std::uint64_t hint) const;
   [[nodiscard]] const std::int64_t* box(const Entry& entry, std::uint32_t chunk) const noexcept {
     return boxes_.data() + entry.box_begin + std::size_t{chunk} * 2 * entry.rank;
