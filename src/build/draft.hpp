@@ -9,6 +9,7 @@
 #include <string_view>
 #include <vector>
 
+#include "base/large_vector.hpp"
 #include "flatpoint/buffer.hpp"
 #include "flatpoint/columns.hpp"
 #include "flatpoint/error.hpp"
@@ -71,14 +72,14 @@ struct Draft {
   std::int32_t fragment_rank = -1;
 
   std::vector<DraftEntry> entries;
-  std::vector<std::int64_t> sizes;  // ranges may be shared
-  std::vector<std::int64_t> boxes;  // ranges may be shared
+  base::LargeVector<std::int64_t> sizes;  // ranges may be shared
+  base::LargeVector<std::int64_t> boxes;  // ranges may be shared
 
   // A row per chunk (rows of entry e: [chunk_begin, chunk_begin + chunk_count), disjoint), then one per loose storage.
   // Chunks of one tensor with equal offsets have one key in storage_data: the first of them speaks for all.
-  std::vector<std::uint32_t> chunk_files;  // in files, or kNoFile
-  std::vector<std::uint64_t> chunk_offsets;
-  std::vector<std::uint64_t> chunk_lengths;
+  base::LargeVector<std::uint32_t> chunk_files;  // in files, or kNoFile
+  base::LargeVector<std::uint64_t> chunk_offsets;
+  base::LargeVector<std::uint64_t> chunk_lengths;
   std::vector<std::uint16_t> chunk_transforms;  // 0: None, else list number + 1; empty: None everywhere
 
   // Lists that the above refer to. `finish` numbers them by first use and keeps one of equal items.
@@ -89,7 +90,7 @@ struct Draft {
   bool has_storage_data = false;
   /// DCP's order of storage_data: every row that has a file (of chunks with one key only the first in DCP's order).
   /// Empty: by the order of `files`, then offset; only where no two rows share both, as a tie would have no order.
-  std::vector<std::uint32_t> storage_order;
+  base::LargeVector<std::uint32_t> storage_order;
   std::vector<DraftHint> hints;
   std::vector<DraftLooseStorage> loose_storage;
 

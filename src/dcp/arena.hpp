@@ -3,9 +3,10 @@
 
 #include <cstddef>
 #include <cstring>
-#include <memory>
 #include <string_view>
 #include <vector>
+
+#include "base/large_vector.hpp"
 
 namespace flatpoint::dcp {
 
@@ -30,15 +31,14 @@ class Arena {
  private:
   void grow(std::size_t size) {
     static constexpr std::size_t kFirst = std::size_t{1} << 14;
-    static constexpr std::size_t kLargest = std::size_t{1} << 22;
+    static constexpr std::size_t kLargest = std::size_t{1} << 25;
     next_size_ = blocks_.empty() ? kFirst : (next_size_ < kLargest ? next_size_ * 2 : kLargest);
-    const std::size_t block = size > next_size_ ? size : next_size_;
-    blocks_.push_back(std::make_unique_for_overwrite<std::byte[]>(block));
-    next_ = blocks_.back().get();
-    left_ = block;
+    blocks_.emplace_back(size > next_size_ ? size : next_size_);
+    next_ = blocks_.back().data();
+    left_ = blocks_.back().size();
   }
 
-  std::vector<std::unique_ptr<std::byte[]>> blocks_;
+  std::vector<base::LargeVector<std::byte>> blocks_;
   std::byte* next_ = nullptr;
   std::size_t left_ = 0;
   std::size_t next_size_ = 0;

@@ -6,6 +6,7 @@
 #include <span>
 #include <vector>
 
+#include "base/large_vector.hpp"
 #include "flatpoint/types.hpp"
 
 namespace flatpoint::dcp {
@@ -15,7 +16,7 @@ namespace flatpoint::dcp {
 class ChunkRows {
  public:
   /// `boxes` outlives the rows: per chunk `rank` offsets, then `rank` sizes. It may grow as long as nothing is found.
-  explicit ChunkRows(const std::vector<std::int64_t>& boxes) : boxes_(boxes) {}
+  explicit ChunkRows(const base::LargeVector<std::int64_t>& boxes) : boxes_(boxes) {}
 
   struct Entry {
     std::size_t box_begin = 0;
@@ -46,7 +47,7 @@ class ChunkRows {
   void index(Entry& entry);
   [[nodiscard]] std::size_t slot(const Entry& entry, const std::int64_t* offset) const noexcept;
 
-  const std::vector<std::int64_t>& boxes_;
+  const base::LargeVector<std::int64_t>& boxes_;
   std::vector<Entry> entries_;
   std::vector<std::uint32_t> slots_;  // position + 1 of a chunk; 0 is empty
   std::uint32_t rows_ = 0;

@@ -26,16 +26,17 @@ class Stretch {
     masks_[word] |= std::uint64_t{0xFF} << shift;
     ++size_;
   }
-  [[nodiscard]] std::size_t size() const noexcept { return size_; }
-  /// REQUIRES: 8 * kWords bytes can be read.
-  [[nodiscard]] bool matches(const std::uint8_t* at) const noexcept {
+  /// Moves `at` behind the stretch where it stands there. REQUIRES: 8 * kWords bytes can be read.
+  [[nodiscard]] bool skip(const std::uint8_t*& at) const noexcept {
     std::uint64_t difference = 0;
     for (std::size_t i = 0; i < kWords; ++i) {
       std::uint64_t word;
       std::memcpy(&word, at + 8 * i, sizeof word);
       difference |= (word ^ words_[i]) & masks_[i];
     }
-    return difference == 0;
+    if (difference != 0) return false;
+    at += size_;
+    return true;
   }
 
  private:
@@ -69,11 +70,6 @@ class FastLane {
   static constexpr std::size_t kMaxRank = 8;
   static constexpr std::size_t kWindow = 576;  // more than the longest form that is folded, and what is read beyond it
 
-  struct Dims {
-    std::array<std::int64_t, kMaxRank> numbers;
-    std::uint8_t rank;
-    std::uint8_t opcodes;
-  };
   struct Names {
     std::uint64_t chunk_class = kUnknown, offsets = kUnknown, sizes = kUnknown, size_class = kUnknown;
     std::uint64_t index_class = kUnknown, fqn = kUnknown, index = kUnknown, offset = kUnknown;
@@ -85,19 +81,31 @@ class FastLane {
   void note_class(Value value, std::uint64_t id);
   void prepare();
 
-  std::size_t fold_at(std::size_t at, std::uint64_t& opcodes);
-  std::size_t fold_across_frame(std::size_t at, std::size_t frame_end, std::uint64_t& opcodes);
-  const std::uint8_t* fold(const std::uint8_t* at, std::uint64_t& opcodes);
-  const std::uint8_t* fold_chunk(const std::uint8_t* at, std::uint64_t& opcodes);
-  const std::uint8_t* fold_item(const std::uint8_t* at, std::uint64_t& opcodes);
-  const std::uint8_t* read_index(const std::uint8_t* at, IndexRecord& index, Dims& offset, bool& has_text);
-  const std::uint8_t* read_info(const std::uint8_t* at, InfoRecord& info);
-  const std::uint8_t* read_size(const std::uint8_t* at, Dims& dims) const;
-  const std::uint8_t* read_fqn(const std::uint8_t* at, std::uint32_t& fqn, bool& has_text);
-  const std::uint8_t* read_path(const std::uint8_t* at, std::uint32_t& path);
-  static const std::uint8_t* read_dims(const std::uint8_t* at, Dims& dims);
-  static const std::uint8_t* read_int(const std::uint8_t* at, std::int64_t& number);
-  static const std::uint8_t* read_fetch(const std::uint8_t* at, std::uint64_t& id);
+  // Each of these moves `at` behind what it read, or returns false.
+  using Bytes = const std::uint8_t*;
+  struct Dims {
+    std::uint8_t rank;
+    std::uint8_t opcodes;
+  };
+  struct Text {
+    std::uint32_t number;
+    bool written_out;  // rather than fetched from the memo
+  };
+  bool fold_chunk(Bytes& at);
+  bool fold_item(Bytes& at);
+  bool read_index(Bytes& at, IndexRecord& index, Text& fqn, Dims& offset, std::int64_t* numbers);
+  bool read_info(Bytes& at, InfoRecord& info);
+  bool read_size(Bytes& at, Dims& dims, std::int64_t* numbers) const;
+  bool read_fqn(Bytes& at, Text& fqn);
+  bool read_path(Bytes& at, std::uint32_t& path);
+  static bool read_dims(Bytes& at, Dims& dims, std::int64_t* numbers);
+  static bool read_int(Bytes& at, std::int64_t& number);
+  static bool read_fetch(Bytes& at, std::uint64_t& id);
+
+  void fold_all(Bytes& at, Bytes last, std::uint64_t budget);
+  std::size_t fold_across_frame(std::size_t at);
+  [[nodiscard]] std::uint64_t budget(std::uint64_t opcodes) const noexcept;
+  void reserve();
 
   Heap& heap_;
   Cursor& cursor_;
@@ -111,6 +119,7 @@ class FastLane {
   std::uint64_t index_class_ = kUnknown;  // likewise for a MetadataIndex
   bool offsets_ready_ = false;            // likewise for its offset
   bool infos_ready_ = false;              // likewise for a _StorageInfo
+  bool reserved_ = false;
 
   Stretch<3> chunk_head_;   // class, EMPTY_TUPLE NEWOBJ MEMOIZE EMPTY_DICT MEMOIZE MARK, "offsets", Size
   Stretch<2> chunk_sizes_;  // "sizes", Size
@@ -123,6 +132,7 @@ class FastLane {
   Stretch<1> start_key_;    // "offset"
   Stretch<1> length_key_;   // "length"
 
+  std::uint64_t opcodes_ = 0;         // that the folded forms stand for
   std::uint64_t path_id_ = kUnknown;  // the relative_path that was fetched last,
   std::uint32_t path_ = 0;            // and its number
 };

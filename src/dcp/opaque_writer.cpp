@@ -57,9 +57,7 @@ void OpaqueWriter::begin(Value value) {
     case Tag::Float: return pickle_.real(*value.node<double>());
     case Tag::Text:
     case Tag::LongText:
-    case Tag::Fqn:
-      pickle_.text(*heap_.text(value));
-      return memoize(value);
+    case Tag::Fqn: return write_text(*heap_.text(value));
     case Tag::Bytes:
       pickle_.bytes(value.node<TextNode>()->view());
       return memoize(value);
@@ -177,17 +175,19 @@ void OpaqueWriter::write_bytearray(std::string_view bytes) {
 }
 
 void OpaqueWriter::write_global(std::string_view module, std::string_view name) {
-  write_name(module);
-  write_name(name);
+  write_text(module);
+  write_text(name);
   pickle_.opcode(Opcode::STACK_GLOBAL);
 }
 
-void OpaqueWriter::write_name(std::string_view text) {
-  const auto known = name_ids_.find(text);
-  if (known != name_ids_.end()) return pickle_.fetch(known->second);
+void OpaqueWriter::write_text(std::string_view text) {
+  const auto known = text_ids_.find(text);
+  if (known != text_ids_.end()) return pickle_.fetch(known->second);
   pickle_.text(text);
-  name_ids_.emplace(text, pickle_.memoize());
+  text_ids_.emplace(text, pickle_.memoize());
 }
+
+// What follows writes folded objects with the instructions, memo entries included, that the objects would get.
 
 void OpaqueWriter::write_size(Value size) {
   const Records& records = heap_.records;
@@ -196,7 +196,9 @@ void OpaqueWriter::write_size(Value size) {
   if (size.rank() > 3) pickle_.mark();
   for (std::size_t i = 0; i < size.rank(); ++i) pickle_.integer(numbers[i]);
   pickle_.tuple(size.rank());
+  if (size.rank() > 0) pickle_.memoize();
   pickle_.tuple(1);
+  pickle_.memoize();
   pickle_.opcode(Opcode::REDUCE);
   memoize(size);
 }
@@ -207,6 +209,7 @@ void OpaqueWriter::begin_folded(Value value, Value cls) {
   pickle_.opcode(Opcode::NEWOBJ);
   memoize(value);
   pickle_.opcode(Opcode::EMPTY_DICT);
+  pickle_.memoize();
   pickle_.mark();
 }
 
@@ -217,9 +220,9 @@ void OpaqueWriter::end_folded() {
 
 void OpaqueWriter::write_chunk(Value chunk) {
   begin_folded(chunk, heap_.chunk_class);
-  write_name("offsets");
+  write_text("offsets");
   begin(Value::ranked(Tag::Size, chunk.rank(), chunk.begin()));
-  write_name("sizes");
+  write_text("sizes");
   begin(Value::ranked(Tag::Size, chunk.rank(), chunk.begin() + chunk.rank()));
   end_folded();
 }
@@ -227,12 +230,12 @@ void OpaqueWriter::write_chunk(Value chunk) {
 void OpaqueWriter::write_index(Value index) {
   const IndexRecord& record = heap_.records.indices[index.number()];
   begin_folded(index, heap_.index_class);
-  write_name("fqn");
+  write_text("fqn");
   begin(Value(Tag::Fqn, record.fqn));
-  write_name("index");
+  write_text("index");
   record.has_hint ? pickle_.integer(record.hint) : pickle_.none();
   if (record.has_offset) {
-    write_name("offset");
+    write_text("offset");
     begin(Value::ranked(Tag::Size, record.rank, record.offset_begin, true));
   }
   end_folded();
@@ -241,11 +244,11 @@ void OpaqueWriter::write_index(Value index) {
 void OpaqueWriter::write_info(Value info) {
   const InfoRecord& record = heap_.records.infos[info.number()];
   begin_folded(info, heap_.info_class);
-  write_name("relative_path");
-  write_name(heap_.records.paths[record.path]);
-  write_name("offset");
+  write_text("relative_path");
+  write_text(heap_.records.paths[record.path]);
+  write_text("offset");
   pickle_.integer(static_cast<std::int64_t>(record.offset));
-  write_name("length");
+  write_text("length");
   pickle_.integer(static_cast<std::int64_t>(record.length));
   end_folded();
 }

@@ -44,7 +44,7 @@ class OpaqueWriter {
   void memoize(Value value) { ids_.emplace(value.word(), pickle_.memoize()); }
 
   void write_bytearray(std::string_view bytes);
-  void write_name(std::string_view text);
+  void write_text(std::string_view text);
   void write_global(std::string_view module, std::string_view name);
   void write_size(Value size);
   void begin_folded(Value value, Value cls);
@@ -59,8 +59,8 @@ class OpaqueWriter {
   std::vector<std::uint8_t> bytes_;
   PickleWriter pickle_;
   std::vector<Frame> frames_;
-  std::unordered_map<std::uint64_t, std::uint32_t> ids_;             // by the value's word
-  std::unordered_map<std::string_view, std::uint32_t> name_ids_;  // attribute names of folded objects
+  std::unordered_map<std::uint64_t, std::uint32_t> ids_;          // by the value's word
+  std::unordered_map<std::string_view, std::uint32_t> text_ids_;  // of str, which may be shared freely
   Error error_{};
 };
 

@@ -2,8 +2,8 @@
 #pragma once
 
 #include <cstdint>
-#include <vector>
 
+#include "base/large_vector.hpp"
 #include "dcp/text_table.hpp"
 
 namespace flatpoint::dcp {
@@ -26,10 +26,10 @@ struct InfoRecord {
 };
 
 struct Records {
-  std::vector<std::int64_t> boxes;    // per chunk `rank` offsets, then `rank` sizes; one unused number where rank is 0
-  std::vector<std::int64_t> offsets;  // of MetadataIndex
-  std::vector<IndexRecord> indices;
-  std::vector<InfoRecord> infos;
+  base::LargeVector<std::int64_t> boxes;    // per chunk `rank` offsets, then `rank` sizes; one unused number where rank is 0
+  base::LargeVector<std::int64_t> offsets;  // of MetadataIndex
+  base::LargeVector<IndexRecord> indices;
+  base::LargeVector<InfoRecord> infos;
   TextTable fqns;
   TextTable paths;  // relative_path
 };

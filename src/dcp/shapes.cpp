@@ -73,7 +73,7 @@ bool read_attributes(const Heap& heap, Value object, std::span<Attribute> attrib
   });
 }
 
-std::optional<std::size_t> read_size(const Heap& heap, Value value, std::vector<std::int64_t>& out) {
+std::optional<std::size_t> read_size(const Heap& heap, Value value, base::LargeVector<std::int64_t>& out) {
   if (value.is(Tag::Size)) {
     const auto& pool = value.in_offsets() ? heap.records.offsets : heap.records.boxes;
     out.reserve(out.size() + value.rank());  // `out` may be the pool

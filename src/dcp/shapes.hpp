@@ -32,7 +32,7 @@ bool read_attributes(const Heap& heap, Value object, std::span<Attribute> attrib
 
 /// torch.Size, or a tuple of ints, which is equal to it: appends the numbers and returns how many. Nothing for other
 /// values, negative numbers, or more than `kMaxDimensions`.
-std::optional<std::size_t> read_size(const Heap& heap, Value value, std::vector<std::int64_t>& out);
+std::optional<std::size_t> read_size(const Heap& heap, Value value, base::LargeVector<std::int64_t>& out);
 inline constexpr std::size_t kMaxDimensions = 255;
 /// Whether a value is a torch.Size of more dimensions than a file can hold.
 bool has_too_many_dimensions(const Heap& heap, Value value);

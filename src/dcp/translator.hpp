@@ -109,7 +109,7 @@ class Translator {
   Value info_class_;
   std::unordered_map<std::string, std::uint16_t> transform_numbers_;
   std::unordered_map<std::string, std::uint32_t> loose_rows_;
-  std::vector<std::int64_t> scratch_;
+  base::LargeVector<std::int64_t> scratch_;
   std::uint32_t last_file_ = 0;
   std::uint64_t last_offset_ = 0;
   bool in_default_order_ = true;
