@@ -175,18 +175,18 @@ std::string_view escaped_name(const TextColumn& names, std::uint16_t i) noexcept
 
 }  // namespace
 
-const char* ViewAccess::broken_entry_rule(const Columns& columns, const EntryRow& entry) noexcept {
+std::string_view ViewAccess::broken_entry_rule(const Columns& columns, const EntryRow& entry) noexcept {
   if (!base::in_range(entry.fqn_begin, entry.fqn_length, columns.fqns.size())) return "E1";
   if (!base::in_range(entry.chunk_begin, entry.chunk_count, columns.chunk_rows())) return "E4";
-  return nullptr;
+  return {};
 }
 
-const char* ViewAccess::broken_tensor_rule(const Columns& columns, const EntryRow& entry) noexcept {
+std::string_view ViewAccess::broken_tensor_rule(const Columns& columns, const EntryRow& entry) noexcept {
   const std::uint64_t dimensions = std::uint64_t{entry.rank} * (entry.properties.strides == StridesKind::Explicit ? 2 : 1);
   if (!base::in_range(entry.size_begin, dimensions, columns.sizes.size())) return "E2";
   if (!boxes_fit(columns, entry)) return "E3";
   if (entry.reordered != 0 && !base::in_range(entry.order_begin, entry.chunk_count, columns.chunk_order.size())) return "E5";
-  return nullptr;
+  return {};
 }
 
 Lookup<EntryView> ViewAccess::entry(const Columns& columns, std::uint32_t position) noexcept {
@@ -195,7 +195,7 @@ Lookup<EntryView> ViewAccess::entry(const Columns& columns, std::uint32_t positi
 }
 
 Lookup<EntryView> ViewAccess::entry(const Columns& columns, std::uint32_t position, const EntryRow& row) noexcept {
-  if (broken_entry_rule(columns, row) != nullptr) return LookupStatus::Corrupt;
+  if (!broken_entry_rule(columns, row).empty()) return LookupStatus::Corrupt;
   EntryView view;
   view.columns_ = &columns;
   view.entry_ = row;
@@ -205,7 +205,7 @@ Lookup<EntryView> ViewAccess::entry(const Columns& columns, std::uint32_t positi
 
 Lookup<TensorView> ViewAccess::tensor(const EntryView& view) noexcept {
   if (view.entry_.storage_type != StorageType::Tensor) return LookupStatus::Absent;
-  if (broken_tensor_rule(*view.columns_, view.entry_) != nullptr) return LookupStatus::Corrupt;
+  if (!broken_tensor_rule(*view.columns_, view.entry_).empty()) return LookupStatus::Corrupt;
   TensorView tensor;
   static_cast<EntryView&>(tensor) = view;
   return tensor;

@@ -32,10 +32,10 @@ void Verifier::rows() {
   std::uint64_t end = 0;
   for (std::uint32_t i = 0; i < c_.entries.size(); ++i) {
     const EntryRow& row = c_.entries[i];
-    const char* broken = ViewAccess::broken_entry_rule(c_, row);
-    if (broken == std::string_view("E1")) continue;  // reported among the names
+    const std::string_view broken = ViewAccess::broken_entry_rule(c_, row);
+    if (broken == "E1") continue;  // reported among the names
     const auto name = [&] { return shown(*text_at(c_.fqns, row.fqn_begin, row.fqn_length)); };
-    if (broken != nullptr) {
+    if (!broken.empty()) {
       report_.broken(broken, "FQN '{}': its rows lie outside the rows of chunks", name());
       continue;
     }
@@ -77,12 +77,13 @@ void Verifier::tensor(const TensorView& view) {
 
 /// Rows are sorted; of rows that start at the same place, at most one should hold elements.
 void Verifier::explicit_boxes(const TensorView& view) {
+  if (view.chunk_count() == 0) return;
   const std::size_t values = std::size_t{2} * view.rank();
   const auto boxes = c_.boxes.subspan(view.row().box_begin, values * view.chunk_count());
   const auto holds_elements = [&](std::span<const std::int64_t> box) {
     return std::ranges::all_of(box.last(view.rank()), [](std::int64_t size) { return size > 0; });
   };
-  bool elements_here = holds_elements(boxes.first(std::min(values, boxes.size())));
+  bool elements_here = holds_elements(boxes.first(values));
   for (std::size_t row = 1; row < view.chunk_count(); ++row) {
     const auto before = boxes.subspan((row - 1) * values, values);
     const auto after = boxes.subspan(row * values, values);

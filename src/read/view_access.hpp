@@ -44,10 +44,10 @@ struct GridReader {
 };
 
 struct ViewAccess {
-  /// Which of the rules E1 (name) and E4 (rows) an entry breaks; null where none. An entry that keeps them may be shown.
-  static const char* broken_entry_rule(const Columns& columns, const EntryRow& entry) noexcept;
+  /// Which of the rules E1 (name) and E4 (rows) an entry breaks; empty where none. An entry that keeps them may be shown.
+  static std::string_view broken_entry_rule(const Columns& columns, const EntryRow& entry) noexcept;
   /// The same for E2 (size), E3 (boxes) and E5 (order) of a tensor.
-  static const char* broken_tensor_rule(const Columns& columns, const EntryRow& entry) noexcept;
+  static std::string_view broken_tensor_rule(const Columns& columns, const EntryRow& entry) noexcept;
 
   static Lookup<EntryView> entry(const Columns& columns, std::uint32_t position) noexcept;
   /// The same for a row that was read already.
