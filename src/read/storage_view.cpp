@@ -95,11 +95,12 @@ StorageMeta StorageMetaView::to_value() const {
   meta.checkpoint_id_type = columns.checkpoint_id_type;
   meta.save_id = copied(columns.save_id);
   meta.load_id = copied(columns.load_id);
-  if (columns.has_modules) {
-    auto& modules = meta.modules.emplace();
-    for (std::size_t i = 0; i < columns.modules.ends.size(); ++i) {
-      modules.emplace_back(text_at(columns.modules, i).value_or(std::string_view()));
-    }
+  if (!columns.has_modules) {
+    meta.modules.reset();
+    return meta;
+  }
+  for (std::size_t i = 0; i < columns.modules.ends.size(); ++i) {
+    meta.modules->emplace_back(text_at(columns.modules, i).value_or(std::string_view()));
   }
   return meta;
 }

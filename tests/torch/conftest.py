@@ -14,7 +14,7 @@ def built(name):
     """Path of a built file. FLATPOINT_BUILD names the build's folder. Missing is a failure, never a skip."""
     path = ROOT / os.environ.get("FLATPOINT_BUILD", "build-dev") / "bin" / name
     if not path.exists():
-        pytest.fail(f"{path} is not built: build with FLATPOINT_TESTS and torch in .cache/venv/torch", pytrace=False)
+        pytest.fail(f"{path} is not built: scripts/test torch builds it", pytrace=False)
     return path
 
 

@@ -1,6 +1,7 @@
 """flatpoint/torch.hpp against Python's create_from_tensor, on the same tensors."""
 
 import json
+import subprocess
 
 import pytest
 import torch
@@ -64,6 +65,11 @@ def expected(tensor):
         "size": size,
         "chunks": [[[0] * len(size), size]],
     }
+
+
+def test_a_program_without_python():
+    done = subprocess.run([built("test_at_tensor")], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
 
 
 @pytest.mark.parametrize("dtype", DTYPES, ids=str)
