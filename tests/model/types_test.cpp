@@ -6,8 +6,6 @@
 #include <set>
 #include <string>
 
-#include "flatpoint/storage_meta.hpp"
-
 using namespace flatpoint;
 
 BOOST_AUTO_TEST_SUITE(types)
@@ -74,18 +72,6 @@ BOOST_AUTO_TEST_CASE(contiguous_strides_of_impossible_sizes_are_defined) {
   const std::int64_t big = std::numeric_limits<std::int64_t>::max();
   BOOST_TEST(contiguous_strides(Size{5, big, big, 2}) == (Size{0, 0, 2, 1}), boost::test_tools::per_element());
   BOOST_TEST(contiguous_strides(Size{3, -4, 2}) == (Size{2, 2, 1}), boost::test_tools::per_element());
-}
-
-BOOST_AUTO_TEST_CASE(storage_meta_begins_as_torchs) {
-  const StorageMeta meta;
-  BOOST_TEST(!meta.checkpoint_id);
-  BOOST_TEST(!meta.save_id);
-  BOOST_TEST(!meta.load_id);
-  BOOST_REQUIRE(meta.modules);  // an empty list; unset only in files from before the attribute
-  BOOST_TEST(meta.modules->empty());
-  StorageMeta older;
-  older.modules.reset();
-  BOOST_TEST((older != meta));
 }
 
 BOOST_AUTO_TEST_SUITE_END()
