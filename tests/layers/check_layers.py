@@ -39,6 +39,10 @@ PUBLIC_HEADERS = {
     "metadata_file.hpp": "read",
     "generated.hpp": "read",
     "verify.hpp": "read",
+    "coverage.hpp": "plan",
+    "load_plan.hpp": "plan",
+    "mesh_plan.hpp": "plan",
+    "overlap.hpp": "plan",
     "dcp.hpp": "dcp",
 }
 

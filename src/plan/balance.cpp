@@ -1,0 +1,206 @@
+#include "plan/balance.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <bit>
+
+#include "base/checked.hpp"
+#include "plan/boxes.hpp"
+
+namespace flatpoint::plan {
+namespace {
+
+constexpr std::uint64_t kMaxMarks = std::uint64_t{1} << 33;
+
+tl::unexpected<Error> corrupt(const MetadataView& metadata, const Target& target, std::string_view what) {
+  const auto entry = metadata.entry(target.entry);
+  return fail(ErrorCode::Corrupt, fmt::format("FQN '{}': {}", entry ? entry->fqn() : "?", what));
+}
+
+}  // namespace
+
+Balancer::Balancer(const MetadataView& metadata, std::span<const std::int64_t> mesh_shape, std::uint32_t rank_count)
+    : metadata_(metadata),
+      mesh_shape_(mesh_shape),
+      rank_count_(rank_count),
+      words_((metadata.file_count() + 63) / 64) {}
+
+Result<LoadBalance> Balancer::run(MeshTargets& from) {
+  if (std::uint64_t{rank_count_} * words_ > kMaxMarks / 64) {
+    return fail(ErrorCode::TooLarge,
+                fmt::format("{} ranks times {} files pass the limit of 2^33", rank_count_, metadata_.file_count()));
+  }
+  balance_.ranks.resize(rank_count_);
+  balance_.files.resize(metadata_.file_count());
+  read_by_all_.resize(metadata_.file_count());
+  marks_.resize(words_ * rank_count_);
+
+  std::vector<std::vector<std::uint32_t>> members(from.classes.size());
+  for (std::uint32_t i = 0; i < from.targets.size(); ++i) {
+    const Target& target = from.targets[i];
+    if (target.pattern != kBytesPattern) {
+      members[target.pattern - 1].push_back(i);
+    } else if (auto done = add_bytes(target); !done) {
+      return tl::unexpected(std::move(done.error()));
+    }
+  }
+  for (std::size_t i = 0; i < members.size(); ++i) {
+    if (auto done = find_readers(from.classes[i]); !done) return tl::unexpected(std::move(done.error()));
+    ClassSums sums;
+    for (const std::uint32_t member : members[i]) {
+      if (auto done = add_tensor(from.targets[member], sums); !done) return tl::unexpected(std::move(done.error()));
+    }
+    add_class(sums);
+  }
+  finish();
+  return std::move(balance_);
+}
+
+/// Asks every rank once, then turns the answers around: per chunk its ranks.
+Result<void> Balancer::find_readers(TensorClass& tensors) {
+  const TensorView& tensor = tensors.tensor;
+  const auto named = [&](const Error& error) {
+    return fail(error.code,
+                fmt::format("FQN '{}' of size {}: {}", tensor.fqn(), to_string(tensor.size()), error.message));
+  };
+  const auto sharding = Sharding::create(tensor.size(), mesh_shape_, tensors.placements);
+  if (!sharding) return named(sharding.error());
+  readers_.begin.assign(std::size_t{tensor.chunk_count()} + 1, 0);
+  readers_.elements.assign(rank_count_, 0);
+  readers_.items.assign(rank_count_, 0);
+  readers_.file.assign(tensor.chunk_count(), kNoFile);
+  std::vector<std::pair<std::uint32_t, std::uint32_t>> reads;  // chunk, rank
+  Size offsets(tensor.rank());
+  Size sizes(tensor.rank());
+  for (std::uint32_t rank = 0; rank < rank_count_; ++rank) {
+    sharding->local_box(rank, offsets, sizes);
+    for (Overlaps hit(tensor, offsets, sizes, tensors.index_for_query()); !hit.done(); hit.next()) {
+      std::uint64_t elements = 1;
+      for (std::size_t d = 0; d < sizes.size(); ++d) {
+        if (hit.length(d) < 0) return named({ErrorCode::Corrupt, "the checkpoint states chunks of negative size"});
+        if (!base::multiply(elements, static_cast<std::uint64_t>(hit.length(d)), elements)) {
+          return named({ErrorCode::TooLarge, fmt::format("the elements of rank {} leave 64 bits", rank)});
+        }
+      }
+      readers_.elements[rank] += elements;
+      ++readers_.items[rank];
+      ++readers_.begin[hit.chunk() + 1];
+      reads.emplace_back(hit.chunk(), rank);
+    }
+  }
+  for (std::size_t i = 1; i < readers_.begin.size(); ++i) readers_.begin[i] += readers_.begin[i - 1];
+  readers_.ranks.resize(reads.size());
+  auto next = readers_.begin;
+  for (const auto& [chunk, rank] : reads) readers_.ranks[next[chunk]++] = rank;
+  return {};
+}
+
+Result<std::uint32_t> Balancer::file_of(const Target& target, std::uint32_t chunk) const {
+  const std::uint32_t file = base::read_once(metadata_.columns().chunk_files, std::size_t{target.chunk_begin} + chunk);
+  if (file < balance_.files.size() || file == kNoFile) return file;
+  return corrupt(metadata_, target, fmt::format("chunk {} lies in file {} of {}", chunk, file, balance_.files.size()));
+}
+
+Result<std::uint64_t> Balancer::length_of(const Target& target, std::uint32_t chunk) const {
+  const auto lengths = metadata_.columns().chunk_lengths;
+  const std::size_t at = std::size_t{target.length_begin} + (target.lengths_differ ? chunk : 0);
+  if (at < lengths.size()) return base::read_once(lengths, at);
+  return corrupt(metadata_, target, fmt::format("the length of chunk {} lies outside chunk_lengths", chunk));
+}
+
+void Balancer::mark(std::uint32_t rank, std::uint32_t file) noexcept {
+  marks_[rank * words_ + file / 64] |= std::uint64_t{1} << file % 64;
+}
+
+Result<void> Balancer::add_bytes(const Target& target) {
+  const auto file = file_of(target, 0);
+  if (!file) return tl::unexpected(file.error());
+  if (*file == kNoFile) {
+    balance_.chunks_unstored += rank_count_;
+    return {};
+  }
+  const auto length = length_of(target, 0);
+  if (!length) return tl::unexpected(length.error());
+  ++everyone_.items;
+  everyone_.needed_bytes += *length;
+  everyone_.stored_bytes += *length;
+  balance_.files[*file].bytes += *length * rank_count_;
+  read_by_all_[*file] = true;
+  return {};
+}
+
+Result<void> Balancer::add_tensor(const Target& target, ClassSums& sums) {
+  if (target.chunk_count == 0) return {};
+  // Sums over the class speak for a tensor whose chunks have one length and a known dtype; others go reader by reader.
+  const bool uniform = !target.lengths_differ && target.item_size != 0;
+  auto length = uniform ? length_of(target, 0) : Result<std::uint64_t>(0);
+  if (!length) return tl::unexpected(length.error());
+  ++sums.tensors;
+  sums.item_sizes += target.item_size;
+  if (uniform) sums.lengths += *length;
+  for (std::uint32_t chunk = 0; chunk < target.chunk_count; ++chunk) {
+    const auto readers = readers_.of(chunk);
+    if (readers.empty()) continue;
+    const auto file = file_of(target, chunk);
+    if (!file) return tl::unexpected(file.error());
+    if (!uniform && !(length = length_of(target, chunk))) return tl::unexpected(length.error());
+    if (*file == kNoFile) {
+      balance_.chunks_unstored += readers.size();
+      for (const std::uint32_t rank : readers) {
+        --balance_.ranks[rank].items;
+        if (uniform) balance_.ranks[rank].stored_bytes -= *length;
+      }
+      continue;
+    }
+    balance_.files[*file].bytes += *length * readers.size();
+    if (readers_.file[chunk] != *file) {
+      readers_.file[chunk] = *file;
+      for (const std::uint32_t rank : readers) mark(rank, *file);
+    }
+    if (uniform) continue;
+    for (const std::uint32_t rank : readers) {
+      balance_.ranks[rank].stored_bytes += *length;
+      if (target.item_size == 0) balance_.ranks[rank].needed_bytes += *length;
+    }
+  }
+  return {};
+}
+
+/// Unsigned sums wrap, so that what add_tensor took off before comes out right.
+void Balancer::add_class(const ClassSums& sums) {
+  for (std::uint32_t rank = 0; rank < rank_count_; ++rank) {
+    RankLoad& load = balance_.ranks[rank];
+    load.items += sums.tensors * readers_.items[rank];
+    load.stored_bytes += sums.lengths * readers_.items[rank];
+    load.needed_bytes += sums.item_sizes * readers_.elements[rank];
+  }
+}
+
+void Balancer::finish() {
+  for (std::uint32_t rank = 0; rank < rank_count_; ++rank) {
+    RankLoad& load = balance_.ranks[rank];
+    load.items += everyone_.items;
+    load.needed_bytes += everyone_.needed_bytes;
+    load.stored_bytes += everyone_.stored_bytes;
+    for (std::uint32_t file = 0; file < read_by_all_.size(); ++file) {
+      if (read_by_all_[file]) mark(rank, file);
+    }
+    for (std::size_t word = 0; word < words_; ++word) {
+      for (std::uint64_t bits = marks_[rank * words_ + word]; bits != 0; bits &= bits - 1) {
+        ++balance_.files[word * 64 + static_cast<std::size_t>(std::countr_zero(bits))].ranks;
+        ++load.files;
+      }
+    }
+    balance_.total.items += load.items;
+    balance_.total.needed_bytes += load.needed_bytes;
+    balance_.total.stored_bytes += load.stored_bytes;
+    if (load.stored_bytes > balance_.ranks[balance_.most_loaded_rank].stored_bytes) balance_.most_loaded_rank = rank;
+  }
+  for (std::uint32_t file = 0; file < balance_.files.size(); ++file) {
+    balance_.total.files += balance_.files[file].ranks > 0;
+    if (balance_.files[file].bytes > balance_.files[balance_.most_loaded_file].bytes) balance_.most_loaded_file = file;
+  }
+}
+
+}  // namespace flatpoint::plan

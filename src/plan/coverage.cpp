@@ -1,0 +1,223 @@
+#include "flatpoint/coverage.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <map>
+
+#include "plan/boxes.hpp"
+#include "plan/tiling.hpp"
+#include "read/view_access.hpp"
+
+namespace flatpoint {
+namespace {
+
+using plan::Tiling;
+
+std::size_t most_of(const CoverageOptions& options) noexcept { return std::max(options.max_findings, 1U); }
+
+bool has_elements(std::span<const std::int64_t> size) noexcept {
+  return std::ranges::none_of(size, [](std::int64_t n) { return n == 0; });
+}
+
+/// A tensor of negative size has nothing that could tile it.
+bool is_negative(std::span<const std::int64_t> size, Coverage& coverage) {
+  if (std::ranges::none_of(size, [](std::int64_t n) { return n < 0; })) return false;
+  coverage.tiles = false;
+  coverage.findings.push_back({CoverageProblem::Hole, 0, 0, {Size(size.size(), 0), Size(size.begin(), size.end())}});
+  return true;
+}
+
+ChunkStorageMetadata whole(std::span<const std::int64_t> size) {
+  return {Size(size.size(), 0), Size(size.begin(), size.end())};
+}
+
+/// Where the cells of a grid begin and end along a dimension, and whether its split points ascend.
+struct Extent {
+  std::int64_t begin = 0;
+  std::int64_t end = 0;
+  bool ascends = true;
+};
+
+Extent extent_of(const TensorView& tensor, std::uint8_t d, std::uint64_t splits) noexcept {
+  const EntryRow& row = tensor.row();
+  const GridReader grid{ViewAccess::columns_of(tensor)->boxes, row.box_begin, row.rank};
+  const std::int64_t count = grid.count(d);
+  if (row.chunk_layout == ChunkLayout::EvenGrid) {
+    const std::int64_t n = tensor.size()[d];
+    const std::int64_t step = grid.step(d);
+    std::int64_t end = 0;
+    if (__builtin_mul_overflow(count, step, &end)) end = n;
+    return {0, std::min(end, n), step >= 0};
+  }
+  Extent extent{grid.at(splits), grid.at(splits), true};
+  for (std::int64_t i = 1; i <= count; ++i) {
+    const std::int64_t point = grid.at(splits + static_cast<std::uint64_t>(i));
+    extent.ascends &= point >= extent.end;
+    extent.end = point;
+  }
+  return extent;
+}
+
+/// A grid tiles what its outermost split points enclose; so it is enough to look at these.
+Coverage check_grid(const TensorView& tensor, const CoverageOptions& options) {
+  Coverage coverage;
+  const auto size = tensor.size();
+  if (is_negative(size, coverage)) return coverage;
+  const auto report = [&](const CoverageFinding& finding) {
+    coverage.tiles = false;
+    if (coverage.findings.size() < most_of(options)) coverage.findings.push_back(finding);
+  };
+  std::uint64_t splits = tensor.rank();
+  for (unsigned i = 0; i < tensor.rank(); ++i) {
+    const auto d = static_cast<std::uint8_t>(i);
+    const auto [begin, end, ascends] = extent_of(tensor, d, splits);
+    splits += static_cast<std::uint64_t>(
+                  GridReader{ViewAccess::columns_of(tensor)->boxes, tensor.row().box_begin, tensor.rank()}.count(d)) +
+              1;
+    const std::uint32_t last = tensor.chunk_count() - 1;
+    if (begin < 0 || !ascends) report({CoverageProblem::Outside, 0, 0, tensor.chunk_by_row(0)->to_value()});
+    if (end > size[d]) report({CoverageProblem::Outside, last, 0, tensor.chunk_by_row(last)->to_value()});
+    if (!has_elements(size)) continue;
+    CoverageFinding hole{CoverageProblem::Hole, 0, 0, whole(size)};
+    if (begin > 0) {
+      hole.box.sizes[d] = std::min(begin, size[d]);
+      report(hole);
+    }
+    if (end < size[d]) {
+      hole.box.offsets[d] = std::max<std::int64_t>(end, 0);
+      hole.box.sizes[d] = size[d] - hole.box.offsets[d];
+      report(hole);
+    }
+  }
+  return coverage;
+}
+
+const char* kind_name(CoverageProblem problem) noexcept {
+  switch (problem) {
+    case CoverageProblem::Outside:
+      return "chunk_outside";
+    case CoverageProblem::Overlap:
+      return "chunk_overlap";
+    case CoverageProblem::Hole:
+      return "chunk_hole";
+    case CoverageProblem::EmptyInside:
+      return "empty_chunk_inside";
+  }
+  return "unknown";
+}
+
+/// Checks the tensors of a file one after the other.
+class FileChecker {
+ public:
+  FileChecker(const MetadataView& metadata, const CoverageOptions& options) : metadata_(metadata), options_(options) {}
+
+  Result<CoverageReport> run() {
+    for (std::uint32_t i = 0; i < metadata_.size(); ++i) {
+      const auto entry = metadata_.entry(i);
+      if (!entry) return fail(ErrorCode::Corrupt, fmt::format("entry {} lies outside its columns", i));
+      // No two entries of a sound file share rows; a hostile one could let a million tensors share a million.
+      rows_ += entry->row().chunk_count;
+      if (rows_ > metadata_.columns().chunk_rows()) {
+        return fail(ErrorCode::Corrupt, fmt::format("FQN '{}': its rows belong to other FQNs as well", entry->fqn()));
+      }
+      if (entry->type() != StorageType::Tensor) continue;
+      const auto tensor = entry->tensor();
+      if (!tensor)
+        return fail(ErrorCode::Corrupt,
+                    fmt::format("FQN '{}': its size or boxes lie outside their columns", entry->fqn()));
+      check(*tensor);
+    }
+    return std::move(report_);
+  }
+
+ private:
+  void check(const TensorView& tensor) {
+    ++report_.tensors;
+    if (tensor.row().chunk_layout != ChunkLayout::Explicit) return add(tensor, check_coverage(tensor, options_));
+    const EntryRow& row = tensor.row();
+    const auto [at, is_new] =
+        explicit_.try_emplace(std::tuple(row.size_begin, row.box_begin, row.chunk_count, row.rank));
+    if (is_new) at->second = check_coverage(tensor, options_);
+    add(tensor, at->second);
+  }
+
+  void add(const TensorView& tensor, const Coverage& coverage) {
+    report_.not_tiled += !coverage.tiles;
+    for (const CoverageFinding& finding : coverage.findings) {
+      if (seen_[static_cast<std::size_t>(finding.kind)]++ >= most_of(options_)) {
+        ++report_.suppressed;
+        continue;
+      }
+      report_.findings.push_back(
+          {kind_name(finding.kind),
+           fmt::format("FQN '{}' of size {}: {}", tensor.fqn(), plan::to_string(tensor.size()), to_string(finding))});
+    }
+  }
+
+  MetadataView metadata_;
+  CoverageOptions options_;
+  CoverageReport report_;
+  std::uint64_t rows_ = 0;
+  std::map<std::tuple<std::uint32_t, std::uint32_t, std::uint32_t, std::uint8_t>, Coverage> explicit_;
+  std::array<std::uint64_t, 4> seen_{};  // per kind
+};
+
+}  // namespace
+
+std::string to_string(const CoverageFinding& finding) {
+  const auto& [offsets, sizes] = finding.box;
+  const std::string where = fmt::format("at {} with sizes {}", plan::to_string(offsets), plan::to_string(sizes));
+  switch (finding.kind) {
+    case CoverageProblem::Outside:
+      return fmt::format("chunk {} {} reaches outside", finding.chunk, where);
+    case CoverageProblem::Overlap:
+      return fmt::format("chunks {} and {} share the region {}", finding.chunk, finding.other, where);
+    case CoverageProblem::Hole:
+      return fmt::format("no chunk holds the region {}", where);
+    case CoverageProblem::EmptyInside:
+      return fmt::format("the empty chunk {} {} lies inside chunk {}", finding.chunk, where, finding.other);
+  }
+  return where;
+}
+
+Coverage check_coverage(std::span<const std::int64_t> size, std::uint32_t count, std::span<const std::int64_t> boxes,
+                        const CoverageOptions& options) {
+  Coverage coverage;
+  if (is_negative(size, coverage)) return coverage;
+  Tiling tiling(size, count, boxes);
+  const std::size_t most = most_of(options);
+  tiling.find_outside(most, coverage.findings);
+  coverage.tiles = coverage.findings.empty();
+  if (!tiling.tiles()) {
+    coverage.tiles = false;
+    tiling.find_defects(most, coverage.findings);
+  }
+  if (coverage.tiles) tiling.find_empty_inside(most, coverage.findings);
+  return coverage;
+}
+
+Coverage check_coverage(const TensorView& tensor, const CoverageOptions& options) {
+  const EntryRow& row = tensor.row();
+  switch (row.chunk_layout) {
+    case ChunkLayout::Grid:
+    case ChunkLayout::EvenGrid:
+      return check_grid(tensor, options);
+    case ChunkLayout::Explicit: {
+      const auto boxes =
+          ViewAccess::columns_of(tensor)->boxes.subspan(row.box_begin, std::size_t{2} * row.rank * row.chunk_count);
+      return check_coverage(tensor.size(), row.chunk_count, boxes, options);
+    }
+    default:
+      break;
+  }
+  Coverage coverage;
+  is_negative(tensor.size(), coverage);
+  return coverage;
+}
+
+Result<CoverageReport> check_coverage(const MetadataView& metadata, const CoverageOptions& options) {
+  return FileChecker(metadata, options).run();
+}
+
+}  // namespace flatpoint

@@ -1,0 +1,109 @@
+#include "flatpoint/mesh_plan.hpp"
+
+#include <fmt/format.h>
+
+#include <utility>
+
+#include "plan/balance.hpp"
+#include "plan/boxes.hpp"
+#include "plan/mesh_targets.hpp"
+
+namespace flatpoint {
+
+using plan::Pattern;
+using plan::Target;
+using plan::TensorClass;
+
+struct MeshPlanner::State {
+  MetadataView metadata;
+  std::vector<std::int64_t> mesh_shape;
+  std::uint32_t rank_count;
+  LoadOptions options;
+  plan::MeshTargets targets;
+
+  Result<void> add_pattern(std::uint32_t rank, TensorClass& tensors, PlanWriter& writer);
+  void report_uncovered(PlanWriter& writer) const;
+};
+
+Result<MeshPlanner> MeshPlanner::create(const MetadataView& metadata, std::span<const std::int64_t> mesh_shape,
+                                        std::span<const Placement> placements, const LoadOptions& options) {
+  // A scalar tells whether the mesh is one, whatever the checkpoint holds.
+  const std::vector<Placement> replicated(placements.size(), Placement(Replicate{}));
+  const auto ranks = Sharding::create({}, mesh_shape, replicated);
+  if (!ranks) return tl::unexpected(ranks.error());
+  auto targets = plan::MeshTargets::create(metadata, mesh_shape, placements);
+  if (!targets) return tl::unexpected(std::move(targets.error()));
+  return MeshPlanner(std::make_unique<State>(
+      State{metadata, {mesh_shape.begin(), mesh_shape.end()}, ranks->rank_count(), options, std::move(*targets)}));
+}
+
+std::uint32_t MeshPlanner::rank_count() const noexcept { return state_->rank_count; }
+
+Result<LoadPlan> MeshPlanner::plan(std::uint32_t rank) {
+  LoadPlan made;
+  if (auto done = plan(rank, made); !done) return tl::unexpected(std::move(done.error()));
+  return made;
+}
+
+Result<void> MeshPlanner::plan(std::uint32_t rank, LoadPlan& plan) {
+  State& state = *state_;
+  if (rank >= state.rank_count) {
+    return fail(ErrorCode::InvalidArgument, fmt::format("rank {} of a mesh of {} ranks", rank, state.rank_count));
+  }
+  PlanWriter writer(state.metadata, plan);
+  for (TensorClass& tensors : state.targets.classes) {
+    if (auto done = state.add_pattern(rank, tensors, writer); !done) return done;
+  }
+  for (const LoadIssue& issue : state.targets.issues)
+    writer.add_issue(issue.kind, issue.fatal, issue.fqn, issue.message);
+  state.report_uncovered(writer);
+  return writer.write(state.targets.targets, state.options);
+}
+
+Result<void> MeshPlanner::State::add_pattern(std::uint32_t rank, TensorClass& tensors, PlanWriter& writer) {
+  const TensorView& tensor = tensors.tensor;
+  const auto named = [&](ErrorCode code, std::string_view what) {
+    return fail(code, fmt::format("FQN '{}' of size {}: {}", tensor.fqn(), plan::to_string(tensor.size()), what));
+  };
+  auto box = local_box(tensor.size(), mesh_shape, tensors.placements, rank);
+  if (!box) return named(box.error().code, box.error().message);
+  Size values = std::move(box->offsets);
+  values.insert(values.end(), box->sizes.begin(), box->sizes.end());
+  switch (writer.pattern(writer.add_pattern(tensor, 1, values, tensors.index_for_query())).fault) {
+    case Pattern::Fault::None:
+      return {};
+    case Pattern::Fault::Overflow:
+      return named(ErrorCode::TooLarge, fmt::format("the elements of rank {} leave 64 bits", rank));
+    default:
+      return named(ErrorCode::Corrupt, "the checkpoint states chunks of negative size");
+  }
+}
+
+void MeshPlanner::State::report_uncovered(PlanWriter& writer) const {
+  std::vector<bool> uncovered(targets.classes.size() + 1, false);
+  bool any = false;
+  for (std::uint32_t i = 1; i < uncovered.size(); ++i) {
+    uncovered[i] = writer.pattern(i).found_elements < writer.pattern(i).wanted_elements;
+    any |= uncovered[i];
+  }
+  if (!any) return;
+  for (const Target& target : targets.targets) {
+    if (!uncovered[target.pattern]) continue;
+    const Pattern& pattern = writer.pattern(target.pattern);
+    const auto entry = metadata.entry(target.entry);
+    writer.add_issue(LoadIssueKind::Uncovered, false, entry->fqn(),
+                     fmt::format("FQN '{}': saved chunks hold {} of the {} elements wanted", entry->fqn(),
+                                 pattern.found_elements, pattern.wanted_elements));
+  }
+}
+
+Result<LoadBalance> MeshPlanner::balance() {
+  return plan::Balancer(state_->metadata, state_->mesh_shape, state_->rank_count).run(state_->targets);
+}
+
+MeshPlanner::MeshPlanner(std::unique_ptr<State> state) noexcept : state_(std::move(state)) {}
+MeshPlanner::MeshPlanner(MeshPlanner&&) noexcept = default;
+MeshPlanner& MeshPlanner::operator=(MeshPlanner&&) noexcept = default;
+MeshPlanner::~MeshPlanner() = default;
+
+}  // namespace flatpoint

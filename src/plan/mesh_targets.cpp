@@ -1,0 +1,101 @@
+#include "plan/mesh_targets.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "plan/boxes.hpp"
+
+namespace flatpoint::plan {
+namespace {
+
+/// An index costs as much as some dozens of queries without.
+constexpr std::uint32_t kQueriesWorthAnIndex = 32;
+constexpr std::uint32_t kChunksWorthAnIndex = 64;
+
+/// A tensor of fewer dimensions is replicated where others are sharded.
+std::vector<Placement> placements_for(std::span<const Placement> placements, std::int64_t rank) {
+  std::vector<Placement> fitting;
+  for (const Placement& placement : placements) {
+    const auto fits = [rank](const auto& p) {
+      if constexpr (requires { p.dim; }) return p.dim >= -rank && p.dim < rank;
+      return true;
+    };
+    fitting.push_back(std::visit(fits, placement) ? placement : Placement(Replicate{}));
+  }
+  return fitting;
+}
+
+}  // namespace
+
+const OverlapIndex* TensorClass::index_for_query() {
+  if (geometry.layout != ChunkLayout::Explicit || geometry.chunk_count < kChunksWorthAnIndex) return nullptr;
+  if (++queries == kQueriesWorthAnIndex) index = OverlapIndex(tensor);
+  return &index;
+}
+
+Result<MeshTargets> MeshTargets::create(const MetadataView& metadata, std::span<const std::int64_t> mesh_shape,
+                                        std::span<const Placement> placements) {
+  MeshTargets made;
+  made.targets.reserve(metadata.size());
+  std::uint64_t rows = 0;
+  for (std::uint32_t i = 0; i < metadata.size(); ++i) {
+    const auto entry = metadata.entry_in_dcp_order(i);
+    if (!entry) return fail(ErrorCode::Corrupt, fmt::format("entry {} in DCP's order lies outside its columns", i));
+    // No two entries of a sound file share rows; those of a hostile one could multiply.
+    rows += entry->row().chunk_count;
+    if (rows > metadata.columns().chunk_rows()) {
+      return fail(ErrorCode::Corrupt, fmt::format("FQN '{}': its rows belong to other FQNs as well", entry->fqn()));
+    }
+    if (auto done = made.add(*entry, mesh_shape, placements); !done) return tl::unexpected(std::move(done.error()));
+  }
+  std::ranges::stable_partition(made.targets, [](const Target& target) { return target.pattern == kBytesPattern; });
+  return made;
+}
+
+Result<void> MeshTargets::add(const EntryView& entry, std::span<const std::int64_t> mesh_shape,
+                              std::span<const Placement> placements) {
+  const auto issue = [&](LoadIssueKind kind, std::string_view what) {
+    issues.push_back({kind, true, std::string(entry.fqn()), fmt::format("FQN '{}': {}", entry.fqn(), what)});
+  };
+  const EntryRow& row = entry.row();
+  switch (entry.type()) {
+    case StorageType::Tensor: {
+      const auto tensor = entry.tensor();
+      if (tensor) return add_tensor(*tensor, mesh_shape, placements);
+      return fail(ErrorCode::Corrupt,
+                  fmt::format("FQN '{}': its size or boxes lie outside their columns", entry.fqn()));
+    }
+    case StorageType::Bytes:
+      if (row.chunk_count == 0) {
+        issue(LoadIssueKind::NoStorage, "its bytes have no storage information");
+      } else {
+        targets.push_back(
+            {entry.position(), entry.position(), row.chunk_begin, 1, row.length_begin, kBytesPattern, 0, false});
+      }
+      return {};
+    default:
+      issue(LoadIssueKind::TypeMismatch, "the checkpoint holds an object of a foreign class");
+      return {};
+  }
+}
+
+Result<void> MeshTargets::add_tensor(const TensorView& tensor, std::span<const std::int64_t> mesh_shape,
+                                     std::span<const Placement> placements) {
+  const Geometry geometry = Geometry::of(tensor);
+  const std::uint32_t id =
+      ids_.find_or_add(geometry.hash(), [&](std::uint32_t i) { return classes[i].geometry == geometry; });
+  if (id == classes.size()) {
+    classes.push_back({geometry, tensor, placements_for(placements, tensor.rank()), {}});
+    if (auto box = local_box(tensor.size(), mesh_shape, classes.back().placements, 0); !box) {
+      return fail(box.error().code,
+                  fmt::format("FQN '{}' of size {}: {}", tensor.fqn(), to_string(tensor.size()), box.error().message));
+    }
+  }
+  const EntryRow& row = tensor.row();
+  targets.push_back({tensor.position(), tensor.position(), row.chunk_begin, row.chunk_count, row.length_begin, id + 1,
+                     item_size(tensor.dtype()), row.lengths_differ != 0});
+  return {};
+}
+
+}  // namespace flatpoint::plan

@@ -1,0 +1,45 @@
+// plan/mesh_targets.hpp - a checkpoint's FQNs in the order of their files, and the few geometries that they share.
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <vector>
+
+#include "flatpoint/sharding.hpp"
+#include "plan/id_table.hpp"
+#include "plan/plan_writer.hpp"
+
+namespace flatpoint::plan {
+
+/// Tensors of one geometry, all sharded alike.
+struct TensorClass {
+  Geometry geometry;
+  TensorView tensor;  // the first; its size and boxes speak for all
+  std::vector<Placement> placements;
+  OverlapIndex index;  // built once it pays
+  std::uint32_t queries = 0;
+
+  /// The index, where the chunks are many and this was not the first time.
+  const OverlapIndex* index_for_query();
+};
+
+/// Target::pattern is 1 + the tensor's class; bytes keep kBytesPattern and come first, as DCP's writers lay them.
+struct MeshTargets {
+  /// Errors: Corrupt; as local_box of rank 0, with the FQN.
+  static Result<MeshTargets> create(const MetadataView& metadata, std::span<const std::int64_t> mesh_shape,
+                                    std::span<const Placement> placements);
+
+  std::vector<Target> targets;
+  std::vector<TensorClass> classes;
+  std::vector<LoadIssue> issues;
+
+ private:
+  Result<void> add(const EntryView& entry, std::span<const std::int64_t> mesh_shape,
+                   std::span<const Placement> placements);
+  Result<void> add_tensor(const TensorView& tensor, std::span<const std::int64_t> mesh_shape,
+                          std::span<const Placement> placements);
+
+  IdTable ids_;
+};
+
+}  // namespace flatpoint::plan

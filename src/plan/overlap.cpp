@@ -1,0 +1,260 @@
+#include "flatpoint/overlap.hpp"
+
+#include <algorithm>
+
+#include "plan/boxes.hpp"
+#include "read/view_access.hpp"
+
+namespace flatpoint {
+namespace {
+
+/// The first number in [0, count) for which `holds` is true, where it stays true; count where there is none.
+template <class Holds>
+std::uint32_t first_where(std::uint32_t count, Holds&& holds) noexcept {
+  std::uint32_t begin = 0;
+  std::uint32_t end = count;
+  while (begin < end) {
+    const std::uint32_t middle = begin + (end - begin) / 2;
+    if (holds(middle)) {
+      end = middle;
+    } else {
+      begin = middle + 1;
+    }
+  }
+  return begin;
+}
+
+/// Where cell i of an even cut of [0, n) begins.
+std::int64_t even_point(std::int64_t i, std::int64_t step, std::int64_t n) noexcept {
+  std::int64_t point = 0;
+  return __builtin_mul_overflow(i, step, &point) ? n : std::min(point, n);
+}
+
+}  // namespace
+
+Overlaps::Overlaps(const TensorView& tensor, std::span<const std::int64_t> offsets, std::span<const std::int64_t> sizes,
+                   const OverlapIndex* index) noexcept
+    : rank_(tensor.rank()), layout_(tensor.row().chunk_layout) {
+  set_box(offsets, sizes);
+  if (layout_ != ChunkLayout::Explicit) {
+    start_grid(tensor);
+  } else if (index != nullptr && !index->empty()) {
+    start_index(*index);
+  } else {
+    start_rows(tensor);
+  }
+}
+
+Overlaps::Overlaps(const OverlapIndex& index, std::span<const std::int64_t> offsets,
+                   std::span<const std::int64_t> sizes) noexcept
+    : rank_(index.rank_) {
+  set_box(offsets, sizes);
+  start_index(index);
+}
+
+void Overlaps::set_box(std::span<const std::int64_t> offsets, std::span<const std::int64_t> sizes) noexcept {
+  for (std::size_t d = 0; d < rank_; ++d) {
+    dimensions_[d].box_begin = offsets[d];
+    dimensions_[d].box_end = plan::end_of(offsets[d], sizes[d]);
+  }
+}
+
+void Overlaps::next() noexcept {
+  switch (walk_) {
+    case Walk::Grid:
+      return next_cell();
+    case Walk::Rows:
+      return next_row();
+    case Walk::Index:
+      return next_in_index();
+  }
+}
+
+// Grids. What the file says is read once here, so that it stays what was checked: cells number no more than chunks.
+
+void Overlaps::start_grid(const TensorView& tensor) noexcept {
+  walk_ = Walk::Grid;
+  const EntryRow& entry = tensor.row();
+  const auto sizes = tensor.size();
+  boxes_ = ViewAccess::columns_of(tensor)->boxes;
+  const GridReader grid{boxes_, entry.box_begin, entry.rank};
+  std::uint64_t cells = 1;
+  std::uint64_t splits = std::uint64_t{entry.box_begin} + rank_;
+  for (std::size_t i = 0; i < rank_; ++i) {
+    const auto d = static_cast<std::uint8_t>(i);
+    const std::int64_t size = base::read_once(sizes, i);
+    const std::int64_t count = layout_ == ChunkLayout::Whole ? 1 : grid.count(d);
+    if (count < 1 || !base::multiply(cells, static_cast<std::uint64_t>(count), cells) || cells > entry.chunk_count)
+      return;
+    detail::OverlapDimension& dimension = dimensions_[i];
+    dimension.cells = static_cast<std::uint32_t>(count);
+    dimension.size = size;
+    switch (layout_) {
+      case ChunkLayout::Grid:
+        dimension.cut = static_cast<std::int64_t>(splits);
+        break;
+      case ChunkLayout::EvenGrid:
+        dimension.cut = grid.step(d);
+        break;
+      default:
+        dimension.cut = size;
+    }
+    splits += static_cast<std::uint64_t>(count) + 1;
+    if (!select_cells(d, size)) return;
+    set_cell(i, dimension.first);
+    chunk_ = chunk_ * dimension.cells + dimension.first;
+  }
+  done_ = false;
+}
+
+/// Finds the cells that overlap the box along a dimension; false where there are none.
+bool Overlaps::select_cells(std::uint8_t d, std::int64_t size) noexcept {
+  detail::OverlapDimension& dimension = dimensions_[d];
+  const auto [box_begin, box_end] = std::pair(dimension.box_begin, dimension.box_end);
+  if (layout_ == ChunkLayout::Grid) {
+    const auto ends_after = [&](std::uint32_t i) { return split_point(dimension.cut + i + 1) > box_begin; };
+    const auto begins_after = [&](std::uint32_t i) { return split_point(dimension.cut + i) >= box_end; };
+    dimension.first = first_where(dimension.cells, ends_after);
+    dimension.last = first_where(dimension.cells, begins_after) - 1;
+    return dimension.first < dimension.cells && dimension.last != ~std::uint32_t{0} &&
+           dimension.first <= dimension.last;
+  }
+  const std::int64_t step = dimension.cut;
+  if (step < 0 || box_end <= 0 || box_begin >= (step == 0 ? 0 : size)) return false;
+  const std::int64_t last_cell = std::int64_t{dimension.cells} - 1;
+  const std::int64_t first = box_begin <= 0 ? 0 : box_begin / step;
+  const std::int64_t last = step == 0 || box_end > size ? last_cell : std::min((box_end - 1) / step, last_cell);
+  if (first > last) return false;
+  dimension.first = static_cast<std::uint32_t>(first);
+  dimension.last = static_cast<std::uint32_t>(last);
+  return true;
+}
+
+std::int64_t Overlaps::split_point(std::int64_t at) const noexcept {
+  const auto i = static_cast<std::uint64_t>(at);
+  return i < boxes_.size() ? base::read_once(boxes_, i) : 0;
+}
+
+void Overlaps::set_cell(std::size_t d, std::uint32_t cell) noexcept {
+  detail::OverlapDimension& dimension = dimensions_[d];
+  dimension.at = cell;
+  if (layout_ == ChunkLayout::Grid) {
+    dimension.chunk_begin = split_point(dimension.cut + cell);
+    dimension.chunk_end = split_point(dimension.cut + cell + 1);
+  } else {
+    dimension.chunk_begin = even_point(cell, dimension.cut, dimension.size);
+    dimension.chunk_end = even_point(std::int64_t{cell} + 1, dimension.cut, dimension.size);
+  }
+}
+
+/// Counts up like an odometer, the last dimension fastest: the order of rows.
+void Overlaps::next_cell() noexcept {
+  std::size_t d = rank_;
+  while (d-- > 0) {
+    if (dimensions_[d].at < dimensions_[d].last) break;
+    set_cell(d, dimensions_[d].first);
+  }
+  if (d == ~std::size_t{0}) {
+    done_ = true;
+    return;
+  }
+  set_cell(d, dimensions_[d].at + 1);
+  if (d + 1 == rank_) {
+    ++chunk_;
+    return;
+  }
+  chunk_ = 0;
+  for (std::size_t i = 0; i < rank_; ++i) chunk_ = chunk_ * dimensions_[i].cells + dimensions_[i].at;
+}
+
+// Explicit rows. They are sorted by offsets: behind the first that begins after the box along dimension 0, none
+// overlaps.
+
+void Overlaps::start_rows(const TensorView& tensor) noexcept {
+  walk_ = Walk::Rows;
+  const EntryRow& entry = tensor.row();
+  boxes_ = ViewAccess::columns_of(tensor)->boxes.subspan(entry.box_begin, 2 * rank_ * entry.chunk_count);
+  end_ = entry.chunk_count;
+  if (rank_ > 0) {
+    const auto begins_after = [&](std::uint32_t row) {
+      return base::read_once(boxes_, 2 * rank_ * row) >= dimensions_[0].box_end;
+    };
+    end_ = first_where(end_, begins_after);
+  }
+  done_ = false;
+  next_row();
+}
+
+void Overlaps::next_row() noexcept {
+  while (row_ < end_) {
+    const std::size_t at = 2 * rank_ * row_;
+    std::size_t d = 0;
+    for (; d < rank_; ++d) {
+      detail::OverlapDimension& dimension = dimensions_[d];
+      dimension.chunk_begin = base::read_once(boxes_, at + d);
+      dimension.chunk_end = plan::end_of(dimension.chunk_begin, base::read_once(boxes_, at + rank_ + d));
+      if (!plan::overlap(dimension.chunk_begin, dimension.chunk_end, dimension.box_begin, dimension.box_end)) break;
+    }
+    chunk_ = row_++;
+    if (d == rank_) return;
+  }
+  done_ = true;
+}
+
+// The index: nodes in preorder, so that passing over a node is one step and no stack is needed.
+
+void Overlaps::start_index(const OverlapIndex& index) noexcept {
+  walk_ = Walk::Index;
+  index_ = &index;
+  done_ = false;
+  next_in_index();
+}
+
+void Overlaps::next_in_index() noexcept {
+  const auto overlaps_at = [&](const std::int64_t* bounds) {
+    for (std::size_t d = 0; d < rank_; ++d) {
+      if (!plan::overlap(bounds[2 * d], bounds[2 * d + 1], dimensions_[d].box_begin, dimensions_[d].box_end))
+        return false;
+    }
+    return true;
+  };
+  for (;;) {
+    while (row_ < end_) {
+      const std::int64_t* bounds = index_->ends_.data() + 2 * rank_ * row_;
+      chunk_ = index_->chunks_[row_++];
+      if (!overlaps_at(bounds)) continue;
+      for (std::size_t d = 0; d < rank_; ++d) {
+        dimensions_[d].chunk_begin = bounds[2 * d];
+        dimensions_[d].chunk_end = bounds[2 * d + 1];
+      }
+      return;
+    }
+    if (node_ == index_->nodes_.size()) break;
+    const OverlapIndex::Node& node = index_->nodes_[node_];
+    const bool enter = overlaps_at(index_->bounds_.data() + 2 * rank_ * node_);
+    if (enter && node.is_leaf) {
+      row_ = node.begin;
+      end_ = node.end;
+    }
+    node_ = enter ? node_ + 1 : node.skip;
+  }
+  done_ = true;
+}
+
+std::int64_t Overlaps::begin(std::size_t d) const noexcept {
+  return std::max(dimensions_[d].chunk_begin, dimensions_[d].box_begin);
+}
+
+std::int64_t Overlaps::chunk_offset(std::size_t d) const noexcept {
+  return base::wrapping_subtract(begin(d), dimensions_[d].chunk_begin);
+}
+
+std::int64_t Overlaps::box_offset(std::size_t d) const noexcept {
+  return base::wrapping_subtract(begin(d), dimensions_[d].box_begin);
+}
+
+std::int64_t Overlaps::length(std::size_t d) const noexcept {
+  return base::wrapping_subtract(std::min(dimensions_[d].chunk_end, dimensions_[d].box_end), begin(d));
+}
+
+}  // namespace flatpoint

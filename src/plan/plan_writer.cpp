@@ -1,0 +1,261 @@
+#include "plan/plan_writer.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <limits>
+#include <tuple>
+
+#define XXH_INLINE_ALL
+#include <xxhash.h>
+
+#include "base/checked.hpp"
+#include "plan/boxes.hpp"
+
+namespace flatpoint {
+
+using plan::Pattern;
+using plan::Target;
+
+namespace {
+
+constexpr std::size_t kMaxItems = std::numeric_limits<std::uint32_t>::max() - 1;
+
+/// Sums that only a broken file makes leave 64 bits stay at the last number.
+void add(std::uint64_t& sum, std::uint64_t value) noexcept {
+  if (__builtin_add_overflow(sum, value, &sum)) sum = std::numeric_limits<std::uint64_t>::max();
+}
+
+/// Elements of a box; false where they leave int64.
+bool volume(std::span<const std::int64_t> sizes, std::uint64_t& elements) noexcept {
+  elements = std::ranges::find(sizes, 0) == sizes.end() ? 1 : 0;
+  if (elements == 0) return true;
+  for (const std::int64_t size : sizes) {
+    if (!base::multiply(elements, static_cast<std::uint64_t>(size), elements)) return false;
+  }
+  return elements <= static_cast<std::uint64_t>(std::numeric_limits<std::int64_t>::max());
+}
+
+bool lies_inside(std::span<const std::int64_t> size, std::span<const std::int64_t> offsets,
+                 std::span<const std::int64_t> sizes) noexcept {
+  for (std::size_t d = 0; d < size.size(); ++d) {
+    if (offsets[d] < 0 || sizes[d] < 0 || offsets[d] > size[d] || sizes[d] > size[d] - offsets[d]) return false;
+  }
+  return true;
+}
+
+}  // namespace
+
+namespace plan {
+
+Geometry Geometry::of(const TensorView& tensor) noexcept {
+  const EntryRow& row = tensor.row();
+  return {row.size_begin, row.box_begin, row.chunk_count, row.rank, row.chunk_layout};
+}
+
+std::uint64_t Geometry::hash() const noexcept {
+  const std::uint64_t words[] = {std::uint64_t{size_begin} << 32 | box_begin, std::uint64_t{chunk_count} << 32 |
+                                                                                  std::uint64_t{rank} << 8 |
+                                                                                  static_cast<std::uint8_t>(layout)};
+  return XXH3_64bits(words, sizeof words);
+}
+
+}  // namespace plan
+
+PlanWriter::PlanWriter(const MetadataView& metadata, LoadPlan& plan) : metadata_(metadata), plan_(plan) {
+  plan_.metadata_ = metadata;
+  plan_.items_.clear();
+  plan_.reads_.clear();
+  plan_.entries_.clear();
+  plan_.unexpected_.clear();
+  plan_.issues_.clear();
+  plan_.needed_bytes_ = plan_.stored_bytes_ = plan_.read_bytes_ = 0;
+  plan_.file_count_ = plan_.fatal_ = 0;
+  plan_.regions_.assign(1, {});  // of bytes
+  plan_.region_values_.assign(3, 0);
+  patterns_.push_back({.region_begin = 0, .region_end = 1});
+}
+
+std::uint32_t PlanWriter::add_pattern(const TensorView& tensor, std::uint32_t box_count,
+                                      std::span<const std::int64_t> boxes, const OverlapIndex* index) {
+  const std::size_t rank = tensor.rank();
+  Pattern pattern;
+  pattern.region_begin = pattern.region_end = static_cast<std::uint32_t>(plan_.regions_.size());
+  for (std::uint32_t box = 0; box < box_count && pattern.fault == Pattern::Fault::None; ++box) {
+    const auto offsets = boxes.subspan(2 * rank * box, rank);
+    const auto sizes = boxes.subspan(2 * rank * box + rank, rank);
+    std::uint64_t elements = 0;
+    pattern.fault_box = box;
+    if (!lies_inside(tensor.size(), offsets, sizes)) {
+      pattern.fault = Pattern::Fault::Outside;
+    } else if (!volume(sizes, elements)) {
+      pattern.fault = Pattern::Fault::Overflow;
+    } else if (!add_regions(tensor, box, offsets, sizes, index, pattern)) {
+      pattern.fault = Pattern::Fault::Corrupt;
+    }
+    add(pattern.wanted_elements, elements);
+  }
+  patterns_.push_back(pattern);
+  return static_cast<std::uint32_t>(patterns_.size() - 1);
+}
+
+/// The regions of one box, in the order of Overlaps. False where the file's boxes contradict themselves.
+bool PlanWriter::add_regions(const TensorView& tensor, std::uint32_t box, std::span<const std::int64_t> offsets,
+                             std::span<const std::int64_t> sizes, const OverlapIndex* index, Pattern& pattern) {
+  const std::size_t rank = tensor.rank();
+  auto& values = plan_.region_values_;
+  for (Overlaps hit(tensor, offsets, sizes, index); !hit.done(); hit.next()) {
+    if (plan_.regions_.size() > kMaxItems) return true;  // `write` refuses
+    const std::size_t at = values.size();
+    values.resize(at + 3 * rank);
+    std::uint64_t elements = 1;
+    for (std::size_t d = 0; d < rank; ++d) {
+      values[at + d] = hit.chunk_offset(d);
+      values[at + rank + d] = hit.box_offset(d);
+      const std::int64_t length = values[at + 2 * rank + d] = hit.length(d);
+      if (length < 0 || hit.chunk_offset(d) < 0) return false;
+      elements *= static_cast<std::uint64_t>(length);  // at most the box's, which fit
+    }
+    add(pattern.found_elements, elements);
+    plan_.regions_.push_back({at, hit.chunk(), box});
+  }
+  pattern.region_end = static_cast<std::uint32_t>(plan_.regions_.size());
+  return true;
+}
+
+void PlanWriter::add_issue(LoadIssueKind kind, bool fatal, std::string_view fqn, std::string message) {
+  plan_.issues_.push_back({kind, fatal, std::string(fqn), std::move(message)});
+  plan_.fatal_ += fatal;
+}
+
+tl::unexpected<Error> PlanWriter::corrupt(const Target& target, std::string_view what) const {
+  const auto entry = metadata_.entry(target.entry);
+  return fail(ErrorCode::Corrupt, fmt::format("FQN '{}': {}", entry ? entry->fqn() : "?", what));
+}
+
+Result<void> PlanWriter::write(std::span<const Target> targets, const LoadOptions& options) {
+  if (plan_.regions_.size() > kMaxItems) {
+    return fail(ErrorCode::TooLarge, fmt::format("the plan would have more than {} read items", kMaxItems));
+  }
+  if (auto done = count_items(targets); !done) return done;
+  if (auto done = place_items(targets); !done) return done;
+  sort_items();
+  return join_items(options.max_gap);
+}
+
+/// Notes each item's file and how many items a file has. The file numbers are kept: the column may change underneath.
+Result<void> PlanWriter::count_items(std::span<const Target> targets) {
+  const auto chunk_files = metadata_.columns().chunk_files;
+  const std::uint32_t file_count = metadata_.file_count();
+  file_at_.assign(std::size_t{file_count} + 1, 0);
+  files_.clear();
+  for (const Target& target : targets) {
+    const Pattern& pattern = patterns_[target.pattern];
+    if (files_.size() + (pattern.region_end - pattern.region_begin) > kMaxItems) {
+      return fail(ErrorCode::TooLarge, fmt::format("the plan would have more than {} read items", kMaxItems));
+    }
+    std::uint32_t unstored = 0;
+    for (std::uint32_t region = pattern.region_begin; region < pattern.region_end; ++region) {
+      const std::uint32_t chunk = plan_.regions_[region].chunk;
+      if (chunk >= target.chunk_count) return corrupt(target, "its chunks changed while it was read");
+      const std::uint32_t file = base::read_once(chunk_files, std::size_t{target.chunk_begin} + chunk);
+      files_.push_back(file);
+      if (file < file_count) {
+        ++file_at_[file + 1];
+      } else if (file == kNoFile) {
+        ++unstored;
+      } else {
+        return corrupt(target, fmt::format("chunk {} lies in file {} of {}", chunk, file, file_count));
+      }
+    }
+    if (unstored > 0) {
+      const auto entry = metadata_.entry(target.entry);
+      add_issue(LoadIssueKind::NoStorage, true, entry->fqn(),
+                fmt::format("FQN '{}': {} of the {} chunks needed have no storage information", entry->fqn(), unstored,
+                            pattern.region_end - pattern.region_begin));
+    }
+  }
+  return {};
+}
+
+/// Puts each item behind those of its file that come before it.
+Result<void> PlanWriter::place_items(std::span<const Target> targets) {
+  const Columns& columns = metadata_.columns();
+  for (std::size_t file = 1; file < file_at_.size(); ++file) {
+    plan_.file_count_ += file_at_[file] > 0;
+    file_at_[file] += file_at_[file - 1];
+  }
+  plan_.items_.resize(file_at_.back());
+  const std::uint32_t* file = files_.data();
+  for (const Target& target : targets) {
+    const Pattern& pattern = patterns_[target.pattern];
+    std::uint64_t stored = 0;
+    for (std::uint32_t region = pattern.region_begin; region < pattern.region_end; ++region, ++file) {
+      if (*file == kNoFile) continue;
+      const std::uint32_t chunk = plan_.regions_[region].chunk;
+      const std::size_t row = std::size_t{target.chunk_begin} + chunk;
+      const std::size_t length_at = std::size_t{target.length_begin} + (target.lengths_differ ? chunk : 0);
+      if (row >= columns.chunk_offsets.size() || length_at >= columns.chunk_lengths.size()) {
+        return corrupt(target, fmt::format("the storage information of chunk {} lies outside its columns", chunk));
+      }
+      const std::uint64_t offset = base::read_once(columns.chunk_offsets, row);
+      const std::uint64_t length = base::read_once(columns.chunk_lengths, length_at);
+      if (length > std::numeric_limits<std::uint64_t>::max() - offset) {
+        return corrupt(target,
+                       fmt::format("chunk {} lies at byte {} with {} bytes, beyond 64 bits", chunk, offset, length));
+      }
+      plan_.items_[file_at_[*file]++] = {offset, length, *file, target.wanted, region};
+      add(stored, length);
+    }
+    std::uint64_t needed = stored;
+    if (target.item_size != 0 && !base::multiply(pattern.found_elements, target.item_size, needed)) {
+      needed = std::numeric_limits<std::uint64_t>::max();
+    }
+    add(plan_.needed_bytes_, needed);
+  }
+  return {};
+}
+
+/// By position in each file. Writers lay tensors down in the order of the state dict, so files mostly are sorted
+/// already.
+void PlanWriter::sort_items() {
+  const auto before = [this](const Item& a, const Item& b) {
+    if (a.offset != b.offset) return a.offset < b.offset;
+    if (a.wanted != b.wanted) return a.wanted < b.wanted;
+    const LoadPlan::Region& x = plan_.regions_[a.region];
+    const LoadPlan::Region& y = plan_.regions_[b.region];
+    return std::tie(x.box, x.chunk) < std::tie(y.box, y.chunk);
+  };
+  std::ptrdiff_t begin = 0;
+  for (std::size_t file = 0; file + 1 < file_at_.size(); ++file) {
+    const auto end = static_cast<std::ptrdiff_t>(file_at_[file]);
+    const auto first = plan_.items_.begin() + begin;
+    const auto last = plan_.items_.begin() + end;
+    if (!std::is_sorted(first, last, before)) std::sort(first, last, before);
+    begin = end;
+  }
+}
+
+Result<void> PlanWriter::join_items(std::uint64_t max_gap) {
+  std::uint64_t end = 0;
+  for (std::uint32_t i = 0; i < plan_.items_.size(); ++i) {
+    const Item& item = plan_.items_[i];
+    const std::uint64_t item_end = item.offset + item.length;
+    const bool joins = !plan_.reads_.empty() && plan_.reads_.back().file == item.file &&
+                       (item.offset <= end || item.offset - end <= max_gap);
+    if (!joins) {
+      plan_.reads_.push_back({item.offset, 0, item.file, i, 0});
+      end = item.offset;
+    }
+    FileRead& read = plan_.reads_.back();
+    ++read.item_count;
+    if (item_end <= end) continue;
+    add(plan_.stored_bytes_, item_end - std::max(end, item.offset));
+    add(plan_.read_bytes_, item_end - end);
+    end = item_end;
+    read.length = end - read.offset;
+  }
+  return {};
+}
+
+}  // namespace flatpoint

@@ -1,0 +1,164 @@
+// Answers cases that pytest writes: a line of JSON in, ["name", arguments...], a line of JSON out.
+#include <iostream>
+#include <map>
+
+#include "flatpoint/coverage.hpp"
+#include "flatpoint/load_plan.hpp"
+#include "flatpoint/overlap.hpp"
+#include "plan/metadata_json.hpp"
+
+using nlohmann::json;
+using namespace flatpoint;
+
+namespace {
+
+Size flat(const json& boxes) {
+  Size values;
+  for (const auto& box : boxes) {
+    for (const auto& part : box) {
+      for (const auto& value : part) values.push_back(value);
+    }
+  }
+  return values;
+}
+
+json hit_json(const Overlaps& hit, std::size_t rank, std::uint32_t chunk) {
+  json begin = json::array(), in_chunk = json::array(), in_box = json::array(), lengths = json::array();
+  for (std::size_t d = 0; d < rank; ++d) {
+    begin.push_back(hit.begin(d));
+    in_chunk.push_back(hit.chunk_offset(d));
+    in_box.push_back(hit.box_offset(d));
+    lengths.push_back(hit.length(d));
+  }
+  return {chunk, begin, in_chunk, in_box, lengths};
+}
+
+const char* layout_name(ChunkLayout layout) {
+  constexpr const char* kNames[] = {"whole", "explicit", "grid", "even"};
+  return kNames[static_cast<std::size_t>(layout)];
+}
+
+// Chunks of a tensor against boxes: per box the hits, with chunks numbered in DCP's order; without and with an index.
+json overlaps(const json& arguments) {
+  const auto file = tests::file_from({{"entries", {arguments[1]}}});
+  const TensorView tensor = tests::tensor_at(file, 0);
+  const OverlapIndex index(tensor);
+  json answer = {
+      {"layout", layout_name(tensor.row().chunk_layout)}, {"plain", json::array()}, {"indexed", json::array()}};
+  for (const auto& box : arguments[2]) {
+    const Size offsets = box[0], sizes = box[1];
+    for (const auto& [name, with] :
+         {std::pair("plain", static_cast<const OverlapIndex*>(nullptr)), std::pair("indexed", &index)}) {
+      json hits = json::array();
+      for (Overlaps hit(tensor, offsets, sizes, with); !hit.done(); hit.next()) {
+        hits.push_back(hit_json(hit, tensor.rank(), tests::dcp_number(tensor, hit.chunk())));
+      }
+      answer[name].push_back(hits);
+    }
+  }
+  return answer;
+}
+
+json coverage_json(const Coverage& coverage) {
+  json findings = json::array();
+  constexpr const char* kKinds[] = {"outside", "overlap", "hole", "empty_inside"};
+  for (const auto& f : coverage.findings) {
+    findings.push_back(
+        {kKinds[static_cast<std::size_t>(f.kind)], f.chunk, f.other, f.box.offsets, f.box.sizes, to_string(f)});
+  }
+  return {{"tiles", coverage.tiles}, {"findings", findings}};
+}
+
+// The same chunks as a list and as a file keeps them (there chunks are numbered by rows).
+json coverage(const json& arguments) {
+  const auto file = tests::file_from({{"entries", {arguments[1]}}});
+  const TensorView tensor = tests::tensor_at(file, 0);
+  const Size size = arguments[1].at("size");
+  const Size boxes = flat(arguments[1].at("chunks"));
+  const auto count = static_cast<std::uint32_t>(arguments[1].at("chunks").size());
+  return {{"layout", layout_name(tensor.row().chunk_layout)},
+          {"list", coverage_json(check_coverage(size, count, boxes))},
+          {"file", coverage_json(check_coverage(tensor))}};
+}
+
+json coverage_of_file(const json& arguments) {
+  const auto file = tests::file_from(arguments[1]);
+  const auto report = check_coverage(file.view());
+  if (!report) return {{"error", report.error().message}};
+  json findings = json::array();
+  for (const Finding& finding : report->findings) findings.push_back({finding.kind, finding.message});
+  return {{"tensors", report->tensors},
+          {"not_tiled", report->not_tiled},
+          {"findings", findings},
+          {"suppressed", report->suppressed}};
+}
+
+json index_json(const MetadataIndex& index) {
+  return {index.fqn, index.offset ? json(*index.offset) : json(), index.index ? json(*index.index) : json()};
+}
+
+json plan_json(const MetadataView& metadata, const LoadPlan& plan) {
+  json items = json::array(), reads = json::array(), issues = json::array(), unexpected = json::array();
+  for (std::uint32_t i = 0; i < plan.size(); ++i) {
+    const auto view = plan.item(i);
+    const ReadItem item = view.to_value();
+    items.push_back({item.type == LoadItemType::Bytes ? "BYTE_IO" : "TENSOR", index_json(item.dest_index),
+                     item.dest_offsets, index_json(item.storage_index), item.storage_offsets, item.lengths,
+                     std::string(*metadata.file_name(view.file())), view.offset(), view.length()});
+  }
+  for (const FileRead& read : plan.reads()) {
+    reads.push_back(
+        {std::string(*metadata.file_name(read.file)), read.offset, read.length, read.item_begin, read.item_count});
+  }
+  for (const LoadIssue& issue : plan.issues())
+    issues.push_back({to_string(issue.kind), issue.fatal, issue.fqn, issue.message});
+  for (const std::uint32_t position : plan.unexpected()) unexpected.push_back(metadata.entry(position)->fqn());
+  return {{"items", items},
+          {"reads", reads},
+          {"issues", issues},
+          {"unexpected", unexpected},
+          {"loadable", plan.loadable()},
+          {"files", plan.file_count()},
+          {"needed_bytes", plan.needed_bytes()},
+          {"stored_bytes", plan.stored_bytes()},
+          {"read_bytes", plan.read_bytes()}};
+}
+
+LoadOptions options_from(const json& options) {
+  return {options.value("strict", true), options.value("max_gap", std::uint64_t{0})};
+}
+
+// Metadata, wanted FQNs ({"fqn", "size", "dtype", "boxes"} or {"fqn"} for bytes), options.
+json plan(const json& arguments) {
+  const auto file = tests::file_from(arguments[1]);
+  std::deque<std::string> names;
+  std::deque<Size> numbers;
+  std::vector<Wanted> wanted;
+  for (const auto& one : arguments[2]) {
+    Wanted& to = wanted.emplace_back();
+    to.fqn = names.emplace_back(one.at("fqn"));
+    if (!one.contains("size")) {
+      to.type = StorageType::Bytes;
+      continue;
+    }
+    to.size = numbers.emplace_back(one.at("size"));
+    to.boxes = numbers.emplace_back(flat(one.at("boxes")));
+    to.box_count = static_cast<std::uint32_t>(one.at("boxes").size());
+    if (one.contains("dtype")) to.dtype = scalar_type_from_name(one.at("dtype").get<std::string>());
+  }
+  const auto made = plan_load(file.view(), wanted, options_from(arguments[3]));
+  if (!made) return {{"error", made.error().message}};
+  return plan_json(file.view(), *made);
+}
+
+}  // namespace
+
+int main() {
+  const std::map<std::string, json (*)(const json&)> answers = {
+      {"overlaps", overlaps}, {"coverage", coverage}, {"coverage_of_file", coverage_of_file}, {"plan", plan}};
+  std::string line;
+  while (std::getline(std::cin, line)) {
+    const json arguments = json::parse(line);
+    std::cout << answers.at(arguments[0])(arguments).dump() << '\n';
+  }
+}

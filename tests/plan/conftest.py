@@ -1,0 +1,34 @@
+"""Fixtures over the programs that CMake builds from this folder."""
+
+import json
+import os
+import pathlib
+import subprocess
+
+import pytest
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+
+
+def built(name):
+    """Path of a built file. FLATPOINT_BUILD names the build's folder. Missing is a failure, never a skip."""
+    path = ROOT / os.environ.get("FLATPOINT_BUILD", "build-dev") / "bin" / name
+    if not path.exists():
+        pytest.fail(f"{path} is not built: build with FLATPOINT_TESTS", pytrace=False)
+    return path
+
+
+@pytest.fixture(scope="session")
+def answer():
+    """Answers a list of cases, each [name, arguments...], in one process."""
+    program = built("plan_cases")
+
+    def run(cases):
+        lines = "".join(json.dumps(case) + "\n" for case in cases)
+        done = subprocess.run([program], input=lines, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr
+        answers = [json.loads(line) for line in done.stdout.splitlines()]
+        assert len(answers) == len(cases)
+        return answers
+
+    return run
