@@ -34,8 +34,6 @@ std::filesystem::path expected_beside(const std::filesystem::path& sample) {
   return sample.parent_path() / (stem + "expected.json");
 }
 
-std::ostream& operator<<(std::ostream& out, const Json& json) { return out << json.dump(1); }
-
 }  // namespace
 
 BOOST_AUTO_TEST_SUITE(samples)

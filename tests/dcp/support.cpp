@@ -21,6 +21,15 @@ std::filesystem::path hand_made(std::string_view name) {
   return std::filesystem::path(FLATPOINT_TEST_PICKLES) / (std::string(name) + ".pickle");
 }
 
+std::vector<std::string> hand_made_names() {
+  std::vector<std::string> names;
+  for (const auto& entry : std::filesystem::directory_iterator(FLATPOINT_TEST_PICKLES)) {
+    if (entry.path().extension() == ".pickle") names.push_back(entry.path().stem().string());
+  }
+  std::ranges::sort(names);
+  return names;
+}
+
 std::string read_file(const std::filesystem::path& path) {
   std::ifstream in(path, std::ios::binary);
   return {std::istreambuf_iterator<char>(in), {}};

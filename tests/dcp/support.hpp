@@ -16,6 +16,7 @@ std::filesystem::path samples();
 std::vector<std::filesystem::path> sample_pickles();
 /// Hand-made pickles of tests/dcp/pickles (make_pickles.py writes them), by name without extension.
 std::filesystem::path hand_made(std::string_view name);
+std::vector<std::string> hand_made_names();
 
 std::string read_file(const std::filesystem::path& path);
 std::span<const std::byte> bytes_of(std::string_view text);
