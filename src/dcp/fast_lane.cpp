@@ -222,11 +222,10 @@ bool FastLane::fold_chunk(Bytes& at) {
   Dims offsets;
   Dims sizes;
   const bool fits = read_size(next, offsets, boxes.data() + begin) && chunk_sizes_.skip(next) &&
-                    read_size(next, sizes, boxes.data() + begin + offsets.rank) && state_tail_.skip(next) &&
+                    read_size(next, sizes, boxes.data() + begin + width_of(offsets.rank)) && state_tail_.skip(next) &&
                     sizes.rank == offsets.rank;
   const auto rank = offsets.rank;
-  // So that each chunk has a position of its own, one without dimensions takes one number.
-  boxes.resize(begin + (!fits ? 0 : rank == 0 ? 1 : std::size_t{2} * rank));
+  boxes.resize(begin + (fits ? 2 * width_of(rank) : 0));
   if (!fits) return false;
 
   stack_.push(Value::ranked(Tag::Chunk, rank, begin));
@@ -247,7 +246,7 @@ bool FastLane::fold_item(Bytes& at) {
   Text fqn;
   Dims offset{0, 0};
   const bool fits = read_index(next, index, fqn, offset, records.offsets.data() + begin);
-  records.offsets.resize(begin + (fits ? offset.rank : 0));
+  records.offsets.resize(begin + (fits && index.has_offset ? width_of(offset.rank) : 0));
   if (!fits) return false;
 
   const std::size_t number = records.indices.size();

@@ -1,17 +1,18 @@
 #include "dcp/globals.hpp"
 
+#include <utility>
+
 namespace flatpoint::dcp {
 namespace {
 
 struct Spelling {
   Known known;
-  KnownName spelled;
+  ModuleAndName spelled;
 };
 
 constexpr std::string_view kMetadata = "torch.distributed.checkpoint.metadata";
 constexpr std::string_view kOldProperties = "torch.distributed._shard.sharded_tensor.metadata";  // before torch 2.3
 
-// The spelling to write comes first; the ones below it are read as well.
 constexpr Spelling kSpellings[] = {
     {Known::Metadata, {kMetadata, "Metadata"}},
     {Known::TensorStorageMetadata, {kMetadata, "TensorStorageMetadata"}},
@@ -27,13 +28,9 @@ constexpr Spelling kSpellings[] = {
     {Known::Size, {"torch", "Size"}},
     {Known::GetLayout, {"torch.serialization", "_get_layout"}},
     {Known::GetAttr, {"builtins", "getattr"}},
-    {Known::GetAttr, {"__builtin__", "getattr"}},
     {Known::Reconstructor, {"copyreg", "_reconstructor"}},
-    {Known::Reconstructor, {"copy_reg", "_reconstructor"}},
     {Known::NewObj, {"copyreg", "__newobj__"}},
-    {Known::NewObj, {"copy_reg", "__newobj__"}},
     {Known::Object, {"builtins", "object"}},
-    {Known::Object, {"__builtin__", "object"}},
     {Known::PosixPath, {"pathlib", "PosixPath"}},
     {Known::PosixPath, {"pathlib._local", "PosixPath"}},  // Python 3.13
     {Known::WindowsPath, {"pathlib", "WindowsPath"}},
@@ -53,11 +50,28 @@ Known known_name(std::string_view module, std::string_view name) {
 
 }  // namespace
 
-KnownName spelling(Known known) noexcept {
-  for (const Spelling& entry : kSpellings) {
-    if (entry.known == known) return entry.spelled;
+ModuleAndName python_3_name(std::string_view module, std::string_view name) noexcept {
+  struct Renamed {
+    ModuleAndName before;
+    ModuleAndName after;
+  };
+  static constexpr Renamed kNames[] = {
+      {{"__builtin__", "basestring"}, {"builtins", "str"}},  {{"__builtin__", "intern"}, {"sys", "intern"}},
+      {{"__builtin__", "long"}, {"builtins", "int"}},        {{"__builtin__", "reduce"}, {"functools", "reduce"}},
+      {{"__builtin__", "unichr"}, {"builtins", "chr"}},      {{"__builtin__", "unicode"}, {"builtins", "str"}},
+      {{"__builtin__", "xrange"}, {"builtins", "range"}},    {{"UserDict", "UserDict"}, {"collections", "UserDict"}},
+      {{"UserList", "UserList"}, {"collections", "UserList"}},
+      {{"UserString", "UserString"}, {"collections", "UserString"}},
+  };
+  for (const auto& [before, after] : kNames) {
+    if (before.module == module && before.name == name) return after;
   }
-  return {};
+  static constexpr std::pair<std::string_view, std::string_view> kModules[] = {
+      {"__builtin__", "builtins"}, {"copy_reg", "copyreg"}, {"Queue", "queue"}, {"ConfigParser", "configparser"}};
+  for (const auto& [before, after] : kModules) {
+    if (before == module) return {after, name};
+  }
+  return {module, name};
 }
 
 std::uint32_t Globals::intern(std::string_view module, std::string_view name) {

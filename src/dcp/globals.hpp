@@ -40,6 +40,14 @@ struct GlobalName {
   Known known = Known::Other;
 };
 
+struct ModuleAndName {
+  std::string_view module;
+  std::string_view name;
+};
+/// Protocols 0 to 2 spell names as Python 2 did; this is how Python 3 reads them. Of its list, what plain values and
+/// classes can mention.
+ModuleAndName python_3_name(std::string_view module, std::string_view name) noexcept;
+
 /// The distinct names of one pickle, numbered by first use.
 class Globals {
  public:
@@ -50,12 +58,5 @@ class Globals {
   std::vector<GlobalName> names_;
   std::unordered_map<std::string, std::uint32_t> numbers_;
 };
-
-/// The name that the importer knows under this number, as torch 2.15 and Python 3.12 spell it.
-struct KnownName {
-  std::string_view module;
-  std::string_view name;
-};
-KnownName spelling(Known known) noexcept;
 
 }  // namespace flatpoint::dcp

@@ -132,6 +132,7 @@ Machine::Step Machine::protocol() {
   std::uint8_t version = 0;
   if (!cursor_.take_number(version)) return truncated();
   if (version > kHighestProtocol) return fail(fmt::format("protocol {} is newer than {}", version, kHighestProtocol));
+  protocol_ = version;
   return Step::Next;
 }
 
@@ -352,7 +353,9 @@ Machine::Step Machine::stack_global() {
 }
 
 Machine::Step Machine::push_global(std::string_view module, std::string_view name) {
-  return push(Value(Tag::Global, heap_.globals.intern(module, name)));
+  constexpr int kFirstOfPython3 = 3;
+  const auto read = protocol_ < kFirstOfPython3 ? python_3_name(module, name) : ModuleAndName{module, name};
+  return push(Value(Tag::Global, heap_.globals.intern(read.module, read.name)));
 }
 
 Machine::Step Machine::make_object(Object::Kind kind) {

@@ -113,6 +113,7 @@ class Machine {
   std::size_t opcode_at_ = 0;
   std::uint64_t opcodes_ = 0;
   Opcode opcode_ = Opcode::STOP;
+  int protocol_ = 0;
   Value result_;
   Error error_{};
 };

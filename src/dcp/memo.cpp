@@ -36,7 +36,7 @@ MemoAnswer Memo::get_from_run(std::uint64_t id, const Records& records) const no
     const std::uint64_t box = run.first + object * form.step();
     if (slot == 0) return found(Value::ranked(Tag::Chunk, form.rank, box));
     if (slot == 1 + form.size_slots()) return found(Value::ranked(Tag::Size, form.rank, box));
-    if (slot == 1 + 2 * form.size_slots()) return found(Value::ranked(Tag::Size, form.rank, box + form.rank));
+    if (slot == 1 + 2 * form.size_slots()) return found(Value::ranked(Tag::Size, form.rank, box + width_of(form.rank)));
     return {MemoAnswer::Kind::Gone, {}};
   }
   const std::uint64_t index = run.first + object;

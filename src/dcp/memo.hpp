@@ -23,7 +23,7 @@ struct FoldedForm {
   /// Entries of a torch.Size: its numbers as a tuple (which has none when empty), the arguments, the Size.
   [[nodiscard]] std::uint32_t size_slots() const noexcept { return rank > 0 ? 3 : 2; }
   /// How far the position of the next object's box, or the number of the next MetadataIndex, is away.
-  [[nodiscard]] std::uint32_t step() const noexcept { return kind == Kind::Chunk && rank > 0 ? 2U * rank : 1U; }
+  [[nodiscard]] std::size_t step() const noexcept { return kind == Kind::Chunk ? 2 * width_of(rank) : 1; }
   [[nodiscard]] std::uint32_t slots() const noexcept {
     if (kind == Kind::Chunk) return 2 + 2 * size_slots();
     return (kind == Kind::Index ? 2U : 4U) + (has_text ? 1 : 0) + (has_offset ? size_slots() : 0);

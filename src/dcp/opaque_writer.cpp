@@ -223,7 +223,7 @@ void OpaqueWriter::write_chunk(Value chunk) {
   write_text("offsets");
   begin(Value::ranked(Tag::Size, chunk.rank(), chunk.begin()));
   write_text("sizes");
-  begin(Value::ranked(Tag::Size, chunk.rank(), chunk.begin() + chunk.rank()));
+  begin(Value::ranked(Tag::Size, chunk.rank(), chunk.begin() + width_of(chunk.rank())));
   end_folded();
 }
 

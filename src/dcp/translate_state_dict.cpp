@@ -122,7 +122,7 @@ Translator::Fit Translator::read_chunks(Value list, build::DraftEntry& entry) {
   entry.chunk_count = static_cast<std::uint32_t>(count);
 
   // Chunks that the fast lane folded one after the other lie as the draft wants them.
-  const std::uint64_t step = entry.rank == 0 ? 1 : 2 * std::uint64_t{entry.rank};
+  const std::uint64_t step = 2 * width_of(entry.rank);
   const Block* const first = list.node<Container>()->blocks.first;
   entry.box_begin = first != nullptr && first->values()[0].is(Tag::Chunk) ? first->values()[0].begin() : 0;
   std::uint64_t expected = entry.box_begin;
@@ -146,7 +146,7 @@ Translator::Fit Translator::append_chunk(Value chunk, std::size_t rank) {
   std::array<Attribute, 2> attributes{{{"offsets"}, {"sizes"}}};
   if (chunk.is(Tag::Chunk)) {
     attributes[0].value = Value::ranked(Tag::Size, chunk.rank(), chunk.begin());
-    attributes[1].value = Value::ranked(Tag::Size, chunk.rank(), chunk.begin() + chunk.rank());
+    attributes[1].value = Value::ranked(Tag::Size, chunk.rank(), chunk.begin() + width_of(chunk.rank()));
   } else if (known_class_of(heap_, chunk) != Known::ChunkStorageMetadata ||
              !read_attributes(heap_, chunk, attributes)) {
     return Fit::No;

@@ -145,7 +145,7 @@ def ways_to_make_objects():
     reconstructor = through(lambda obj: (copyreg._reconstructor, (type(obj), object, None), state(obj)))
     newobj = through(lambda obj: (copyreg.__newobj__, (type(obj),), state(obj)))
     newobj_ex = through(lambda obj: (copyreg.__newobj_ex__, (type(obj), (), {}), state(obj)))
-    slots = through(lambda obj: (copyreg.__newobj__, (type(obj),), (state(obj), None)))
+    slots = through(lambda obj: (copyreg.__newobj__, (type(obj),), (state(obj), {})))
     yield "reconstructor", usual(), dumps(usual(), 4, reconstructor)
     yield "newobj_called", usual(), dumps(usual(), 1, newobj)
     yield "newobj_ex", usual(), dumps(usual(), 4, newobj_ex)
@@ -455,12 +455,26 @@ def misfits():
     yield "version_is_tuple", usual(version=(1, 0)), None
 
 
+makers = (
+    protocols,
+    ways_to_make_objects,
+    enums_by_name,
+    old_properties,
+    other_projects,
+    paths,
+    unknown_types,
+    chunks,
+    names,
+    planner,
+    misfits,
+)
+
+
 def main():
     OUT.mkdir(exist_ok=True)
     for old in OUT.glob("*"):
         old.unlink()
-    makers = (protocols, ways_to_make_objects, enums_by_name, old_properties, other_projects, paths, unknown_types, chunks)
-    for make in (*makers, names, planner, misfits):
+    for make in makers:
         for name, metadata, data in make():
             (OUT / f"{name}.pickle").write_bytes(dumps(metadata) if data is None else data)
             described, _ = describe_metadata.describe(metadata)
