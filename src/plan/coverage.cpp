@@ -187,13 +187,11 @@ Coverage check_coverage(std::span<const std::int64_t> size, std::uint32_t count,
   if (is_negative(size, coverage)) return coverage;
   Tiling tiling(size, count, boxes);
   const std::size_t most = most_of(options);
-  tiling.find_outside(most, coverage.findings);
-  coverage.tiles = coverage.findings.empty();
-  if (!tiling.tiles()) {
-    coverage.tiles = false;
-    tiling.find_defects(most, coverage.findings);
-  }
-  if (coverage.tiles) tiling.find_empty_inside(most, coverage.findings);
+  const auto [inside, tiles, any_empty] = tiling.weigh();
+  coverage.tiles = inside && tiles;
+  if (!inside) tiling.find_outside(most, coverage.findings);
+  if (!tiles) tiling.find_defects(most, coverage.findings);
+  if (coverage.tiles && any_empty) tiling.find_empty_inside(most, coverage.findings);
   return coverage;
 }
 

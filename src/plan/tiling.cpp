@@ -23,46 +23,65 @@ ChunkStorageMetadata as_box(std::span<const std::int64_t> begin, std::span<const
 Tiling::Tiling(std::span<const std::int64_t> size, std::uint32_t count, std::span<const std::int64_t> boxes)
     : size_(size), count_(count), boxes_(boxes), rank_(size.size()), weigher_(rank_) {}
 
+/// Boxes may lie in a mapping that changes underneath; nothing here is indexed by what they say.
 Tiling::Interval Tiling::interval(std::uint32_t box, std::size_t d) const noexcept {
-  const std::size_t at = 2 * rank_ * box + d;
-  const std::int64_t begin = base::read_once(boxes_, at);
-  return {begin, end_of(begin, base::read_once(boxes_, at + rank_))};
+  const std::int64_t* at = boxes_.data() + 2 * rank_ * box + d;
+  return {at[0], end_of(at[0], at[rank_])};
+}
+
+ChunkStorageMetadata Tiling::stated(std::uint32_t box) const {
+  const auto values = boxes_.subspan(2 * rank_ * box, 2 * rank_);
+  const auto middle = values.begin() + static_cast<std::ptrdiff_t>(rank_);
+  return {Size(values.begin(), middle), Size(middle, values.end())};
+}
+
+bool Tiling::lies_inside(std::uint32_t box, std::size_t d) const noexcept {
+  const std::int64_t* at = boxes_.data() + 2 * rank_ * box + d;
+  const auto [begin, length] = std::pair(at[0], at[rank_]);
+  return begin >= 0 && length >= 0 && begin <= size_[d] && length <= size_[d] - begin;
 }
 
 void Tiling::find_outside(std::size_t most, std::vector<CoverageFinding>& findings) const {
   for (std::uint32_t box = 0; box < count_ && findings.size() < most; ++box) {
-    const auto lies_inside = [&](std::size_t d) {
-      const std::int64_t begin = base::read_once(boxes_, 2 * rank_ * box + d);
-      const std::int64_t length = base::read_once(boxes_, 2 * rank_ * box + rank_ + d);
-      return begin >= 0 && length >= 0 && begin <= size_[d] && length <= size_[d] - begin;
-    };
     std::size_t d = 0;
-    while (d < rank_ && lies_inside(d)) ++d;
+    while (d < rank_ && lies_inside(box, d)) ++d;
     if (d == rank_) continue;
-    const auto from = boxes_.begin() + static_cast<std::ptrdiff_t>(2 * rank_ * box);
-    const auto middle = from + static_cast<std::ptrdiff_t>(rank_);
-    findings.push_back({CoverageProblem::Outside,
-                        box,
-                        0,
-                        {Size(from, middle), Size(middle, middle + static_cast<std::ptrdiff_t>(rank_))}});
+    findings.push_back({CoverageProblem::Outside, box, 0, stated(box)});
   }
 }
 
-bool Tiling::tiles() {
+/// The part of an interval that lies inside the tensor.
+Weight Tiling::weigh_inside(std::size_t d, std::int64_t begin, std::int64_t end) noexcept {
+  begin = std::clamp<std::int64_t>(begin, 0, size_[d]);
+  return weigher_.interval(d, begin, std::clamp(end, begin, size_[d]));
+}
+
+Tiling::Verdict Tiling::weigh() {
+  Verdict verdict{true, false, false};
   Weight all{0};
-  for (std::uint32_t box = 0; box < count_; ++box) {
+  const std::int64_t* at = boxes_.data();
+  for (std::uint32_t box = 0; box < count_; ++box, at += rank_) {
     Weight weight{1};
-    for (std::size_t d = 0; d < rank_; ++d) {
-      auto [begin, end] = interval(box, d);
-      begin = std::max<std::int64_t>(begin, 0);
-      end = std::min(end, size_[d]);
-      weight = begin < end ? weight * weigher_.interval(d, begin, end) : Weight{0};
+    for (std::size_t d = 0; d < rank_; ++d, ++at) {
+      const std::int64_t begin = at[0];
+      const std::int64_t length = at[rank_];
+      const std::int64_t n = size_[d];
+      Weight along;
+      if (begin >= 0 && length >= 0 && begin <= n && length <= n - begin) [[likely]] {
+        verdict.any_empty |= length == 0;
+        along = weigher_.interval(d, begin, begin + length);
+      } else {
+        verdict.inside = false;
+        along = weigh_inside(d, begin, end_of(begin, length));
+      }
+      weight = d == 0 ? along : weight * along;
     }
     all = all + weight;
   }
   Weight tensor{1};
   for (std::size_t d = 0; d < rank_; ++d) tensor = tensor * weigher_.interval(d, 0, size_[d]);
-  return all == tensor;
+  verdict.tiles = all == tensor;
+  return verdict;
 }
 
 Tiling::Interval Tiling::clipped(std::uint32_t box, std::size_t d, const Region& region) const noexcept {
@@ -182,14 +201,9 @@ void Tiling::find_empty_inside(std::size_t most, std::vector<CoverageFinding>& f
   const OverlapIndex index(static_cast<std::uint8_t>(rank_), count_, boxes_);
   for (const std::uint32_t box : empty) {
     if (findings.size() >= most) return;
-    const auto values = boxes_.subspan(2 * rank_ * box, 2 * rank_);
-    const Overlaps hit(index, values.first(rank_), values.last(rank_));
-    if (hit.done()) continue;
-    findings.push_back({CoverageProblem::EmptyInside,
-                        box,
-                        hit.chunk(),
-                        {Size(values.begin(), values.begin() + static_cast<std::ptrdiff_t>(rank_)),
-                         Size(values.begin() + static_cast<std::ptrdiff_t>(rank_), values.end())}});
+    const ChunkStorageMetadata chunk = stated(box);
+    const Overlaps hit(index, chunk.offsets, chunk.sizes);
+    if (!hit.done()) findings.push_back({CoverageProblem::EmptyInside, box, hit.chunk(), chunk});
   }
 }
 

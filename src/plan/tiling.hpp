@@ -16,11 +16,16 @@ class Tiling {
   /// REQUIRES: no size is negative; boxes as check_coverage takes them. Borrows both.
   Tiling(std::span<const std::int64_t> size, std::uint32_t count, std::span<const std::int64_t> boxes);
 
+  struct Verdict {
+    bool inside;  // no box reaches outside
+    bool tiles;   // the boxes, cut off at the tensor's edges, tile it
+    bool any_empty;
+  };
+  [[nodiscard]] Verdict weigh();
+
   /// Chunks that reach outside, at most `most`.
   void find_outside(std::size_t most, std::vector<CoverageFinding>& findings) const;
-  /// Whether the boxes, cut off at the tensor's edges, tile it.
-  [[nodiscard]] bool tiles();
-  /// Overlaps and holes, until there are `most` findings. REQUIRES: !tiles().
+  /// Overlaps and holes, until there are `most` findings. REQUIRES: !weigh().tiles.
   void find_defects(std::size_t most, std::vector<CoverageFinding>& findings);
   /// Empty chunks strictly inside others, until there are `most` findings.
   void find_empty_inside(std::size_t most, std::vector<CoverageFinding>& findings) const;
@@ -40,9 +45,12 @@ class Tiling {
     std::int64_t begin, end;
   };
 
+  [[nodiscard]] ChunkStorageMetadata stated(std::uint32_t box) const;
   [[nodiscard]] Interval interval(std::uint32_t box, std::size_t d) const noexcept;
   [[nodiscard]] Interval clipped(std::uint32_t box, std::size_t d, const Region& region) const noexcept;
+  [[nodiscard]] bool lies_inside(std::uint32_t box, std::size_t d) const noexcept;
   [[nodiscard]] bool reaches_into(std::uint32_t box, const Region& region) const noexcept;
+  [[nodiscard]] Weight weigh_inside(std::size_t d, std::int64_t begin, std::int64_t end) noexcept;
   [[nodiscard]] bool is_tiled(const Region& region);
   [[nodiscard]] bool find_cut(const Region& region, Cut& cut) const;
   [[nodiscard]] Region half(const Region& region, const Cut& cut, bool upper) const;

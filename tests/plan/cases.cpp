@@ -1,9 +1,12 @@
 // Answers cases that pytest writes: a line of JSON in, ["name", arguments...], a line of JSON out.
 #include <iostream>
 #include <map>
+#include <set>
 
 #include "flatpoint/coverage.hpp"
+#include "flatpoint/dcp.hpp"
 #include "flatpoint/load_plan.hpp"
+#include "flatpoint/mesh_plan.hpp"
 #include "flatpoint/overlap.hpp"
 #include "plan/metadata_json.hpp"
 
@@ -124,13 +127,20 @@ json plan_json(const MetadataView& metadata, const LoadPlan& plan) {
           {"read_bytes", plan.read_bytes()}};
 }
 
+// A `.metadata` of torch by its path, or metadata as JSON.
+MetadataFile file_of(const json& source) {
+  if (!source.is_string()) return tests::file_from(source);
+  auto imported = dcp::import_file(source.get<std::string>());
+  return std::move(MetadataFile::from_buffer(std::move(imported.value().bytes)).value());
+}
+
 LoadOptions options_from(const json& options) {
   return {options.value("strict", true), options.value("max_gap", std::uint64_t{0})};
 }
 
 // Metadata, wanted FQNs ({"fqn", "size", "dtype", "boxes"} or {"fqn"} for bytes), options.
-json plan(const json& arguments) {
-  const auto file = tests::file_from(arguments[1]);
+json load_plan(const json& arguments) {
+  const auto file = file_of(arguments[1]);
   std::deque<std::string> names;
   std::deque<Size> numbers;
   std::vector<Wanted> wanted;
@@ -143,19 +153,73 @@ json plan(const json& arguments) {
     }
     to.size = numbers.emplace_back(one.at("size"));
     to.boxes = numbers.emplace_back(flat(one.at("boxes")));
-    to.box_count = static_cast<std::uint32_t>(one.at("boxes").size());
+    to.box_count = one.value("box_count", static_cast<std::uint32_t>(one.at("boxes").size()));
     if (one.contains("dtype")) to.dtype = scalar_type_from_name(one.at("dtype").get<std::string>());
   }
   const auto made = plan_load(file.view(), wanted, options_from(arguments[3]));
-  if (!made) return {{"error", made.error().message}};
+  if (!made) return {{"error", {to_string(made.error().code), made.error().message}}};
   return plan_json(file.view(), *made);
+}
+
+// Metadata, mesh, placements, ranks, options: the ranks' plans, one after the other in the memory of the one before.
+json mesh_plans(const json& arguments) {
+  const auto file = file_of(arguments[1]);
+  const auto placements = parse_placements(arguments[3].get<std::string>());
+  auto planner = MeshPlanner::create(file.view(), arguments[2].get<Size>(), *placements, options_from(arguments[5]));
+  if (!planner) return {{"error", {to_string(planner.error().code), planner.error().message}}};
+  json plans = json::array();
+  LoadPlan reused;
+  for (const std::uint32_t rank : arguments[4]) {
+    const auto done = planner->plan(rank, reused);
+    if (!done) return {{"error", {to_string(done.error().code), done.error().message}}};
+    plans.push_back(plan_json(file.view(), reused));
+  }
+  return plans;
+}
+
+json rank_load_json(const RankLoad& load) { return {load.items, load.needed_bytes, load.stored_bytes, load.files}; }
+
+// Metadata, mesh, placements: the balance, and what the plans of all ranks add up to.
+json balance(const json& arguments) {
+  const auto file = file_of(arguments[1]);
+  const auto placements = parse_placements(arguments[3].get<std::string>());
+  auto planner = MeshPlanner::create(file.view(), arguments[2].get<Size>(), *placements);
+  if (!planner) return {{"error", {to_string(planner.error().code), planner.error().message}}};
+  const auto made = planner->balance();
+  if (!made) return {{"error", {to_string(made.error().code), made.error().message}}};
+  json ranks = json::array(), files = json::array(), from_plans = json::array();
+  for (const RankLoad& load : made->ranks) ranks.push_back(rank_load_json(load));
+  for (const FileLoad& load : made->files) files.push_back({load.bytes, load.ranks});
+  std::vector<FileLoad> file_loads(file.view().file_count());
+  for (std::uint32_t rank = 0; rank < planner->rank_count(); ++rank) {
+    const auto plan = planner->plan(rank);
+    from_plans.push_back(
+        rank_load_json({plan->size(), plan->needed_bytes(), plan->stored_bytes(), plan->file_count()}));
+    std::set<std::uint32_t> seen;
+    for (std::uint32_t i = 0; i < plan->size(); ++i) {
+      file_loads[plan->item(i).file()].bytes += plan->item(i).length();
+      if (seen.insert(plan->item(i).file()).second) ++file_loads[plan->item(i).file()].ranks;
+    }
+  }
+  json files_from_plans = json::array();
+  for (const FileLoad& load : file_loads) files_from_plans.push_back({load.bytes, load.ranks});
+  return {{"ranks", ranks},
+          {"files", files},
+          {"total", rank_load_json(made->total)},
+          {"most_loaded_rank", made->most_loaded_rank},
+          {"most_loaded_file", made->most_loaded_file},
+          {"chunks_unstored", made->chunks_unstored},
+          {"read_amplification", made->read_amplification()},
+          {"ranks_from_plans", from_plans},
+          {"files_from_plans", files_from_plans}};
 }
 
 }  // namespace
 
 int main() {
   const std::map<std::string, json (*)(const json&)> answers = {
-      {"overlaps", overlaps}, {"coverage", coverage}, {"coverage_of_file", coverage_of_file}, {"plan", plan}};
+      {"overlaps", overlaps},   {"coverage", coverage},     {"coverage_of_file", coverage_of_file},
+      {"load_plan", load_plan}, {"mesh_plans", mesh_plans}, {"balance", balance}};
   std::string line;
   while (std::getline(std::cin, line)) {
     const json arguments = json::parse(line);

@@ -3,6 +3,8 @@
 
 #include <deque>
 #include <nlohmann/json.hpp>
+#include <set>
+#include <stdexcept>
 #include <string>
 
 #include "build/draft.hpp"
@@ -56,8 +58,14 @@ inline MetadataFile file_from(const nlohmann::json& metadata) {
     draft.entries.push_back(row);
   }
   draft.has_storage_data = true;
-  for (std::uint32_t row = 0; row < draft.chunk_files.size(); ++row) {
-    if (draft.chunk_files[row] != kNoFile) draft.storage_order.push_back(row);
+  for (const build::DraftEntry& entry : draft.entries) {
+    std::set<Size> keys;  // of chunks at one place only the first has a key
+    for (std::uint32_t i = 0; i < entry.chunk_count; ++i) {
+      const auto box = draft.boxes.begin() + static_cast<std::ptrdiff_t>(entry.box_begin + 2UL * entry.rank * i);
+      const auto row = static_cast<std::uint32_t>(entry.chunk_begin + i);
+      if (keys.emplace(box, box + entry.rank).second && draft.chunk_files[row] != kNoFile)
+        draft.storage_order.push_back(row);
+    }
   }
   auto bytes = build::finish(std::move(draft));
   return std::move(MetadataFile::from_buffer(std::move(bytes.value())).value());

@@ -65,7 +65,7 @@ def check(cases, answers):
         size, boxes = tensor["size"], [(list(o), list(s)) for o, s in tensor["chunks"]]
         cells, inside = count(size, boxes)
         tiles = inside and bool((cells == 1).all())
-        for name, rows in (("list", boxes), ("file", sorted(boxes))):
+        for name, rows in (("list", boxes), ("file", sorted(boxes, key=lambda box: box[0]))):
             coverage = got[name]
             kinds = {finding[0] for finding in coverage["findings"]}
             assert coverage["tiles"] == tiles, (name, tensor)
