@@ -83,17 +83,17 @@ def check(cases, answers):
 def test_random_tilings(answer):
     source = random.Random(4)
     cases = []
-    while len(cases) < 1000:
+    while len(cases) < 5000:
         size = random_size(source)
         cases.append(["coverage", {"fqn": "w", "size": size, "chunks": random_boxes(source, size)}])
     seen = check(cases, answer(cases))
-    assert all(number > 15 for kind, number in seen.items() if kind != "outside"), seen
+    assert all(number > 60 for kind, number in seen.items() if kind != "outside"), seen
 
 
 def test_chunks_outside(answer):
     source = random.Random(5)
     cases = []
-    while len(cases) < 300:
+    while len(cases) < 1500:
         size = random_size(source, 3)
         boxes = [(list(o), list(s)) for o, s in random_boxes(source, size)]
         if not size or not boxes:
@@ -102,14 +102,14 @@ def test_chunks_outside(answer):
         box = source.choice(boxes)
         box[source.randrange(2)][d] += source.choice((-3, -1, 1, 2))
         cases.append(["coverage", {"fqn": "w", "size": size, "chunks": boxes}])
-    assert check(cases, answer(cases))["outside"] > 150
+    assert check(cases, answer(cases))["outside"] > 700
 
 
 def test_grids_that_do_not_fit(answer):
     """Grids are judged by their outermost split points."""
     source = random.Random(6)
     cases = []
-    while len(cases) < 400:
+    while len(cases) < 1500:
         size = [source.randint(0, 9) for _ in range(source.randint(1, 3))]
         cuts = []
         for n in size:
@@ -118,7 +118,7 @@ def test_grids_that_do_not_fit(answer):
         cases.append(["coverage", {"fqn": "w", "size": size, "chunks": list(grid(cuts))}])
     answers = answer(cases)
     check(cases, answers)
-    assert sum(got["layout"] == "grid" for got in answers) > 100
+    assert sum(got["layout"] == "grid" for got in answers) > 400
 
 
 def test_one_damage_in_a_large_tiling(answer):

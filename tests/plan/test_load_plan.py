@@ -230,7 +230,7 @@ def random_metadata(source):
 def test_random_checkpoints(answer):
     source = random.Random(8)
     cases, expected = [], []
-    for _ in range(400):
+    for _ in range(1200):
         as_json, metadata = random_metadata(source)
         wanted, items = [], []
         for entry in source.sample(as_json["entries"], source.randint(0, len(as_json["entries"]))):
@@ -253,13 +253,13 @@ def test_random_checkpoints(answer):
         assert plan["loadable"] and {issue[0] for issue in plan["issues"]} <= {"uncovered"}
         check_reads(plan, gap)
         found += len(items)
-    assert found > 2000
+    assert found > 6000
 
 
 def test_random_balances(answer):
     source = random.Random(9)
     cases = []
-    for _ in range(150):
+    for _ in range(500):
         as_json, _ = random_metadata(source)
         for entry in as_json["entries"]:
             if source.random() < 0.3 and "size" in entry:

@@ -1,7 +1,6 @@
 """Random tensors and the boxes they are cut into. A box is (offsets, sizes)."""
 
 import itertools
-import math
 
 
 def random_size(source, largest_rank=5):
@@ -19,17 +18,26 @@ def grid(cuts):
         yield [begin for begin, _ in cell], [end - begin for begin, end in cell]
 
 
+def parts_of(source, size, choices):
+    """Parts per dimension, together at most 200."""
+    parts, cells = [], 1
+    for _ in size:
+        parts.append(source.choice([n for n in choices if n * cells <= 200]))
+        cells *= parts[-1]
+    return parts
+
+
 def even_cuts(source, size):
     cuts = []
-    for n in size:
-        parts = source.choice((1, 1, 2, 3, 4, 7))
+    for n, parts in zip(size, parts_of(source, size, (1, 1, 2, 3, 4, 7))):
         step = -(-n // parts)
         cuts.append([min(i * step, n) for i in range(parts + 1)])
     return cuts
 
 
 def uneven_cuts(source, size):
-    return [[0, *sorted(source.randint(0, n) for _ in range(source.choice((0, 0, 1, 2, 4)))), n] for n in size]
+    parts = parts_of(source, size, (1, 1, 2, 3, 5))
+    return [[0, *sorted(source.randint(0, n) for _ in range(p - 1)), n] for n, p in zip(size, parts)]
 
 
 def guillotine(source, size, pieces):
@@ -88,11 +96,6 @@ def random_boxes(source, size):
                 boxes.append((offsets, sizes))
             elif boxes:
                 boxes.append(source.choice(boxes))
-    boxes = boxes[:200]
     if source.random() < 0.5:
         source.shuffle(boxes)
     return boxes
-
-
-def volume(sizes):
-    return math.prod(sizes)
