@@ -110,9 +110,10 @@ class Finisher {
       rows.chunk_of_row = write_boxes(from, rows.boxes, row);
       write_size(from, rows.boxes, row);
     }
+    if (from.type != StorageType::Tensor && !storage_.is_stored(from)) rows.count = 0;
     storage_.add(rows);
     row.chunk_begin = storage_.row_begin();
-    row.chunk_count = from.chunk_count;
+    row.chunk_count = rows.count;
     row.length_begin = storage_.length_begin();
     row.lengths_differ = storage_.lengths_differ();
     entries_.push_back(row);

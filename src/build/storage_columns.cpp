@@ -10,7 +10,7 @@ bool DraftRows::repeats_key(std::uint32_t row) const noexcept {
   return std::ranges::equal(offsets(row - 1), offsets(row));
 }
 
-StorageColumns::StorageColumns(const Draft& draft) : draft_(draft), row_map_(draft.chunk_files.size()) {
+StorageColumns::StorageColumns(const Draft& draft) : draft_(draft), row_map_(draft.chunk_files.size(), kDropped) {
   files_.reserve(row_map_.size());
   offsets_.reserve(row_map_.size());
   if (!draft.chunk_transforms.empty()) transforms_.reserve(row_map_.size());
@@ -101,7 +101,7 @@ void StorageColumns::write_order() {
 void StorageColumns::write_hints() {
   for (const DraftHint& hint : draft_.hints) {
     const std::uint32_t row = row_map_[hint.row];
-    if (files_[row] != kNoFile) hints_.push_back({row, hint.known, {}, hint.known ? hint.index : 0});
+    if (row != kDropped && files_[row] != kNoFile) hints_.push_back({row, hint.known, {}, hint.known ? hint.index : 0});
   }
   std::sort(hints_.begin(), hints_.end(), [](const IndexHintRow& a, const IndexHintRow& b) { return a.row < b.row; });
 }

@@ -30,6 +30,8 @@ class StorageColumns {
  public:
   explicit StorageColumns(const Draft& draft);
 
+  /// Whether an entry has rows, and the first of them storage information.
+  [[nodiscard]] bool is_stored(const DraftEntry& entry) const noexcept { return entry.chunk_count > 0 && is_stored(entry.chunk_begin); }
   /// Adds an entry's rows, or one row of loose storage.
   void add(const DraftRows& rows);
   /// Row and first length of what was added last.
@@ -50,7 +52,8 @@ class StorageColumns {
   [[nodiscard]] bool is_stored(std::size_t draft_row) const noexcept { return draft_.chunk_files[draft_row] != kNoFile; }
 
   const Draft& draft_;
-  std::vector<std::uint32_t> row_map_;  // row of the draft -> row of the file
+  static constexpr std::uint32_t kDropped = 0xFFFFFFFF;
+  std::vector<std::uint32_t> row_map_;  // row of the draft -> row of the file, or kDropped
   std::uint32_t row_begin_ = 0;
   std::uint32_t length_begin_ = 0;
   bool lengths_differ_ = false;

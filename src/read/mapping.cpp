@@ -10,6 +10,8 @@
 #include <system_error>
 #include <utility>
 
+#include "format/constants.hpp"
+
 namespace flatpoint::read {
 namespace {
 
@@ -58,7 +60,9 @@ Result<Mapping> Mapping::open(const std::filesystem::path& path, bool copy) {
 
   Mapping mapping;
   const auto size = static_cast<std::size_t>(status.st_size);
-  if (!copy && size > 0) {
+  // What is too large for the format is refused after a look at its first bytes: no reason to read all of it.
+  const bool too_large = size > format::kMaxFileSize;
+  if ((!copy || too_large) && size > 0) {
     void* mapped = ::mmap(nullptr, size, PROT_READ, MAP_SHARED, file.get(), 0);
     if (mapped != MAP_FAILED) {
       mapping.mapped_ = static_cast<const std::byte*>(mapped);
@@ -66,6 +70,7 @@ Result<Mapping> Mapping::open(const std::filesystem::path& path, bool copy) {
       return mapping;
     }
   }
+  if (too_large) return fail(ErrorCode::TooLarge, fmt::format("{}: {} bytes; the format ends below 2 GiB", path.string(), size));
   mapping.copy_ = Buffer(size);
   const auto done = read_all(file.get(), mapping.copy_.mutable_bytes(), path);
   if (!done) return tl::unexpected(done.error());
