@@ -17,7 +17,7 @@ class Buffer {
       : words_(std::make_unique_for_overwrite<std::uint64_t[]>((size + 7) / 8)), size_(size) {}
 
   [[nodiscard]] std::span<const std::byte> bytes() const& noexcept { return {data(), size_}; }
-  std::span<const std::byte> bytes() && = delete;  // would outlive its buffer
+  std::span<const std::byte> bytes() const&& = delete;  // would outlive its buffer
   [[nodiscard]] std::span<std::byte> mutable_bytes() & noexcept { return {data(), size_}; }
   [[nodiscard]] std::size_t size() const noexcept { return size_; }
 

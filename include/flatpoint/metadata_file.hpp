@@ -42,11 +42,11 @@ class MetadataFile {
   ~MetadataFile();
 
   [[nodiscard]] MetadataView view() const& noexcept;
-  MetadataView view() && = delete;  // would outlive its file
+  MetadataView view() const&& = delete;  // would outlive its file
 
   /// The whole file: FlatBuffer and trailer.
   [[nodiscard]] std::span<const std::byte> bytes() const& noexcept;
-  std::span<const std::byte> bytes() && = delete;
+  std::span<const std::byte> bytes() const&& = delete;
 
  private:
   struct State;
