@@ -1,0 +1,119 @@
+// The rule by which a folder, a `.metadata` or a `.flatpoint` becomes an open file.
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+#include <sys/stat.h>
+
+#include <algorithm>
+#include <charconv>
+
+#include "dcp/digest.hpp"
+#include "flatpoint/dcp.hpp"
+#include "read/mapping.hpp"
+
+namespace flatpoint::dcp {
+namespace {
+
+namespace fs = std::filesystem;
+
+/// R of "__R.metadata", which a rank writes that saves without collectives.
+std::optional<std::uint32_t> rank_of(const std::string& name) {
+  constexpr std::string_view kPrefix = "__";
+  constexpr std::string_view kSuffix = ".metadata";
+  if (!name.starts_with(kPrefix) || !name.ends_with(kSuffix) || name.size() <= kPrefix.size() + kSuffix.size()) return std::nullopt;
+  const char* begin = name.data() + kPrefix.size();
+  const char* end = name.data() + name.size() - kSuffix.size();
+  std::uint32_t rank = 0;
+  const auto [stop, error] = std::from_chars(begin, end, rank);
+  if (error != std::errc() || stop != end || rank > INT32_MAX) return std::nullopt;
+  return rank;
+}
+
+std::int64_t modified_ns(const fs::path& path) {
+  struct stat status {};
+  if (::stat(path.c_str(), &status) != 0) return 0;
+  return std::int64_t{status.st_mtim.tv_sec} * 1'000'000'000 + status.st_mtim.tv_nsec;
+}
+
+Result<OpenedCheckpoint> open_flatpoint(const fs::path& path, const OpenOptions& options) {
+  auto file = MetadataFile::open(path, options.mode);
+  if (!file) return tl::unexpected(std::move(file.error()));
+  return OpenedCheckpoint{std::move(*file), path, Origin::Flatpoint, {}, {}};
+}
+
+Result<OpenedCheckpoint> open_pickle(const fs::path& path, const OpenOptions& options) {
+  ImportOptions with_rank = options.import;
+  if (const auto rank = rank_of(path.filename().string())) with_rank.fragment_rank = static_cast<std::int32_t>(*rank);
+  auto imported = import_file(path, with_rank);
+  if (!imported) return tl::unexpected(std::move(imported.error()));
+  auto file = MetadataFile::from_buffer(std::move(imported->bytes));
+  if (!file) return tl::unexpected(std::move(file.error()));
+  return OpenedCheckpoint{std::move(*file), path, Origin::Pickle, {}, std::move(imported->findings)};
+}
+
+Result<OpenedCheckpoint> open_either(const fs::path& path, const OpenOptions& options) {
+  auto opened = open_flatpoint(path, options);
+  if (opened || opened.error().code != ErrorCode::NotFlatpoint) return opened;
+  return open_pickle(path, options);
+}
+
+/// Whether `file` was imported from the pickle as it is now: length, last 4096 bytes, and the time where no id tells saves
+/// apart. Reads one page, not the pickle.
+bool matches_source(const MetadataFile& file, const fs::path& pickle_path) {
+  const auto& source = file.view().columns().source;
+  if (!source) return false;
+  const auto pickle = read::Mapping::open(pickle_path, /*copy=*/false);
+  if (!pickle || pickle->bytes().size() != source->length) return false;
+  const std::span bytes(reinterpret_cast<const std::uint8_t*>(pickle->bytes().data()), pickle->bytes().size());
+  return tail_digest(bytes) == source->tail_digest && (source->modified_ns == 0 || source->modified_ns == modified_ns(pickle_path));
+}
+
+Result<OpenedCheckpoint> open_both(const fs::path& flatpoint_path, const fs::path& pickle_path, const OpenOptions& options) {
+  auto file = open_flatpoint(flatpoint_path, options);
+  if (file && matches_source(file->file, pickle_path)) return file;
+  auto opened = open_pickle(pickle_path, options);
+  if (opened) {
+    opened->notices.push_back(file ? fmt::format("{} was not imported from the {} beside it, which is read instead",
+                                                 flatpoint_path.string(), kPickleName)
+                                   : fmt::format("{}; the {} beside it is read instead", file.error().message, kPickleName));
+  }
+  return opened;
+}
+
+/// A folder without a common file: the metadata that its ranks wrote alone.
+Result<OpenedCheckpoint> open_rank_of_folder(const fs::path& folder, const OpenOptions& options) {
+  std::vector<std::uint32_t> ranks;
+  std::error_code error;
+  for (fs::directory_iterator at(folder, error), end; !error && at != end; at.increment(error)) {
+    if (const auto rank = rank_of(at->path().filename().string())) ranks.push_back(*rank);
+  }
+  if (error) return fail(ErrorCode::Io, fmt::format("{}: list folder: {}", folder.string(), error.message()));
+  std::sort(ranks.begin(), ranks.end());
+  if (ranks.empty()) {
+    return fail(ErrorCode::NotFound, fmt::format("{}: no checkpoint: neither {} nor {} nor __R.metadata", folder.string(),
+                                                 kMetadataFileName, kPickleName));
+  }
+  if (ranks.size() == 1) return open_pickle(folder / fmt::format("__{}.metadata", ranks.front()), options);
+  constexpr std::size_t kShown = 16;
+  const std::span shown(ranks.data(), std::min(ranks.size(), kShown));
+  return fail(ErrorCode::Ambiguous,
+              fmt::format("{}: saved without collectives, {} files __R.metadata: R = {}{}; choose one rank, or merge them",
+                          folder.string(), ranks.size(), fmt::join(shown, ", "), ranks.size() > kShown ? ", ..." : ""));
+}
+
+}  // namespace
+
+Result<OpenedCheckpoint> open_checkpoint(const fs::path& path, const OpenOptions& options) {
+  std::error_code error;
+  if (!fs::is_directory(path, error)) return open_either(path, options);
+  if (options.rank) return open_pickle(path / fmt::format("__{}.metadata", *options.rank), options);
+  const fs::path flatpoint_path = path / kMetadataFileName;
+  const fs::path pickle_path = path / kPickleName;
+  const bool has_flatpoint = fs::exists(flatpoint_path, error);
+  const bool has_pickle = fs::exists(pickle_path, error);
+  if (has_flatpoint && has_pickle) return open_both(flatpoint_path, pickle_path, options);
+  if (has_flatpoint) return open_flatpoint(flatpoint_path, options);
+  if (has_pickle) return open_pickle(pickle_path, options);
+  return open_rank_of_folder(path, options);
+}
+
+}  // namespace flatpoint::dcp
