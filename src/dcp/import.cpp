@@ -18,12 +18,18 @@ struct Ran {
   std::size_t end = 0;
 };
 
+/// What fails at its first instruction is something else than a pickle.
+Error about_file(Error error, std::size_t failed_at) {
+  if (failed_at > 0 || error.code != ErrorCode::BadPickle) return error;
+  return {ErrorCode::NotPickle, fmt::format("not a pickle: {}", error.message)};
+}
+
 Result<Ran> run(std::span<const std::uint8_t> pickle, const ImportLimits& limits, Lane lane, ContentDigest& digest) {
   auto heap = std::make_unique<Heap>(pickle);
   Machine machine(*heap, limits, lane == Lane::Open, &digest);
   switch (machine.run()) {
     case Machine::Outcome::Done: return Ran{std::move(heap), machine.result(), machine.end()};
-    case Machine::Outcome::Failed: return tl::unexpected(machine.error());
+    case Machine::Outcome::Failed: return tl::unexpected(about_file(machine.error(), machine.failed_at()));
     case Machine::Outcome::Gone: break;
   }
   heap.reset();
@@ -49,6 +55,7 @@ Result<ImportedDraft> import_draft(std::span<const std::byte> bytes, const Impor
   if (pickle.size() > limit) {
     return fail(ErrorCode::TooLarge, fmt::format("{} bytes exceed the limit max_input_bytes = {}", pickle.size(), limit));
   }
+  if (pickle.empty()) return fail(ErrorCode::NotPickle, "the file is empty");
   ContentDigest digest(pickle);
   auto ran = run(pickle, options.limits, lane, digest);
   if (!ran) return tl::unexpected(std::move(ran.error()));

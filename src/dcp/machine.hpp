@@ -34,6 +34,7 @@ class Machine {
   [[nodiscard]] std::size_t end() const noexcept { return cursor_.at(); }
   /// After Failed; names the opcode and its byte offset.
   [[nodiscard]] const Error& error() const noexcept { return error_; }
+  [[nodiscard]] std::size_t failed_at() const noexcept { return opcode_at_; }
 
  private:
   enum class Step { Next, Stop, Failed, Gone };

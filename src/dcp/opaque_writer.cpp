@@ -9,37 +9,32 @@ OpaqueWriter::OpaqueWriter(const Heap& heap, const ImportLimits& limits, std::ui
   pickle_.begin();
 }
 
-Result<std::string_view> OpaqueWriter::write(Value value) {
-  begin(value);
-  if (!run()) return tl::unexpected(error_);
-  pickle_.opcode(Opcode::STOP);
-  return std::string_view(reinterpret_cast<const char*>(bytes_.data()), bytes_.size());
-}
+Result<std::string_view> OpaqueWriter::write(Value value) { return write_all({&value, 1}); }
 
 Result<std::string_view> OpaqueWriter::write_pair(Value first, Value second) {
-  begin(first);
-  if (!run()) return tl::unexpected(error_);
-  begin(second);
-  if (!run()) return tl::unexpected(error_);
-  pickle_.tuple(2);
-  pickle_.opcode(Opcode::STOP);
-  return std::string_view(reinterpret_cast<const char*>(bytes_.data()), bytes_.size());
+  const Value pair[] = {first, second};
+  return write_all(pair);
 }
 
-bool OpaqueWriter::run() {
-  while (!frames_.empty()) {
-    step();
-    if (frames_.size() > limits_.max_depth) {
-      error_ = {ErrorCode::TooLarge, fmt::format("a value is nested deeper than the limit max_depth = {}", limits_.max_depth)};
-      return false;
-    }
-    if (bytes_.size() > max_bytes_) {
-      error_ = {ErrorCode::TooLarge, fmt::format("the opaque records exceed the limit max_output_bytes = {}",
-                                                 limits_.max_output_bytes)};
-      return false;
+Result<std::string_view> OpaqueWriter::write_all(std::span<const Value> values) {
+  for (const Value value : values) {
+    begin(value);
+    for (;;) {
+      if (frames_.size() > limits_.max_depth) {
+        return fail(ErrorCode::TooLarge,
+                    fmt::format("a value is nested deeper than the limit max_depth = {}", limits_.max_depth));
+      }
+      if (bytes_.size() > max_bytes_) {
+        return fail(ErrorCode::TooLarge, fmt::format("the opaque records exceed the limit max_output_bytes = {}",
+                                                     limits_.max_output_bytes));
+      }
+      if (frames_.empty()) break;
+      step();
     }
   }
-  return true;
+  if (values.size() > 1) pickle_.tuple(values.size());
+  pickle_.opcode(Opcode::STOP);
+  return std::string_view(reinterpret_cast<const char*>(bytes_.data()), bytes_.size());
 }
 
 // Writes a value without parts; for others remembers what is to be done.

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <span>
 #include <string_view>
 #include <unordered_map>
 #include <vector>
@@ -33,7 +34,7 @@ class OpaqueWriter {
     std::uint64_t next = 0;        // number of the next value
   };
 
-  bool run();
+  Result<std::string_view> write_all(std::span<const Value> values);
   void begin(Value value);
   void step();
   void step_tuple(Frame& frame);
@@ -61,7 +62,6 @@ class OpaqueWriter {
   std::vector<Frame> frames_;
   std::unordered_map<std::uint64_t, std::uint32_t> ids_;          // by the value's word
   std::unordered_map<std::string_view, std::uint32_t> text_ids_;  // of str, which may be shared freely
-  Error error_{};
 };
 
 }  // namespace flatpoint::dcp

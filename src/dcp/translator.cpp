@@ -163,7 +163,7 @@ Status Translator::keep_item(OpaqueKind kind, std::size_t position, Value key, V
 Status Translator::keep_written(OpaqueKind kind, std::size_t position, std::string_view name,
                                 Result<std::string_view> pickle) {
   if (!pickle) return tl::unexpected(std::move(pickle.error()));
-  opaque_bytes_ += pickle->size();
+  opaque_bytes_ += std::min(pickle->size(), limits_.max_output_bytes - opaque_bytes_);
   draft_.opaque.push_back({kind, static_cast<std::uint32_t>(position), name, heap_.arena.copy(*pickle)});
   return {};
 }
