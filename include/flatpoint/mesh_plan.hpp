@@ -60,7 +60,7 @@ class MeshPlanner {
   /// The plan of a rank; ReadItemView::wanted is the entry's position. Errors: as plan_load; InvalidArgument for a rank
   /// outside the mesh or one whose elements are no box.
   Result<LoadPlan> plan(std::uint32_t rank);
-  /// The same into a plan whose memory is used again. After an error the plan holds nothing of use.
+  /// The same into a plan whose memory is used again. After an error the plan is empty.
   Result<void> plan(std::uint32_t rank, LoadPlan& plan);
 
   /// All ranks at once, chunk by chunk, without writing a plan. Errors: as `plan` for any rank; TooLarge where ranks

@@ -13,11 +13,6 @@ namespace {
 
 constexpr std::uint64_t kMaxMarks = std::uint64_t{1} << 33;
 
-tl::unexpected<Error> corrupt(const MetadataView& metadata, const Target& target, std::string_view what) {
-  const auto entry = metadata.entry(target.entry);
-  return fail(ErrorCode::Corrupt, fmt::format("FQN '{}': {}", entry ? entry->fqn() : "?", what));
-}
-
 }  // namespace
 
 Balancer::Balancer(const MetadataView& metadata, std::span<const std::int64_t> mesh_shape, std::uint32_t rank_count)
@@ -96,17 +91,20 @@ Result<void> Balancer::find_readers(TensorClass& tensors) {
   return {};
 }
 
-Result<std::uint32_t> Balancer::file_of(const Target& target, std::uint32_t chunk) const {
-  const std::uint32_t file = base::read_once(metadata_.columns().chunk_files, std::size_t{target.chunk_begin} + chunk);
-  if (file < balance_.files.size() || file == kNoFile) return file;
-  return corrupt(metadata_, target, fmt::format("chunk {} lies in file {} of {}", chunk, file, balance_.files.size()));
+std::uint32_t Balancer::file_of(const Target& target, std::uint32_t chunk) const noexcept {
+  return base::read_once(metadata_.columns().chunk_files, std::size_t{target.chunk_begin} + chunk);
 }
 
-Result<std::uint64_t> Balancer::length_of(const Target& target, std::uint32_t chunk) const {
+std::optional<std::uint64_t> Balancer::length_of(const Target& target, std::uint32_t chunk) const noexcept {
   const auto lengths = metadata_.columns().chunk_lengths;
   const std::size_t at = std::size_t{target.length_begin} + (target.lengths_differ ? chunk : 0);
-  if (at < lengths.size()) return base::read_once(lengths, at);
-  return corrupt(metadata_, target, fmt::format("the length of chunk {} lies outside chunk_lengths", chunk));
+  return at < lengths.size() ? std::optional(base::read_once(lengths, at)) : std::nullopt;
+}
+
+tl::unexpected<Error> Balancer::corrupt(const Target& target, std::uint32_t chunk) const {
+  const auto entry = metadata_.entry(target.entry);
+  return fail(ErrorCode::Corrupt, fmt::format("FQN '{}': the file or the length of chunk {} lies outside its column",
+                                              entry ? entry->fqn() : "?", chunk));
 }
 
 void Balancer::mark(std::uint32_t rank, std::uint32_t file) noexcept {
@@ -114,49 +112,45 @@ void Balancer::mark(std::uint32_t rank, std::uint32_t file) noexcept {
 }
 
 Result<void> Balancer::add_bytes(const Target& target) {
-  const auto file = file_of(target, 0);
-  if (!file) return tl::unexpected(file.error());
-  if (*file == kNoFile) {
+  const std::uint32_t file = file_of(target, 0);
+  if (file == kNoFile) {
     balance_.chunks_unstored += rank_count_;
     return {};
   }
   const auto length = length_of(target, 0);
-  if (!length) return tl::unexpected(length.error());
+  if (file >= balance_.files.size() || !length) return corrupt(target, 0);
   ++everyone_.items;
   everyone_.needed_bytes += *length;
   everyone_.stored_bytes += *length;
-  balance_.files[*file].bytes += *length * rank_count_;
-  read_by_all_[*file] = true;
+  balance_.files[file].bytes += *length * rank_count_;
+  read_by_all_[file] = true;
   return {};
 }
 
+/// Sums over the class speak for a tensor whose chunks have one length and whose dtype is known; others go reader by
+/// reader.
 Result<void> Balancer::add_tensor(const Target& target, ClassSums& sums) {
   if (target.chunk_count == 0) return {};
-  // Sums over the class speak for a tensor whose chunks have one length and a known dtype; others go reader by reader.
   const bool uniform = !target.lengths_differ && target.item_size != 0;
-  auto length = uniform ? length_of(target, 0) : Result<std::uint64_t>(0);
-  if (!length) return tl::unexpected(length.error());
+  const auto first_length = length_of(target, 0);
+  if (uniform && !first_length) return corrupt(target, 0);
   ++sums.tensors;
   sums.item_sizes += target.item_size;
-  if (uniform) sums.lengths += *length;
+  if (uniform) sums.lengths += *first_length;
   for (std::uint32_t chunk = 0; chunk < target.chunk_count; ++chunk) {
     const auto readers = readers_.of(chunk);
     if (readers.empty()) continue;
-    const auto file = file_of(target, chunk);
-    if (!file) return tl::unexpected(file.error());
-    if (!uniform && !(length = length_of(target, chunk))) return tl::unexpected(length.error());
-    if (*file == kNoFile) {
-      balance_.chunks_unstored += readers.size();
-      for (const std::uint32_t rank : readers) {
-        --balance_.ranks[rank].items;
-        if (uniform) balance_.ranks[rank].stored_bytes -= *length;
-      }
+    const std::uint32_t file = file_of(target, chunk);
+    const auto length = uniform ? first_length : length_of(target, chunk);
+    if (file == kNoFile) {
+      take_off(readers, uniform ? *length : 0);
       continue;
     }
-    balance_.files[*file].bytes += *length * readers.size();
-    if (readers_.file[chunk] != *file) {
-      readers_.file[chunk] = *file;
-      for (const std::uint32_t rank : readers) mark(rank, *file);
+    if (file >= balance_.files.size() || !length) return corrupt(target, chunk);
+    balance_.files[file].bytes += *length * readers.size();
+    if (readers_.file[chunk] != file) {
+      readers_.file[chunk] = file;
+      for (const std::uint32_t rank : readers) mark(rank, file);
     }
     if (uniform) continue;
     for (const std::uint32_t rank : readers) {
@@ -167,7 +161,16 @@ Result<void> Balancer::add_tensor(const Target& target, ClassSums& sums) {
   return {};
 }
 
-/// Unsigned sums wrap, so that what add_tensor took off before comes out right.
+/// What the sums over the class count although the chunk is stored nowhere.
+void Balancer::take_off(std::span<const std::uint32_t> readers, std::uint64_t length) {
+  balance_.chunks_unstored += readers.size();
+  for (const std::uint32_t rank : readers) {
+    --balance_.ranks[rank].items;
+    balance_.ranks[rank].stored_bytes -= length;
+  }
+}
+
+/// Unsigned sums wrap, so that what was taken off before comes out right.
 void Balancer::add_class(const ClassSums& sums) {
   for (std::uint32_t rank = 0; rank < rank_count_; ++rank) {
     RankLoad& load = balance_.ranks[rank];

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <vector>
 
@@ -42,8 +43,10 @@ class Balancer {
   Result<void> add_tensor(const Target& target, ClassSums& sums);
   void add_class(const ClassSums& sums);
   void finish();
-  Result<std::uint32_t> file_of(const Target& target, std::uint32_t chunk) const;
-  Result<std::uint64_t> length_of(const Target& target, std::uint32_t chunk) const;
+  void take_off(std::span<const std::uint32_t> readers, std::uint64_t length);
+  [[nodiscard]] std::uint32_t file_of(const Target& target, std::uint32_t chunk) const noexcept;
+  [[nodiscard]] std::optional<std::uint64_t> length_of(const Target& target, std::uint32_t chunk) const noexcept;
+  [[nodiscard]] tl::unexpected<Error> corrupt(const Target& target, std::uint32_t chunk) const;
   void mark(std::uint32_t rank, std::uint32_t file) noexcept;
 
   MetadataView metadata_;

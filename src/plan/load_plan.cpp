@@ -9,6 +9,7 @@
 
 #include "base/checked.hpp"
 #include "plan/boxes.hpp"
+#include "plan/entry_finder.hpp"
 #include "plan/id_table.hpp"
 #include "plan/plan_writer.hpp"
 
@@ -26,7 +27,7 @@ constexpr std::uint64_t kWorthAnIndex = 4096;
 class Resolver {
  public:
   Resolver(const MetadataView& metadata, const LoadOptions& options, LoadPlan& plan)
-      : metadata_(metadata), options_(options), writer_(metadata, plan) {}
+      : metadata_(metadata), options_(options), finder_(metadata), writer_(metadata, plan) {}
 
   Result<void> run(std::span<const Wanted> wanted) {
     seen_.assign(metadata_.size(), false);
@@ -49,7 +50,7 @@ class Resolver {
                   fmt::format("FQN '{}': {} values for {} boxes of {} dimensions", wanted.fqn, wanted.boxes.size(),
                               wanted.box_count, wanted.size.size()));
     }
-    const auto entry = metadata_.find(wanted.fqn);
+    const auto entry = finder_.find(wanted.fqn);
     if (entry.corrupt())
       return fail(ErrorCode::Corrupt, fmt::format("FQN '{}': its entry lies outside its columns", wanted.fqn));
     if (entry.absent()) {
@@ -190,6 +191,7 @@ class Resolver {
 
   MetadataView metadata_;
   LoadOptions options_;
+  plan::EntryFinder finder_;
   PlanWriter writer_;
   plan::IdTable patterns_;
   std::vector<Known> known_;

@@ -21,6 +21,7 @@ struct MeshPlanner::State {
   LoadOptions options;
   plan::MeshTargets targets;
 
+  Result<void> write(std::uint32_t rank, LoadPlan& plan);
   Result<void> add_pattern(std::uint32_t rank, TensorClass& tensors, PlanWriter& writer);
   void report_uncovered(PlanWriter& writer) const;
 };
@@ -46,18 +47,22 @@ Result<LoadPlan> MeshPlanner::plan(std::uint32_t rank) {
 }
 
 Result<void> MeshPlanner::plan(std::uint32_t rank, LoadPlan& plan) {
-  State& state = *state_;
-  if (rank >= state.rank_count) {
-    return fail(ErrorCode::InvalidArgument, fmt::format("rank {} of a mesh of {} ranks", rank, state.rank_count));
+  if (rank >= state_->rank_count) {
+    return fail(ErrorCode::InvalidArgument, fmt::format("rank {} of a mesh of {} ranks", rank, state_->rank_count));
   }
-  PlanWriter writer(state.metadata, plan);
-  for (TensorClass& tensors : state.targets.classes) {
-    if (auto done = state.add_pattern(rank, tensors, writer); !done) return done;
+  auto done = state_->write(rank, plan);
+  if (!done) plan = LoadPlan();
+  return done;
+}
+
+Result<void> MeshPlanner::State::write(std::uint32_t rank, LoadPlan& plan) {
+  PlanWriter writer(metadata, plan);
+  for (TensorClass& tensors : targets.classes) {
+    if (auto done = add_pattern(rank, tensors, writer); !done) return done;
   }
-  for (const LoadIssue& issue : state.targets.issues)
-    writer.add_issue(issue.kind, issue.fatal, issue.fqn, issue.message);
-  state.report_uncovered(writer);
-  return writer.write(state.targets.targets, state.options);
+  for (const LoadIssue& issue : targets.issues) writer.add_issue(issue.kind, issue.fatal, issue.fqn, issue.message);
+  report_uncovered(writer);
+  return writer.write(targets.targets, options);
 }
 
 Result<void> MeshPlanner::State::add_pattern(std::uint32_t rank, TensorClass& tensors, PlanWriter& writer) {

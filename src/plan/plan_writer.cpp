@@ -21,6 +21,13 @@ namespace {
 
 constexpr std::size_t kMaxItems = std::numeric_limits<std::uint32_t>::max() - 1;
 
+/// Targets between asking for a row and using it: memory answers in the time that so many take.
+constexpr std::size_t kPrefetchDistance = 12;
+
+tl::unexpected<Error> too_many() {
+  return fail(ErrorCode::TooLarge, fmt::format("the plan would have more than {} read items", kMaxItems));
+}
+
 /// Sums that only a broken file makes leave 64 bits stay at the last number.
 void add(std::uint64_t& sum, std::uint64_t value) noexcept {
   if (__builtin_add_overflow(sum, value, &sum)) sum = std::numeric_limits<std::uint64_t>::max();
@@ -64,8 +71,7 @@ std::uint64_t Geometry::hash() const noexcept {
 
 PlanWriter::PlanWriter(const MetadataView& metadata, LoadPlan& plan) : metadata_(metadata), plan_(plan) {
   plan_.metadata_ = metadata;
-  plan_.items_.clear();
-  plan_.reads_.clear();
+  plan_.reads_.clear();  // items are written over
   plan_.entries_.clear();
   plan_.unexpected_.clear();
   plan_.issues_.clear();
@@ -134,32 +140,45 @@ tl::unexpected<Error> PlanWriter::corrupt(const Target& target, std::string_view
 }
 
 Result<void> PlanWriter::write(std::span<const Target> targets, const LoadOptions& options) {
-  if (plan_.regions_.size() > kMaxItems) {
-    return fail(ErrorCode::TooLarge, fmt::format("the plan would have more than {} read items", kMaxItems));
-  }
+  if (plan_.regions_.size() > kMaxItems) return too_many();
   if (auto done = count_items(targets); !done) return done;
   if (auto done = place_items(targets); !done) return done;
   sort_items();
-  return join_items(options.max_gap);
+  join_items(options.max_gap);
+  return {};
+}
+
+/// Asks for a target's rows before they are needed: they lie anywhere in columns of millions of rows.
+void PlanWriter::prefetch(const Target& target) const noexcept {
+  const Columns& columns = metadata_.columns();
+  const Pattern& pattern = patterns_[target.pattern];
+  if (pattern.region_begin == pattern.region_end) return;
+  const std::size_t row = std::size_t{target.chunk_begin} + plan_.regions_[pattern.region_begin].chunk;
+  __builtin_prefetch(columns.chunk_files.data() + row);
+  if (!columns.chunk_offsets.empty()) __builtin_prefetch(columns.chunk_offsets.data() + row);
 }
 
 /// Notes each item's file and how many items a file has. The file numbers are kept: the column may change underneath.
 Result<void> PlanWriter::count_items(std::span<const Target> targets) {
   const auto chunk_files = metadata_.columns().chunk_files;
   const std::uint32_t file_count = metadata_.file_count();
+  std::size_t items = 0;
+  for (const Target& target : targets)
+    items += patterns_[target.pattern].region_end - patterns_[target.pattern].region_begin;
+  if (items > kMaxItems) return too_many();
+  files_.resize(items);
   file_at_.assign(std::size_t{file_count} + 1, 0);
-  files_.clear();
-  for (const Target& target : targets) {
+  std::uint32_t* next = files_.data();
+  for (std::size_t i = 0; i < targets.size(); ++i) {
+    if (i + kPrefetchDistance < targets.size()) prefetch(targets[i + kPrefetchDistance]);
+    const Target& target = targets[i];
     const Pattern& pattern = patterns_[target.pattern];
-    if (files_.size() + (pattern.region_end - pattern.region_begin) > kMaxItems) {
-      return fail(ErrorCode::TooLarge, fmt::format("the plan would have more than {} read items", kMaxItems));
-    }
     std::uint32_t unstored = 0;
     for (std::uint32_t region = pattern.region_begin; region < pattern.region_end; ++region) {
       const std::uint32_t chunk = plan_.regions_[region].chunk;
       if (chunk >= target.chunk_count) return corrupt(target, "its chunks changed while it was read");
       const std::uint32_t file = base::read_once(chunk_files, std::size_t{target.chunk_begin} + chunk);
-      files_.push_back(file);
+      *next++ = file;
       if (file < file_count) {
         ++file_at_[file + 1];
       } else if (file == kNoFile) {
@@ -236,7 +255,7 @@ void PlanWriter::sort_items() {
   }
 }
 
-Result<void> PlanWriter::join_items(std::uint64_t max_gap) {
+void PlanWriter::join_items(std::uint64_t max_gap) {
   std::uint64_t end = 0;
   for (std::uint32_t i = 0; i < plan_.items_.size(); ++i) {
     const Item& item = plan_.items_[i];
@@ -255,7 +274,6 @@ Result<void> PlanWriter::join_items(std::uint64_t max_gap) {
     end = item_end;
     read.length = end - read.offset;
   }
-  return {};
 }
 
 }  // namespace flatpoint

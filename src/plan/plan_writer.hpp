@@ -55,7 +55,8 @@ inline constexpr std::uint32_t kBytesPattern = 0;
 
 namespace flatpoint {
 
-/// Fills a plan. The plan's memory is used again where it was filled before.
+/// Fills a plan. The plan's memory is used again where it was filled before; until `write` succeeds its items mean
+/// nothing.
 class PlanWriter {
  public:
   PlanWriter(const MetadataView& metadata, LoadPlan& plan);
@@ -79,10 +80,11 @@ class PlanWriter {
 
   bool add_regions(const TensorView& tensor, std::uint32_t box, std::span<const std::int64_t> offsets,
                    std::span<const std::int64_t> sizes, const OverlapIndex* index, plan::Pattern& pattern);
+  void prefetch(const plan::Target& target) const noexcept;
   Result<void> count_items(std::span<const plan::Target> targets);
   Result<void> place_items(std::span<const plan::Target> targets);
   void sort_items();
-  Result<void> join_items(std::uint64_t max_gap);
+  void join_items(std::uint64_t max_gap);
   [[nodiscard]] tl::unexpected<Error> corrupt(const plan::Target& target, std::string_view what) const;
 
   MetadataView metadata_;

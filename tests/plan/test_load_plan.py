@@ -264,6 +264,8 @@ def test_random_balances(answer):
         for entry in as_json["entries"]:
             if source.random() < 0.3 and "size" in entry:
                 entry["dtype"] = source.choice(("int8", "float64", "new_dtype"))
+            if source.random() < 0.2:
+                entry["storage"] = [None if source.random() < 0.3 else place for place in entry["storage"]]
         mesh = [source.randint(1, 5) for _ in range(source.randint(1, 2))]
         placements = ",".join(source.choice(("S0", "S1", "R")) for _ in mesh)
         cases.append(["balance", as_json, mesh, placements])
