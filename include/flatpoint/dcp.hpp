@@ -49,6 +49,10 @@ Result<Imported> import_pickle(std::span<const std::byte> pickle, const ImportOp
 /// The same from a file, mapped while it is read; records its modification time. Errors also: NotFound, Io.
 Result<Imported> import_file(const std::filesystem::path& path, const ImportOptions& options = {});
 
+/// "module qualname" of every name that a pickle mentions, such as an opaque record's, by first mention: what Python would
+/// import and might call. Errors: as `import_pickle`.
+Result<std::vector<std::string>> named_globals(std::span<const std::byte> pickle, const ImportLimits& limits = {});
+
 /// How `open_checkpoint` came by its answer.
 enum class Origin {
   Flatpoint,  // a `.metadata.flatpoint` was opened

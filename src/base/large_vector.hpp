@@ -3,7 +3,6 @@
 
 #include <cstddef>
 #include <new>
-#include <utility>
 #include <vector>
 
 namespace flatpoint::base {
@@ -28,13 +27,10 @@ struct LargeAllocator {
   }
   void deallocate(T* block, std::size_t count) noexcept { free_large(block, count * sizeof(T)); }
 
+  /// Without arguments only; with arguments std::vector does it itself.
   template <class U>
   void construct(U* at) noexcept {
     ::new (static_cast<void*>(at)) U;
-  }
-  template <class U, class... Args>
-  void construct(U* at, Args&&... args) {
-    ::new (static_cast<void*>(at)) U(std::forward<Args>(args)...);
   }
 
   bool operator==(const LargeAllocator&) const noexcept { return true; }

@@ -52,6 +52,7 @@ ModuleAndName python_3_name(std::string_view module, std::string_view name) noex
 class Globals {
  public:
   std::uint32_t intern(std::string_view module, std::string_view name);
+  [[nodiscard]] std::size_t size() const { return names_.size(); }
   [[nodiscard]] const GlobalName& operator[](std::uint32_t number) const { return names_[number]; }
 
  private:

@@ -6,6 +6,7 @@
 
 #include "dcp/digest.hpp"
 #include "dcp/machine.hpp"
+#include "dcp/opcode.hpp"
 #include "dcp/translator.hpp"
 #include "read/mapping.hpp"
 
@@ -18,9 +19,10 @@ struct Ran {
   std::size_t end = 0;
 };
 
-/// What fails at its first instruction is something else than a pickle.
-Error about_file(Error error, std::size_t failed_at) {
-  if (failed_at > 0 || error.code != ErrorCode::BadPickle) return error;
+/// DCP's protocols begin with PROTO: what fails without it, or at its first instruction, is something else than a pickle.
+Error about_file(Error error, std::size_t failed_at, std::span<const std::uint8_t> pickle) {
+  const bool begins_as_one = pickle.front() == static_cast<std::uint8_t>(Opcode::PROTO) && failed_at > 0;
+  if (begins_as_one || error.code != ErrorCode::BadPickle) return error;
   return {ErrorCode::NotPickle, fmt::format("not a pickle: {}", error.message)};
 }
 
@@ -29,7 +31,7 @@ Result<Ran> run(std::span<const std::uint8_t> pickle, const ImportLimits& limits
   Machine machine(*heap, limits, lane == Lane::Open, &digest);
   switch (machine.run()) {
     case Machine::Outcome::Done: return Ran{std::move(heap), machine.result(), machine.end()};
-    case Machine::Outcome::Failed: return tl::unexpected(about_file(machine.error(), machine.failed_at()));
+    case Machine::Outcome::Failed: return tl::unexpected(about_file(machine.error(), machine.failed_at(), pickle));
     case Machine::Outcome::Gone: break;
   }
   heap.reset();

@@ -1,0 +1,298 @@
+"""Bad input and bad surroundings: a clear error, the right exit status, and no rubbish left behind."""
+
+import os
+import shutil
+import struct
+import subprocess
+import unittest
+
+from odd_names import metadata_with
+from tool import NOBODY, TOOL, ToolTest, run
+
+READING_VERBS = (("ls",), ("show",), ("find", "w"))
+
+
+def with_major_version(content, version):
+    """The bytes of a flatpoint file with another format_major, found as FlatBuffers lays it out."""
+    (root,) = struct.unpack_from("<I", content, 0)
+    (to_vtable,) = struct.unpack_from("<i", content, root)
+    (field,) = struct.unpack_from("<H", content, root - to_vtable + 4)
+    changed = bytearray(content)
+    struct.pack_into("<H", changed, root + field, version)
+    return bytes(changed)
+
+
+class BadInput(ToolTest):
+    def check_all(self, path, code, *words):
+        for verb, *more in READING_VERBS:
+            with self.subTest(verb):
+                self.check_error((verb, path, *more), code, *words)
+
+    def test_nothing_there(self):
+        missing = self.folder / "missing"
+        self.check_all(missing, "not_found", "missing")
+        self.check_error(("verify", missing), "not_found", "missing")
+        self.check_error(("import", missing), "not_found", "missing")
+
+    def test_folder_without_metadata(self):
+        self.check_all(self.folder, "not_found", str(self.folder))
+        self.check_error(("verify", self.folder), "not_found", str(self.folder))
+        self.check_error(("import", self.folder), "not_found", str(self.folder))
+
+    def test_file_of_another_program(self):
+        for name, content in (("empty", b""), ("text", b"tensors, honestly\n"), ("zip", b"PK\x03\x04" + bytes(60))):
+            with self.subTest(name):
+                path = self.folder / name
+                path.write_bytes(content)
+                self.check_all(path, "not_pickle", name)
+                self.check_error(("verify", path), "not_pickle", name)
+
+    def test_truncated_and_appended(self):
+        whole = self.imported().read_bytes()
+        for name, content in (("truncated", whole[:-8]), ("half", whole[: len(whole) // 2]), ("appended", whole + bytes(8))):
+            with self.subTest(name):
+                path = self.folder / name
+                path.write_bytes(content)
+                self.check_all(path, "truncated", name)
+                verdict = run("verify", path, "--json")
+                self.assertEqual(verdict.code, 1)
+                self.assertIn(verdict.json["broken_rules"][0]["rule"], ("F2", "F3"))
+
+    def test_newer_major_version(self):
+        path = self.folder / "newer"
+        path.write_bytes(with_major_version(self.imported().read_bytes(), 9))
+        self.check_all(path, "version", "9")
+        verdict = run("verify", path, "--json")
+        self.assertEqual((verdict.code, [broken["rule"] for broken in verdict.json["broken_rules"]]), (1, ["F7"]))
+
+    def test_truncated_pickle(self):
+        folder = self.sample("s01_plain_tensors")
+        pickle = folder / ".metadata"
+        pickle.write_bytes(pickle.read_bytes()[:-20])
+        self.check_all(folder, "bad_pickle", ".metadata")
+        self.check_error(("import", folder), "bad_pickle", ".metadata")
+        self.assertEqual(os.listdir(folder), [".metadata"])
+        verdict = run("verify", folder, "--json")
+        self.assertEqual((verdict.code, verdict.json["broken_rules"][0]["rule"]), (1, "bad_pickle"))
+
+    def test_limits(self):
+        folder = self.sample("s01_plain_tensors")
+        self.check_error(("ls", folder, "--limit", "max_opcodes=5"), "too_large", "max_opcodes")
+        self.check_error(("import", folder, "--limit", "max_input_bytes=100"), "too_large", "max_input_bytes")
+        self.assertEqual(os.listdir(folder), [".metadata"])
+        self.assertEqual(run("ls", folder, "--limit", "max_depth=100", "--limit", "max_opcodes=100000").code, 0)
+        for nonsense in ("max_depth", "max_depth=", "max_depth=x", "depth=5", "max_depth=-1", "max_depth=5x", "="):
+            with self.subTest(nonsense):
+                self.check_error(("ls", folder, "--limit", nonsense), "usage", nonsense)
+
+    def test_several_ranks(self):
+        folder = self.sample("d09_no_collectives")
+        self.check_all(folder, "ambiguous", "0, 1, 2, 3", "--rank")
+        self.assertEqual(run("ls", folder, "--rank", "2").code, 0)
+        self.check_error(("ls", folder, "--rank", "7"), "not_found", "__7.metadata")
+        self.check_error(("import", folder), "ambiguous", "--rank")
+        imported = run("import", folder, "--rank", "2", "--json")
+        self.assertEqual(imported.json["output"], str(folder / "__2.metadata.flatpoint"))
+
+    def test_unreadable(self):
+        """As root everything can be read: then as nobody."""
+        folder = self.sample("s01_plain_tensors")
+        tool, options = self.unprivileged()
+        for path in (folder / ".metadata", folder):
+            with self.subTest(path.name):
+                path.chmod(0)
+                self.check_error(("ls", folder), "io", "ermission denied", tool=tool, **options)
+                self.check_error(("verify", folder), "io", "ermission denied", tool=tool, **options)
+                path.chmod(0o755)
+
+    def unprivileged(self):
+        """A tool that somebody without privileges can run, and how."""
+        self.folder.chmod(0o755)
+        if os.geteuid() != 0:
+            return TOOL, {}
+        copy = self.folder / "flatpoint"
+        shutil.copy(TOOL, copy)
+        return copy, {"user": NOBODY, "group": NOBODY, "extra_groups": []}
+
+    def test_output_folder_is_read_only(self):
+        folder = self.sample("s01_plain_tensors")
+        tool, options = self.unprivileged()
+        folder.chmod(0o555)
+        self.check_error(("import", folder), "io", "ermission denied", tool=tool, **options)
+        self.assertEqual(os.listdir(folder), [".metadata"])
+
+
+class Import(ToolTest):
+    def test_existing_output(self):
+        folder = self.sample("s01_plain_tensors")
+        output = folder / ".metadata.flatpoint"
+        output.write_bytes(b"precious")
+        self.check_error(("import", folder), "conflict", ".metadata.flatpoint", "--force")
+        self.assertEqual(output.read_bytes(), b"precious")
+        self.assertEqual(run("import", folder, "--force").code, 0)
+        self.assertEqual(output.read_bytes()[4:8], b"FLPT")
+        self.assertEqual(sorted(os.listdir(folder)), [".metadata", ".metadata.flatpoint"])
+
+    def test_output_is_the_source(self):
+        folder = self.sample("s01_plain_tensors")
+        before = (folder / ".metadata").read_bytes()
+        for alias in (folder / ".metadata", folder / "." / ".metadata", folder / ".." / folder.name / ".metadata"):
+            self.check_error(("import", folder, "-o", alias, "--force"), "invalid_argument", "imported")
+        self.assertEqual((folder / ".metadata").read_bytes(), before)
+
+    def test_output_is_no_place_for_a_file(self):
+        folder = self.sample("s01_plain_tensors")
+        self.check_error(("import", folder, "-o", folder), "invalid_argument", "folder")
+        self.check_error(("import", folder, "-o", folder / "no" / "where"), "not_found", "no")
+        self.assertEqual(os.listdir(folder), [".metadata"])
+
+    def test_flatpoint_file_as_source(self):
+        path = self.imported()
+        self.check_error(("import", path), "invalid_argument", "already")
+        self.check_error(("import", path.parent), "invalid_argument", "already")
+
+    def test_mode_follows_the_umask(self):
+        for umask, mode in ((0o022, 0o644), (0o077, 0o600)):
+            with self.subTest(oct(umask)):
+                output = self.folder / f"{umask}.flatpoint"
+                answer = run("import", self.sample("s01_plain_tensors", f"{umask}"), "-o", output, umask=umask)
+                self.assertEqual(answer.code, 0, answer.err)
+                self.assertEqual(output.stat().st_mode & 0o777, mode)
+
+    def test_relative_output(self):
+        self.sample("s01_plain_tensors")
+        self.assertEqual(run("import", "s01_plain_tensors", "-o", "x.flatpoint", cwd=self.folder).code, 0)
+        self.assertTrue((self.folder / "x.flatpoint").is_file())
+
+    def test_stale_file_loses_to_the_pickle(self):
+        folder = self.sample("s01_plain_tensors")
+        run("import", folder)
+        shutil.copy(self.sample("s04_dtypes") / ".metadata", folder / ".metadata")
+        listed = run("ls", folder, "--json")
+        self.assertEqual(listed.json["checkpoint"]["origin"], "pickle")
+        self.assertEqual(len(listed.json["checkpoint"]["notices"]), 1)
+        self.assertIn(b"flatpoint: note: ", run("ls", folder).err)
+
+
+class Verify(ToolTest):
+    def test_stale_source(self):
+        folder = self.sample("s01_plain_tensors")
+        run("import", folder)
+        sound = run("verify", folder, "--json")
+        self.assertEqual((sound.code, sound.json["sound"], sound.json["source"]), (0, True, "matches"))
+
+        pickle = folder / ".metadata"
+        shutil.copy(self.sample("s04_dtypes") / ".metadata", pickle)
+        stale = run("verify", folder, "--json")
+        self.assertEqual((stale.code, stale.json["source"]), (1, "stale"))
+        self.assertEqual([broken["rule"] for broken in stale.json["broken_rules"]], ["stale"])
+        self.assertEqual(run("verify", folder).code, 1)
+
+        file = folder / ".metadata.flatpoint"
+        self.assertEqual(run("verify", file, "--json").json["source"], "not_looked_for")
+        self.assertEqual((run("verify", file).code, run("verify", file, "--source").code), (0, 1))
+        pickle.unlink()
+        self.assertEqual(run("verify", folder, "--json").json["source"], "absent")
+
+    def test_changed_inside(self):
+        """A change far from the end keeps length and tail: only the full digest shows it."""
+        folder = self.sample("synthetic_w64_1000")
+        run("import", folder)
+        pickle = folder / ".metadata"
+        content = bytearray(pickle.read_bytes())
+        at = content.index(b"q_proj")
+        content[at : at + 6] = b"Q_PROJ"
+        pickle.write_bytes(content)
+        self.assertEqual(run("verify", folder, "--json").json["source"], "stale")
+
+    def test_digest(self):
+        path = self.imported()
+        content = bytearray(path.read_bytes())
+        content[-24] ^= 1
+        path.write_bytes(content)
+        self.assertEqual(run("ls", path).code, 0)
+        verdict = run("verify", path, "--json")
+        self.assertEqual((verdict.code, [broken["rule"] for broken in verdict.json["broken_rules"]]), (1, ["F9"]))
+
+    def test_pickle(self):
+        verdict = run("verify", self.sample("s01_plain_tensors") / ".metadata", "--json")
+        self.assertEqual((verdict.code, verdict.json["sound"]), (0, True))
+
+
+class StandardStreams(ToolTest):
+    def test_closed_output(self):
+        folder = self.sample("s01_plain_tensors")
+        answer = run("ls", folder, stdout=None, preexec_fn=lambda: os.close(1))
+        self.assertEqual(answer.code, 2)
+        self.assertRegex(answer.err.decode(), r"\Aflatpoint: error: standard output: [^\n]+\n\Z")
+
+    def test_all_closed(self):
+        """No file of ours may become a standard stream."""
+        folder = self.sample("s01_plain_tensors")
+        answer = run("import", folder, stdin=None, stdout=None, stderr=None, preexec_fn=lambda: os.closerange(0, 3))
+        self.assertEqual(answer.code, 2)
+        self.assertEqual(run("verify", folder / ".metadata.flatpoint").code, 0)
+
+    def test_full_disk(self):
+        with open("/dev/full", "wb") as full:
+            answer = run("ls", self.sample("s01_plain_tensors"), stdout=full)
+        self.assertEqual(answer.code, 2)
+        self.assertIn(b"No space left", answer.err)
+
+    def test_reader_goes_away(self):
+        """Not an error, and no signal."""
+        command = [TOOL, "ls", self.sample("synthetic_w64_1000"), "--json"]
+        with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+            process.stdout.read(1)
+            process.stdout.close()
+            self.assertEqual(process.stderr.read(), b"")
+            self.assertEqual(process.wait(60), 0)
+
+
+class Usage(ToolTest):
+    def test_mistakes(self):
+        for arguments in ((), ("nonsense",), ("ls",), ("ls", ".", "--nonsense"), ("ls", ".", "--sort", "colour"), ("find", "."),
+                          ("show", ".", "a", "b"), ("ls", ".", "--rank", "x"), ("ls", ".", "--rank", "-1")):
+            with self.subTest(arguments):
+                self.check_error(arguments, "usage")
+
+    def test_offset(self):
+        folder = self.sample("s01_plain_tensors")
+        for nonsense in ("x", "1,", ",1", "1,,2", "[1", "1]", "1 2", "9223372036854775808"):
+            with self.subTest(nonsense):
+                self.check_error(("find", folder, "w", f"--offset={nonsense}"), "invalid_argument", nonsense)
+        for offset in ("0,0", "[0, 0]", " 0 , 0 "):
+            self.assertEqual(run("find", folder, "w", "--offset", offset).code, 0)
+        for offset in ("", "[]", "0", "0,0,0", "-1,0", "4,0"):
+            self.assertEqual(run("find", folder, "w", "--offset", offset).code, 1)
+        self.assertEqual(run("find", folder, "step", "--offset", "").code, 0)
+
+    def test_names_that_look_like_something_else(self):
+        """Brackets (a list to the parser of options), verbs, options."""
+        for name in ("[x]", "ls", "find", "--json", "-", "="):
+            (self.folder / name).mkdir()
+            (self.folder / name / ".metadata").write_bytes(metadata_with([name, "other"]))
+            with self.subTest(name):
+                self.assertEqual(run("find", "--json", "--", name, name, cwd=self.folder).json["fqn"], name)
+                self.assertEqual(run("show", "--json", "--", name, name, cwd=self.folder).json["fqn"], name)
+                matched = run("ls", "--json", "--", name, name, cwd=self.folder).json["entries"]
+                self.assertEqual([entry["fqn"] for entry in matched], [] if name == "[x]" else [name])
+
+    def test_help_has_an_example_for_every_verb(self):
+        overview = run("--help")
+        self.assertEqual((overview.code, overview.err), (0, b""))
+        for verb in ("ls", "show", "find", "verify", "import"):
+            with self.subTest(verb):
+                self.assertIn(f"\n  {verb} ".encode(), overview.out)
+                answer = run(verb, "--help")
+                self.assertEqual((answer.code, answer.err), (0, b""))
+                self.assertIn(f"  flatpoint {verb} ckpt/".encode(), answer.out)
+
+    def test_version(self):
+        answer = run("--version")
+        self.assertEqual(answer.code, 0)
+        self.assertRegex(answer.out.decode(), r"\Aflatpoint \d+\.\d+\.\d+\n\Z")
+
+
+if __name__ == "__main__":
+    unittest.main()

@@ -1,0 +1,110 @@
+#include "checkpoint.hpp"
+
+#include <algorithm>
+
+#include "text.hpp"
+
+namespace flatpoint::tool {
+namespace {
+
+/// The bytes that remain of the longer name when what both begin and end with is taken away.
+std::size_t difference(std::string_view a, std::string_view b) noexcept {
+  if (a.size() > b.size()) std::swap(a, b);
+  const auto [front, ignored] = std::mismatch(a.begin(), a.end(), b.begin());
+  const auto [back, ignored_too] = std::mismatch(a.rbegin(), std::make_reverse_iterator(front), b.rbegin());
+  const auto common = (front - a.begin()) + (back - a.rbegin());
+  return b.size() - static_cast<std::size_t>(common);
+}
+
+}  // namespace
+
+Result<dcp::OpenedCheckpoint> open_quietly(const Context& context, const std::filesystem::path& path) {
+  dcp::OpenOptions options;
+  options.rank = context.globals.rank;
+  options.import.limits = context.globals.limits;
+  auto opened = dcp::open_checkpoint(path, options);
+  if (!opened && opened.error().code == ErrorCode::Ambiguous) opened.error().message += " (--rank R chooses)";
+  return opened;
+}
+
+Result<dcp::OpenedCheckpoint> open(const Context& context, const std::filesystem::path& path) {
+  auto opened = open_quietly(context, path);
+  if (!opened || context.globals.json) return opened;
+  for (const std::string& notice : opened->notices) complain("note", notice);
+  for (const Finding& finding : opened->findings) complain("note", finding.message);
+  return opened;
+}
+
+void write_checkpoint(Json& json, const dcp::OpenedCheckpoint& opened) {
+  json.key("checkpoint").begin_object(Json::Style::Lines);
+  json.member("path", opened.path.string());
+  json.member("origin", opened.origin == dcp::Origin::Flatpoint ? "flatpoint" : "pickle");
+  json.member("notices", opened.notices);
+  json.key("findings").begin_array();
+  for (const Finding& finding : opened.findings) {
+    json.begin_object();
+    json.member("kind", finding.kind);
+    json.member("message", finding.message);
+    json.end();
+  }
+  json.end();
+  json.end();
+}
+
+Lookup<EntryView> find_entry(const MetadataView& metadata, std::string& fqn) {
+  const auto entry = metadata.find(fqn);
+  if (!entry.absent() || fqn.find('\\') == std::string::npos) return entry;
+  const auto meant = unescaped(fqn);
+  if (!meant) return entry;
+  const auto other = metadata.find(*meant);
+  if (!other.absent()) fqn = *meant;
+  return other;
+}
+
+std::vector<std::string_view> near_names(const MetadataView& metadata, std::string_view fqn) {
+  constexpr std::size_t kMost = 3;
+  std::vector<std::pair<std::size_t, std::string_view>> nearest;
+  for (std::uint32_t i = 0; i < metadata.size(); ++i) {
+    const auto entry = metadata.entry(i);
+    if (!entry) continue;
+    const std::string_view name = entry->fqn();
+    const std::size_t limit = nearest.size() < kMost ? fqn.size() / 2 + 1 : nearest.back().first;
+    const std::size_t lengths = name.size() > fqn.size() ? name.size() - fqn.size() : fqn.size() - name.size();
+    if (lengths >= limit) continue;
+    const std::size_t score = difference(name, fqn);
+    if (score >= limit) continue;
+    const auto at = std::upper_bound(nearest.begin(), nearest.end(), std::pair(score, name),
+                                     [](const auto& a, const auto& b) { return a.first < b.first; });
+    nearest.insert(at, {score, name});
+    if (nearest.size() > kMost) nearest.pop_back();
+  }
+  std::vector<std::string_view> names;
+  for (const auto& [score, name] : nearest) names.push_back(name);
+  return names;
+}
+
+Exit report_absent_fqn(Context& context, const dcp::OpenedCheckpoint& opened, std::string_view fqn) {
+  const auto near = near_names(opened.file.view(), fqn);
+  if (context.globals.json) {
+    Json json(context.out);
+    json.begin_object(Json::Style::Lines);
+    write_checkpoint(json, opened);
+    json.member("found", false);
+    json.member("fqn", fqn);
+    json.member("absent", "fqn");
+    json.member("near", near);
+    json.end();
+    return Exit::No;
+  }
+  std::string message = fmt::format("absent: {} has no FQN '{}'", opened.path.string(), fqn);
+  for (std::size_t i = 0; i < near.size(); ++i) message += fmt::format("{} '{}'", i == 0 ? "; nearest:" : ",", near[i]);
+  complain({}, message);
+  return Exit::No;
+}
+
+Error corrupt(const dcp::OpenedCheckpoint& opened, std::string_view what) {
+  return {ErrorCode::Corrupt,
+          fmt::format("{}: {} breaks a rule of the format; `flatpoint verify` names it", opened.path.string(), what)};
+}
+
+}  // namespace flatpoint::tool

@@ -1,0 +1,36 @@
+// checkpoint.hpp - what verbs do with the checkpoint that they are pointed at.
+#pragma once
+
+#include <filesystem>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "json.hpp"
+#include "verb.hpp"
+
+namespace flatpoint::tool {
+
+/// Opens a folder, a `.metadata` or a flatpoint file by the global options.
+Result<dcp::OpenedCheckpoint> open_quietly(const Context& context, const std::filesystem::path& path);
+
+/// The same; notices and findings go to standard error, unless --json puts them into `write_checkpoint`.
+Result<dcp::OpenedCheckpoint> open(const Context& context, const std::filesystem::path& path);
+
+/// The member "checkpoint" of a verb's JSON: which file was read, how, and what is odd about it.
+void write_checkpoint(Json& json, const dcp::OpenedCheckpoint& opened);
+
+/// The FQN of a command line: as it stands, or, where no entry has that name, read as `printable` writes it (a name may
+/// hold bytes that a shell cannot pass).
+Lookup<EntryView> find_entry(const MetadataView& metadata, std::string& fqn);
+
+/// Up to three FQNs that differ from `fqn` in one place, the fewest bytes first.
+std::vector<std::string_view> near_names(const MetadataView& metadata, std::string_view fqn);
+
+/// Says that an FQN is absent, as a negative answer.
+Exit report_absent_fqn(Context& context, const dcp::OpenedCheckpoint& opened, std::string_view fqn);
+
+/// The error of a look-up that met a broken rule.
+Error corrupt(const dcp::OpenedCheckpoint& opened, std::string_view what);
+
+}  // namespace flatpoint::tool

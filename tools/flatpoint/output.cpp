@@ -1,0 +1,60 @@
+#include "output.hpp"
+
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <csignal>
+
+#include "text.hpp"
+#include "verb.hpp"
+
+namespace flatpoint::tool {
+namespace {
+
+/// Returns 0 or errno.
+int write_all(int file, std::string_view text) {
+  while (!text.empty()) {
+    const ssize_t written = ::write(file, text.data(), text.size());
+    if (written < 0 && errno == EINTR) continue;
+    if (written < 0) return errno;
+    text.remove_prefix(static_cast<std::size_t>(written));
+  }
+  return 0;
+}
+
+/// Only what a signal handler may do.
+void on_bus_error(int) {
+  static_cast<void>(write_all(STDERR_FILENO, "flatpoint: error: a file was cut short while it was read\n"));
+  ::_exit(static_cast<int>(Exit::Error));
+}
+
+}  // namespace
+
+void Output::flush() {
+  if (!closed_) {
+    const int number = write_all(STDOUT_FILENO, buffer_);
+    closed_ = number != 0;
+    if (number != EPIPE) error_ = number;
+  }
+  buffer_.clear();
+}
+
+void prepare_process() {
+  for (const int descriptor : {STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO}) {
+    // Opened the wrong way round, so that using it fails as it does when closed.
+    const int flags = descriptor == STDIN_FILENO ? O_WRONLY : O_RDONLY;
+    if (::fcntl(descriptor, F_GETFD) < 0 && errno == EBADF) static_cast<void>(::open("/dev/null", flags));
+  }
+  std::signal(SIGPIPE, SIG_IGN);
+  std::signal(SIGBUS, on_bus_error);
+}
+
+void complain(std::string_view kind, std::string_view message) {
+  const std::string_view colon = kind.empty() ? "" : ": ";
+  write_standard_error(fmt::format("flatpoint: {}{}{}\n", kind, colon, printable(message, Backslash::Keep)));
+}
+
+void write_standard_error(std::string_view text) { static_cast<void>(write_all(STDERR_FILENO, text)); }
+
+}  // namespace flatpoint::tool

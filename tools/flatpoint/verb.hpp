@@ -1,0 +1,46 @@
+// verb.hpp - what a verb of the tool is. A new verb is one file in verbs/ and one line in main.cpp.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <optional>
+
+#include "flatpoint/dcp.hpp"
+#include "output.hpp"
+
+namespace CLI {
+class App;
+}
+
+namespace flatpoint::tool {
+
+enum class Exit {
+  Yes = 0,
+  No = 1,     // a negative answer: absent, different, broken
+  Error = 2,  // no answer
+};
+
+/// The options that every verb takes.
+struct Globals {
+  bool json = false;
+  std::optional<std::uint32_t> rank;
+  dcp::ImportLimits limits;
+};
+
+/// Where a verb runs: its options, and standard output.
+struct Context {
+  const Globals& globals;
+  Output& out;
+};
+
+using Run = std::function<Result<Exit>(Context&)>;
+
+struct Verb {
+  const char* name;
+  const char* summary;
+  const char* examples;  // lines for `--help`
+  /// Adds the verb's arguments to its command; the result runs it once they are parsed.
+  Run (*declare)(CLI::App& command);
+};
+
+}  // namespace flatpoint::tool

@@ -1,0 +1,216 @@
+// flatpoint verify - does a file keep every rule?
+#include "flatpoint/verify.hpp"
+
+#include <array>
+#include <filesystem>
+#include <fstream>
+#include <memory>
+
+#include "arguments.hpp"
+#include "checkpoint.hpp"
+#include "table.hpp"
+
+namespace flatpoint::tool {
+namespace {
+
+namespace fs = std::filesystem;
+
+struct Arguments {
+  std::string checkpoint;
+  bool source = false;
+};
+
+/// What a `.metadata` beside a flatpoint file says of it.
+enum class Source {
+  NotLookedFor,
+  Absent,    // there is none
+  NoRecord,  // the file was not imported
+  Matches,
+  Stale,
+};
+
+struct Verdict {
+  fs::path path;  // of the file that was checked
+  VerifyReport report;
+  Source source = Source::NotLookedFor;
+};
+
+std::string_view word(Source source) {
+  switch (source) {
+    case Source::NotLookedFor: return "not_looked_for";
+    case Source::Absent: return "absent";
+    case Source::NoRecord: return "no_record";
+    case Source::Matches: return "matches";
+    case Source::Stale: return "stale";
+  }
+  return "unknown";
+}
+
+bool is_file(const fs::path& path) {
+  std::error_code ignored;
+  return fs::is_regular_file(path, ignored);
+}
+
+Result<Buffer> read_file(const fs::path& path) {
+  std::error_code error;
+  const std::uintmax_t size = fs::file_size(path, error);
+  if (error) return fail(ErrorCode::Io, fmt::format("{}: {}", path.string(), error.message()));
+  Buffer bytes(size);
+  std::ifstream file(path, std::ios::binary);
+  file.read(reinterpret_cast<char*>(bytes.mutable_bytes().data()), static_cast<std::streamsize>(size));
+  if (!file) return fail(ErrorCode::Io, fmt::format("{}: could not be read", path.string()));
+  return bytes;
+}
+
+/// Errors: NotFlatpoint, and whatever kept it from being read.
+Result<VerifyReport> verify_flatpoint(const fs::path& path) {
+  const auto file = MetadataFile::open(path);
+  if (file) return verify(*file);
+  switch (file.error().code) {
+    case ErrorCode::NotFlatpoint:
+    case ErrorCode::NotFound:
+    case ErrorCode::Io: return tl::unexpected(file.error());
+    default: break;
+  }
+  const auto bytes = read_file(path);
+  if (!bytes) return tl::unexpected(bytes.error());
+  return verify_bytes(bytes->bytes());
+}
+
+/// Imports and checks the result. What a pickle of DCP's breaks is a report; another program's file is an error.
+Result<Verdict> verify_pickle(const Context& context, const fs::path& path) {
+  auto opened = open_quietly(context, path);
+  if (opened) {
+    Verdict verdict{opened->path, verify(opened->file)};
+    auto& findings = verdict.report.findings;
+    findings.insert(findings.begin(), opened->findings.begin(), opened->findings.end());
+    return verdict;
+  }
+  const Error& error = opened.error();
+  if (error.code != ErrorCode::BadPickle && error.code != ErrorCode::TooLarge) return tl::unexpected(error);
+  Verdict verdict{path, {}};
+  verdict.report.broken_rules.push_back({std::string(to_string(error.code)), error.message});
+  return verdict;
+}
+
+/// Compares the source record with the `.metadata` beside the file. A difference is a broken rule.
+void check_source(Verdict& verdict, const dcp::ImportLimits& limits) {
+  const fs::path pickle = verdict.path.parent_path() / dcp::kPickleName;
+  verdict.source = Source::Absent;
+  if (!is_file(pickle)) return;
+  const auto file = MetadataFile::open(verdict.path);
+  if (!file) return;  // reported already
+  const auto& record = file->view().columns().source;
+  verdict.source = Source::NoRecord;
+  if (!record) return;
+  dcp::ImportOptions options;
+  options.limits = limits;
+  const auto imported = dcp::import_file(pickle, options);
+  const auto source = imported ? MetadataFile::from_bytes(imported->bytes.bytes())
+                               : Result<MetadataFile>(tl::unexpect, imported.error());
+  verdict.source = Source::Stale;
+  std::string difference;
+  if (!source) {
+    difference = source.error().message;
+  } else if (const auto& actual = source->view().columns().source; actual && actual->length != record->length) {
+    difference = fmt::format("it has {} bytes, the source record says {}", actual->length, record->length);
+  } else if (actual && actual->digest != record->digest) {
+    difference = fmt::format("its XXH3-64 is {:016x}, the source record says {:016x}", actual->digest, record->digest);
+  } else {
+    verdict.source = Source::Matches;
+    return;
+  }
+  verdict.report.broken_rules.push_back(
+      {"stale", fmt::format("{}: not what the file was imported from: {}", pickle.string(), difference)});
+}
+
+Result<Verdict> verify_checkpoint(const Context& context, const Arguments& arguments) {
+  const fs::path given(arguments.checkpoint);
+  std::error_code ignored;
+  const bool folder = fs::is_directory(given, ignored);
+  const fs::path file = folder ? given / kMetadataFileName : given;
+  if (folder && (context.globals.rank || !is_file(file))) return verify_pickle(context, given);
+  auto report = verify_flatpoint(file);
+  if (!report && report.error().code == ErrorCode::NotFlatpoint && !folder) return verify_pickle(context, given);
+  if (!report) return tl::unexpected(report.error());
+  Verdict verdict{file, std::move(*report)};
+  if (folder || arguments.source) check_source(verdict, context.globals.limits);
+  return verdict;
+}
+
+void print(Output& out, const Verdict& verdict) {
+  static constexpr std::array kRuleColumns{Column{"rule"}, Column{"broken"}};
+  static constexpr std::array kFindingColumns{Column{"finding"}, Column{"what"}};
+  const VerifyReport& report = verdict.report;
+  out.print("{}: {}{}\n", printable(verdict.path.string()), report.sound() ? "sound" : "broken",
+            verdict.source == Source::Matches ? ", and imported from the .metadata beside it" : "");
+  if (!report.sound()) {
+    out.write("\n");
+    print_table(out, kRuleColumns, report.broken_rules.size(), [&](std::uint64_t i, Cells& cells) {
+      cells.add(report.broken_rules[i].rule);
+      cells.add(printable(report.broken_rules[i].message, Backslash::Keep));
+    });
+  }
+  if (!report.findings.empty()) {
+    out.write("\n");
+    print_table(out, kFindingColumns, report.findings.size(), [&](std::uint64_t i, Cells& cells) {
+      cells.add(report.findings[i].kind);
+      cells.add(printable(report.findings[i].message, Backslash::Keep));
+    });
+  }
+  if (report.suppressed > 0) out.print("\n... and {} more of these\n", grouped(report.suppressed));
+}
+
+/// `what` names the first member: "rule" or "kind".
+void write_message(Json& json, std::string_view what, std::string_view name, std::string_view message) {
+  json.begin_object();
+  json.member(what, name);
+  json.member("message", message);
+  json.end();
+}
+
+void print_json(Output& out, const Verdict& verdict) {
+  const VerifyReport& report = verdict.report;
+  Json json(out);
+  json.begin_object(Json::Style::Lines);
+  json.member("path", verdict.path.string());
+  json.member("sound", report.sound());
+  json.key("broken_rules").begin_array(Json::Style::Lines);
+  for (const BrokenRule& rule : report.broken_rules) write_message(json, "rule", rule.rule, rule.message);
+  json.end();
+  json.key("findings").begin_array(Json::Style::Lines);
+  for (const Finding& finding : report.findings) write_message(json, "kind", finding.kind, finding.message);
+  json.end();
+  json.member("suppressed", report.suppressed);
+  json.member("source", word(verdict.source));
+  json.end();
+}
+
+Result<Exit> run(const Arguments& arguments, Context& context) {
+  const auto verdict = verify_checkpoint(context, arguments);
+  if (!verdict) return tl::unexpected(verdict.error());
+  if (context.globals.json) {
+    print_json(context.out, *verdict);
+  } else {
+    print(context.out, *verdict);
+  }
+  return verdict->report.sound() ? Exit::Yes : Exit::No;
+}
+
+Run declare(CLI::App& command) {
+  const auto arguments = std::make_shared<Arguments>();
+  add_checkpoint(command, arguments->checkpoint);
+  command.add_flag("--source", arguments->source,
+                   "Also compare a file with the .metadata beside it, as is done for a folder");
+  return [arguments](Context& context) { return run(*arguments, context); };
+}
+
+}  // namespace
+
+extern const Verb kVerify;
+const Verb kVerify{"verify", "Check every rule of the format; findings about the checkpoint are listed apart",
+                   "  flatpoint verify ckpt/\n"
+                   "  flatpoint verify ckpt/.metadata.flatpoint --source\n",
+                   declare};
+
+}  // namespace flatpoint::tool
