@@ -23,7 +23,7 @@ struct Ran {
 Error about_file(Error error, std::size_t failed_at, std::span<const std::uint8_t> pickle) {
   const bool begins_as_one = pickle.front() == static_cast<std::uint8_t>(Opcode::PROTO) && failed_at > 0;
   if (begins_as_one || error.code != ErrorCode::BadPickle) return error;
-  return {ErrorCode::NotPickle, fmt::format("not a pickle: {}", error.message)};
+  return {ErrorCode::NotPickle, fmt::format("not a pickle of DCP's Metadata: {}", error.message)};
 }
 
 Result<Ran> run(std::span<const std::uint8_t> pickle, const ImportLimits& limits, Lane lane, ContentDigest& digest) {
