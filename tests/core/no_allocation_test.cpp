@@ -10,13 +10,14 @@ namespace {
 std::atomic<std::size_t> allocations;
 }
 
-void* operator new(std::size_t size) {
+// Not inlined: where one of them is and the other is not, GCC warns of a mismatch.
+[[gnu::noinline]] void* operator new(std::size_t size) {
   ++allocations;
   if (void* memory = std::malloc(size)) return memory;
   throw std::bad_alloc();
 }
-void operator delete(void* memory) noexcept { std::free(memory); }
-void operator delete(void* memory, std::size_t) noexcept { std::free(memory); }
+[[gnu::noinline]] void operator delete(void* memory) noexcept { std::free(memory); }
+[[gnu::noinline]] void operator delete(void* memory, std::size_t) noexcept { std::free(memory); }
 
 using namespace flatpoint;
 using namespace flatpoint::test;
