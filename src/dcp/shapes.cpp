@@ -28,13 +28,7 @@ std::optional<std::span<const Value>> size_items(const Heap& heap, Value value) 
 }  // namespace
 
 Value class_of(const Heap& heap, Value value) {
-  switch (value.tag()) {
-    case Tag::Chunk: return heap.chunk_class;
-    case Tag::Index: return heap.index_class;
-    case Tag::Info: return heap.info_class;
-    case Tag::Object: break;
-    default: return {};
-  }
+  if (!value.is(Tag::Object)) return {};
   const auto* const object = value.node<Object>();
   const auto arguments = tuple_values(object->args);
   if (object->kind != Object::Kind::Reduce) {

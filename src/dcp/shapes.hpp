@@ -14,7 +14,7 @@
 namespace flatpoint::dcp {
 
 /// The class of an object that was made from its class alone: NEWOBJ, NEWOBJ_EX, copyreg._reconstructor and
-/// copyreg.__newobj__, without arguments. Unset for anything else.
+/// copyreg.__newobj__, without arguments. Unset for anything else, folded objects included.
 Value class_of(const Heap& heap, Value object);
 Known known_class_of(const Heap& heap, Value object);
 
@@ -27,7 +27,7 @@ struct Attribute {
   std::string_view name;
   Value value{};  // Unset where the object does not have it
 };
-/// The values of these attributes. False where the object has others or was changed in another way.
+/// The values of these attributes. False where the object has others or was changed in another way. REQUIRES: an Object.
 bool read_attributes(const Heap& heap, Value object, std::span<Attribute> attributes);
 
 /// torch.Size, or a tuple of ints, which is equal to it: appends the numbers and returns how many. Nothing for other

@@ -129,7 +129,15 @@ class Chance:
         return self.random.randrange(2 ** self.pick(1, 7, 8, 9, 16, 17, 31, 32, 33, 40, 62, 63))
 
     def odd_value(self):
-        return self.pick(None, -1, 2**63, 2**100, -(2**63), 1.5, "x", b"x", (), [], {}, (1,), [1], True, {1: [2]}, torch.float8_e5m2)
+        box = torch.Size([self.random.randrange(9), 0])
+        thing = self.pick(  # of a class that belongs elsewhere
+            MetadataIndex(self.fqn(), box, 0),
+            ChunkStorageMetadata(box, box),
+            _StorageInfo("__0_0.distcp", 7, 8),
+            box,
+            BytesStorageMetadata(),
+        )
+        return self.pick(thing, thing, None, -1, 2**63, 2**100, -(2**63), 1.5, "x", b"x", (), [], {}, (1,), [1], True, {1: [2]}, torch.float8_e5m2)
 
     def fqn(self):
         if self.rarely():
