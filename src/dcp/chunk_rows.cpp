@@ -17,14 +17,6 @@ void ChunkRows::add(Entry entry) {
   entries_.push_back(entry);
 }
 
-bool ChunkRows::starts_at(const Entry& entry, std::uint32_t chunk, const std::int64_t* offset) const noexcept {
-  const std::int64_t* const at = box(entry, chunk);
-  for (std::size_t d = 0; d < entry.rank; ++d) {
-    if (at[d] != offset[d]) return false;
-  }
-  return true;
-}
-
 bool ChunkRows::ascends(const Entry& entry) const noexcept {
   for (std::uint32_t chunk = 1; chunk < entry.chunk_count; ++chunk) {
     const std::int64_t* const before = box(entry, chunk - 1);
@@ -61,9 +53,7 @@ void ChunkRows::index(Entry& entry) {
 }
 
 std::optional<std::uint32_t> ChunkRows::find(const Entry& entry, const std::int64_t* offset, std::uint64_t hint) const {
-  if (entry.unique && hint < entry.chunk_count && starts_at(entry, static_cast<std::uint32_t>(hint), offset)) {
-    return static_cast<std::uint32_t>(hint);
-  }
+  if (is_at(entry, hint, offset)) return static_cast<std::uint32_t>(hint);
   if (!entry.ascending) {
     const std::uint32_t chunk = slots_[slot(entry, offset)];
     return chunk == 0 ? std::nullopt : std::optional(chunk - 1);

@@ -37,12 +37,22 @@ class ChunkRows {
 
   /// Position of the chunk that starts at `offset`, `rank` values: of several the first.
   [[nodiscard]] std::optional<std::uint32_t> find(const Entry& entry, const std::int64_t* offset, std::uint64_t hint) const;
+  /// Whether that chunk, and no other, starts there.
+  [[nodiscard]] bool is_at(const Entry& entry, std::uint64_t chunk, const std::int64_t* offset) const noexcept {
+    return entry.unique && chunk < entry.chunk_count && starts_at(entry, static_cast<std::uint32_t>(chunk), offset);
+  }
   [[nodiscard]] const std::int64_t* box(const Entry& entry, std::uint32_t chunk) const noexcept {
     return boxes_.data() + entry.box_begin + std::size_t{chunk} * 2 * entry.rank;
   }
 
  private:
-  [[nodiscard]] bool starts_at(const Entry& entry, std::uint32_t chunk, const std::int64_t* offset) const noexcept;
+  [[nodiscard]] bool starts_at(const Entry& entry, std::uint32_t chunk, const std::int64_t* offset) const noexcept {
+    const std::int64_t* const at = box(entry, chunk);
+    for (std::size_t d = 0; d < entry.rank; ++d) {
+      if (at[d] != offset[d]) return false;
+    }
+    return true;
+  }
   [[nodiscard]] bool ascends(const Entry& entry) const noexcept;
   void index(Entry& entry);
   [[nodiscard]] std::size_t slot(const Entry& entry, const std::int64_t* offset) const noexcept;

@@ -39,7 +39,7 @@ Status Translator::add_entry(std::uint32_t fqn, std::size_t position, Value valu
       entry.type = StorageType::Opaque;
     }
   }
-  if (fit == Fit::TooManyChunks || entry.chunk_count > limits_.max_chunks - rows_.rows()) {
+  if (fit == Fit::TooManyChunks || entry.chunk_count > rows_left()) {
     return tl::unexpected(too_many_chunks());
   }
   entry.chunk_begin = rows_.rows();
@@ -118,7 +118,7 @@ std::optional<std::uint16_t> Translator::type_name(std::string_view name) {
 Translator::Fit Translator::read_chunks(Value list, build::DraftEntry& entry) {
   if (!list.is(Tag::List)) return Fit::No;
   const std::uint64_t count = list.node<Container>()->count;
-  if (count > limits_.max_chunks) return Fit::TooManyChunks;
+  if (count > rows_left()) return Fit::TooManyChunks;
   entry.chunk_count = static_cast<std::uint32_t>(count);
 
   // Chunks that the fast lane folded one after the other lie as the draft wants them.

@@ -19,14 +19,33 @@ Status Translator::storage_data(Value value) {
   for (const Block* block = value.node<Container>()->blocks.first; block != nullptr; block = block->next) {
     const auto values = block->values();
     for (std::size_t i = 0; i + 1 < values.size(); i += 2, ++position) {
-      constexpr std::size_t kAhead = 16;
+      constexpr std::size_t kAhead = 32;
       if (i + kAhead < values.size()) prefetch(values[i + kAhead]);
+      if (place_folded(values[i], values[i + 1])) continue;
       if (const Status done = store(position, values[i], values[i + 1]); !done) return done;
     }
   }
   share_locations();
   if (in_default_order_) draft_.storage_order.clear();
   return {};
+}
+
+// What nearly all of storage_data is: both folded, the hint right, the location new. False: nothing was done.
+bool Translator::place_folded(Value key, Value value) {
+  if (!key.is(Tag::Index) || !value.is(Tag::Info) || heap_.info_class != info_class_) return false;
+  const IndexRecord& index = heap_.records.indices[key.number()];
+  const InfoRecord& info = heap_.records.infos[value.number()];
+  const std::uint32_t entry = entry_of_fqn_[index.fqn];
+  if (entry == kNone || !index.has_offset || !index.has_hint || info.path >= file_of_path_.size()) return false;
+  const ChunkRows::Entry& rows = rows_[entry];
+  const std::uint32_t file = file_of_path_[info.path];
+  if (file == kNone || rows.rank != index.rank || rows.type != StorageType::Tensor) return false;
+  if (!rows_.is_at(rows, index.hint, heap_.records.offsets.data() + index.offset_begin)) return false;
+  const std::uint32_t row = rows.chunk_begin + index.hint;
+  if (draft_.chunk_files[row] != kNoFile) return false;
+  write_row(row, {file, info.offset, info.length, 0});
+  append_to_order(row);
+  return true;
 }
 
 Status Translator::store(std::size_t position, Value key_value, Value value) {
@@ -91,7 +110,7 @@ bool Translator::read_location(Value value, Location& location) {
     location.transforms = static_cast<std::uint16_t>(*list + 1);
   }
   if (!accept_info_class(cls)) return false;
-  location.file = heap_.records.paths.intern(*text);
+  location.path = heap_.records.paths.intern(*text);
   location.offset = static_cast<std::uint64_t>(*begin);
   location.length = static_cast<std::uint64_t>(*count);
   return true;
@@ -160,25 +179,34 @@ Status Translator::place(const Key& key, const Location& location) {
     row = *loose;
   }
   // Of equal keys the last value holds, at the place and with the hint of the first.
-  const std::uint32_t file = file_number(location.file);
-  draft_.chunk_files[*row] = file;
-  draft_.chunk_offsets[*row] = location.offset;
-  draft_.chunk_lengths[*row] = location.length;
-  if (location.transforms != 0 && draft_.chunk_transforms.empty()) draft_.chunk_transforms.resize(draft_.chunk_files.size());
-  if (!draft_.chunk_transforms.empty()) draft_.chunk_transforms[*row] = location.transforms;
+  write_row(*row, {file_number(location.path), location.offset, location.length, location.transforms});
   if (!is_new) {
     in_default_order_ = false;
     return {};
   }
-  const bool ascends = file > last_file_ || (file == last_file_ && location.offset > last_offset_);
-  in_default_order_ &= ascends || draft_.storage_order.empty();
-  last_file_ = file;
-  last_offset_ = location.offset;
-  draft_.storage_order.push_back(*row);
+  append_to_order(*row);
   if (key.has_hint ? usual_hint != key.hint : usual_hint.has_value()) {
     draft_.hints.push_back({*row, key.has_hint, key.hint});
   }
   return {};
+}
+
+void Translator::write_row(std::uint32_t row, const Row& location) {
+  draft_.chunk_files[row] = location.file;
+  draft_.chunk_offsets[row] = location.offset;
+  draft_.chunk_lengths[row] = location.length;
+  if (location.transforms != 0 && draft_.chunk_transforms.empty()) draft_.chunk_transforms.resize(draft_.chunk_files.size());
+  if (!draft_.chunk_transforms.empty()) draft_.chunk_transforms[row] = location.transforms;
+}
+
+void Translator::append_to_order(std::uint32_t row) {
+  const std::uint32_t file = draft_.chunk_files[row];
+  const std::uint64_t offset = draft_.chunk_offsets[row];
+  const bool ascends = file > last_file_ || (file == last_file_ && offset > last_offset_);
+  in_default_order_ &= ascends || draft_.storage_order.empty();
+  last_file_ = file;
+  last_offset_ = offset;
+  draft_.storage_order.push_back(row);
 }
 
 // The row of storage information whose key names no chunk.
@@ -190,7 +218,7 @@ Result<std::uint32_t> Translator::loose_row(const Key& key, bool& is_new) {
   const auto [at, inserted] = loose_rows_.try_emplace(std::move(name), next);
   is_new = inserted;
   if (!inserted) return at->second;
-  if (next >= limits_.max_chunks) return tl::unexpected(too_many_chunks());
+  if (rows_left() == 0) return tl::unexpected(too_many_chunks());
   draft_.loose_storage.push_back({.fqn = heap_.records.fqns[key.fqn],
                                   .has_offset = key.has_offset,
                                   .rank = static_cast<std::uint8_t>(key.rank),

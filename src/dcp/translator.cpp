@@ -175,6 +175,13 @@ std::string_view Translator::class_name(Value cls) {
   return heap_.arena.copy(fmt::format("{} {}", name.module, name.name));
 }
 
+// How many more rows of chunk columns there may be; their numbers have 32 bits.
+std::uint64_t Translator::rows_left() const noexcept {
+  const std::uint64_t most = std::min<std::uint64_t>(limits_.max_chunks, INT32_MAX);
+  const std::uint64_t rows = std::max<std::uint64_t>(rows_.rows(), draft_.chunk_files.size());
+  return most - std::min(rows, most);
+}
+
 Error Translator::too_many_dimensions(std::string_view fqn) const {
   return {ErrorCode::TooLarge, fmt::format("FQN '{}': more than {} dimensions, the format's limit", fqn, kMaxDimensions)};
 }

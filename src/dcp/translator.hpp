@@ -74,24 +74,33 @@ class Translator {
     std::int64_t hint = 0;
   };
   struct Location {
-    std::uint32_t file = 0;
+    std::uint32_t path = 0;  // in Records::paths
     std::uint64_t offset = 0;
     std::uint64_t length = 0;
     std::uint16_t transforms = 0;
   };
+  struct Row {
+    std::uint32_t file;
+    std::uint64_t offset;
+    std::uint64_t length;
+    std::uint16_t transforms;
+  };
   Status storage_data(Value value);
+  bool place_folded(Value key, Value value);
   Status store(std::size_t position, Value key, Value value);
   Fit read_key(Value value, Key& key);
   bool read_location(Value value, Location& location);
-  bool read_foldable(Value value, Location& location);
   bool accept_info_class(Value cls);
   std::optional<std::uint16_t> transform_list(Value list);
   Status place(const Key& key, const Location& location);
+  void write_row(std::uint32_t row, const Row& location);
+  void append_to_order(std::uint32_t row);
   Result<std::uint32_t> loose_row(const Key& key, bool& is_new);
   std::uint32_t file_number(std::uint32_t path);
   void share_locations();
   void prefetch(Value key) const;
 
+  [[nodiscard]] std::uint64_t rows_left() const noexcept;
   Error too_many_dimensions(std::string_view fqn) const;
   Error too_many_chunks() const;
 
