@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <array>
 #include <bit>
 #include <cstring>
 
@@ -17,8 +18,10 @@ namespace {
 tl::unexpected<Error> corrupt(std::string rule) { return fail(ErrorCode::Corrupt, std::move(rule)); }
 
 /// Rules F1 to F4: is this a whole metadata file? Returns the FlatBuffer without its trailer.
-Result<std::span<const std::byte>> check_frame(std::span<const std::byte> file) {
-  if (file.size() < kIdentifierAt + 4 || std::memcmp(file.data() + kIdentifierAt, kIdentifier, 4) != 0) {
+Result<std::span<const std::byte>> check_frame(std::span<const std::byte> file, const ByteSource& source) {
+  std::array<std::byte, 4> identifier{};
+  if (file.size() < kIdentifierAt + identifier.size() || !source.read(kIdentifierAt, identifier) ||
+      std::memcmp(identifier.data(), kIdentifier, identifier.size()) != 0) {
     return fail(ErrorCode::NotFlatpoint,
                 fmt::format("F1: not a flatpoint file: bytes 4 to 7 are not \"{}\" ({} bytes in all)", kIdentifier, file.size()));
   }
@@ -28,9 +31,11 @@ Result<std::span<const std::byte>> check_frame(std::span<const std::byte> file) 
   if (file.size() < kTrailerSize) {
     return fail(ErrorCode::Truncated, fmt::format("F2: truncated: {} bytes, the trailer alone has {}", file.size(), kTrailerSize));
   }
+  std::array<std::byte, kTrailerSize> end{};
   bool magic_ok = false;
-  const Trailer trailer = read_trailer(file, magic_ok);
-  if (!magic_ok) {
+  const bool was_read = source.read(file.size() - kTrailerSize, end);
+  const Trailer trailer = read_trailer(end, magic_ok);
+  if (!was_read || !magic_ok) {
     return fail(ErrorCode::Truncated,
                 fmt::format("F2: truncated or appended: no trailer at byte {}", file.size() - kTrailerSize));
   }
@@ -121,10 +126,12 @@ const char* mismatched_columns(const Columns& c) {
 
 }  // namespace
 
-Result<Columns> decode(std::span<const std::byte> file) {
-  const auto frame = check_frame(file);
+Result<Columns> decode(std::span<const std::byte> file) { return decode(file, MemorySource(file)); }
+
+Result<Columns> decode(std::span<const std::byte> file, const ByteSource& source) {
+  const auto frame = check_frame(file, source);
   if (!frame) return tl::unexpected(frame.error());
-  BufferReader buffer(*frame);
+  BufferReader buffer(*frame, source);
   const auto root_at = buffer.follow(0);
   if (!root_at) return corrupt(std::move(buffer.error()));
   TableReader root(buffer, *root_at);

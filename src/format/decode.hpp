@@ -6,6 +6,7 @@
 
 #include "flatpoint/columns.hpp"
 #include "flatpoint/error.hpp"
+#include "format/byte_source.hpp"
 
 namespace flatpoint::format {
 
@@ -14,5 +15,8 @@ namespace flatpoint::format {
 /// bytes change meanwhile. REQUIRES: `file` is 8-byte aligned. Errors: NotFlatpoint, Truncated, Version, Corrupt,
 /// TooLarge; the message begins with the rule.
 Result<Columns> decode(std::span<const std::byte> file);
+
+/// The same, with numbers from a source of the same bytes: `file` itself is not touched.
+Result<Columns> decode(std::span<const std::byte> file, const ByteSource& source);
 
 }  // namespace flatpoint::format

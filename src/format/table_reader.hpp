@@ -12,13 +12,14 @@
 #include <string>
 
 #include "base/checked.hpp"
+#include "format/byte_source.hpp"
 
 namespace flatpoint::format {
 
-/// Bytes of one FlatBuffer. Keeps the first thing that is wrong with what was read.
+/// One FlatBuffer: columns will lie in `bytes`, numbers come from `source`. Keeps the first thing that is wrong.
 class BufferReader {
  public:
-  explicit BufferReader(std::span<const std::byte> bytes) : bytes_(bytes) {}
+  BufferReader(std::span<const std::byte> bytes, const ByteSource& source) : bytes_(bytes), source_(source) {}
 
   /// Empty where nothing is wrong so far; otherwise "rule: what".
   [[nodiscard]] std::string& error() noexcept { return error_; }
@@ -38,7 +39,12 @@ class BufferReader {
       report("F5: an offset points outside the file or to a misaligned number");
       return std::nullopt;
     }
-    return base::read_once_as<T>(bytes_.data() + position);
+    T number;
+    if (!source_.read(position, std::as_writable_bytes(std::span(&number, 1)))) {
+      report("F5: the file ends early or could not be read");
+      return std::nullopt;
+    }
+    return number;
   }
 
   /// The position that the offset at `position` refers to.
@@ -71,6 +77,7 @@ class BufferReader {
 
  private:
   std::span<const std::byte> bytes_;
+  const ByteSource& source_;
   std::string error_;
 };
 

@@ -7,19 +7,23 @@
 
 #include "flatpoint/buffer.hpp"
 #include "flatpoint/error.hpp"
+#include "read/file.hpp"
 
 namespace flatpoint::read {
 
 /// Owns a read-only mapping, or a copy where the file could not be mapped. Move-only.
 class Mapping {
  public:
-  /// Maps a regular file; reads it where `copy` asks for it or mapping fails. Errors: NotFound, Io.
+  /// Maps a file; reads it where `copy` asks for it or mapping fails. `path` is for messages. Errors: Io.
+  static Result<Mapping> map(const File& file, const std::filesystem::path& path, bool copy);
+  /// The same, from its path. Errors: NotFound, Io.
   static Result<Mapping> open(const std::filesystem::path& path, bool copy);
 
   Mapping(Mapping&& other) noexcept;
   Mapping& operator=(Mapping&& other) noexcept;
   ~Mapping();
 
+  [[nodiscard]] bool is_copy() const noexcept { return mapped_ == nullptr; }
   [[nodiscard]] std::span<const std::byte> bytes() const noexcept {
     return mapped_ != nullptr ? std::span(mapped_, size_) : copy_.bytes();
   }

@@ -8,6 +8,13 @@
 #include "read/mapping.hpp"
 
 namespace flatpoint {
+namespace {
+
+/// A file up to here is opened through its mapping. In a larger one the lengths of the columns lie far apart, each on a
+/// page of its own, and touching a page for the first time costs as much as ten system calls that read a number.
+constexpr std::size_t kTouchedSize = 256 * 1024;
+
+}  // namespace
 
 /// On the heap, so that views stay valid when the file moves.
 struct MetadataFile::State {
@@ -15,31 +22,36 @@ struct MetadataFile::State {
   std::span<const std::byte> bytes;
   Columns columns;
 
-  /// Decodes `bytes`; `name` goes before the message of an error.
-  static Result<MetadataFile> make(std::unique_ptr<State> state, const std::string& name) {
-    auto columns = format::decode(state->bytes);
-    if (!columns) {
-      Error error = std::move(columns.error());
+  /// `decoded` is what decoding `state->bytes` gave; `name` goes before the message of an error.
+  static Result<MetadataFile> make(std::unique_ptr<State> state, Result<Columns> decoded,
+                                   const std::string& name = {}) {
+    if (!decoded) {
+      Error error = std::move(decoded.error());
       if (!name.empty()) error.message.insert(0, name + ": ");
       return tl::unexpected(std::move(error));
     }
-    state->columns = *columns;
+    state->columns = *decoded;
     return MetadataFile(std::move(state));
   }
 };
 
 Result<MetadataFile> MetadataFile::open(const std::filesystem::path& path, OpenMode mode) {
-  auto mapping = read::Mapping::open(path, mode == OpenMode::Copy);
+  const auto file = read::File::open(path);
+  if (!file) return tl::unexpected(file.error());
+  auto mapping = read::Mapping::map(*file, path, mode == OpenMode::Copy);
   if (!mapping) return tl::unexpected(std::move(mapping.error()));
+  const bool touch = mapping->is_copy() || mapping->bytes().size() <= kTouchedSize;
   auto state = std::make_unique<State>(State{std::move(*mapping), {}, {}});
   state->bytes = std::get<read::Mapping>(state->owner).bytes();
-  return State::make(std::move(state), path.string());
+  auto columns = touch ? format::decode(state->bytes) : format::decode(state->bytes, read::FileSource(*file));
+  return State::make(std::move(state), std::move(columns), path.string());
 }
 
 Result<MetadataFile> MetadataFile::from_buffer(Buffer bytes) {
   auto state = std::make_unique<State>(State{std::move(bytes), {}, {}});
   state->bytes = std::get<Buffer>(state->owner).bytes();
-  return State::make(std::move(state), {});
+  auto columns = format::decode(state->bytes);
+  return State::make(std::move(state), std::move(columns));
 }
 
 Result<MetadataFile> MetadataFile::from_bytes(std::span<const std::byte> bytes) {
@@ -48,7 +60,7 @@ Result<MetadataFile> MetadataFile::from_bytes(std::span<const std::byte> bytes) 
     std::memcpy(copy.mutable_bytes().data(), bytes.data(), bytes.size());
     return from_buffer(std::move(copy));
   }
-  return State::make(std::make_unique<State>(State{bytes, bytes, {}}), {});
+  return State::make(std::make_unique<State>(State{bytes, bytes, {}}), format::decode(bytes));
 }
 
 MetadataFile::MetadataFile(std::unique_ptr<State> state) noexcept : state_(std::move(state)) {}

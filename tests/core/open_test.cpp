@@ -72,6 +72,53 @@ BOOST_AUTO_TEST_CASE(a_file_mapped_or_copied) {
   }
 }
 
+/// Enough names that a mapped file is opened through system calls instead of its pages.
+Model large() {
+  Model model;
+  for (int i = 0; i < 10'000; ++i) model.entries.push_back(whole("model.layers." + std::to_string(i) + ".self_attn.q_proj.weight", {8, 4}));
+  store_all(model);
+  return model;
+}
+
+BOOST_AUTO_TEST_CASE(a_large_file_opened_by_calls) {
+  const Folder folder;
+  const Model model = large();
+  const auto path = folder.write("x.flatpoint", model);
+  const auto size = std::filesystem::file_size(path);
+  BOOST_TEST_REQUIRE(size > 256U * 1024);
+  {
+    const auto mapped = MetadataFile::open(path);
+    BOOST_TEST_REQUIRE(mapped.has_value());
+    BOOST_TEST(differences(*mapped, model).empty());
+  }
+  std::filesystem::resize_file(path, size - 8);
+  check_error(path, ErrorCode::Truncated, "F2");
+  std::filesystem::resize_file(path, size + 8);
+  check_error(path, ErrorCode::Truncated, "F2");
+}
+
+BOOST_AUTO_TEST_CASE(a_large_file_that_breaks_its_frame) {
+  const Folder folder;
+  const Buffer sound = encoded(large());
+  const auto broken = [&](std::size_t at, std::uint8_t value) {
+    Buffer bytes(sound.size());
+    std::memcpy(bytes.mutable_bytes().data(), sound.bytes().data(), bytes.size());
+    bytes.mutable_bytes()[at] = static_cast<std::byte>(value);
+    return folder.write("broken.flatpoint", bytes.bytes());
+  };
+  const MetadataFile file = *MetadataFile::from_bytes(sound.bytes());
+  const auto length_of = [&](const auto& column) {
+    return static_cast<std::size_t>(reinterpret_cast<const std::byte*>(column.data()) - sound.bytes().data()) - 4;
+  };
+  const Columns& columns = file.view().columns();
+  check_error(broken(4, 'X'), ErrorCode::NotFlatpoint, "F1");
+  check_error(broken(sound.size() - 16, 0), ErrorCode::Truncated, "F3");
+  check_error(broken(3, 0x7F), ErrorCode::Corrupt, "F5");
+  check_error(broken(length_of(columns.entries) + 3, 0x7F), ErrorCode::Corrupt, "F5");  // far behind the head
+  check_error(broken(length_of(columns.chunk_offsets) + 3, 0x7F), ErrorCode::Corrupt, "F5");
+  check_error(broken(length_of(columns.chunk_files), 1), ErrorCode::Corrupt, "F8");
+}
+
 BOOST_AUTO_TEST_CASE(a_copy_does_not_see_later_writes) {
   const Folder folder;
   const Model model = small();
