@@ -32,6 +32,7 @@ class [[nodiscard]] Lookup {
   constexpr const T* operator->() const noexcept { return &value_; }
 
  private:
+  friend struct ViewAccess;  // fills a view in place
   T value_;
   LookupStatus status_;
 };

@@ -18,11 +18,20 @@ constexpr bool in_range(std::uint64_t begin, std::uint64_t count, std::uint64_t 
 /// Reads a value from memory that may change underneath (a shared mapping), once: the compiler may not read it again,
 /// so what was checked is what is used. `at` need not be aligned.
 template <class T>
-T read_once_as(const std::byte* at) noexcept {
+void read_once_into(T& value, const std::byte* at) noexcept {
   static_assert(std::is_trivially_copyable_v<T>);
-  T value;
   std::memcpy(&value, at, sizeof value);
-  asm volatile("" : "+m"(value));
+  if constexpr (std::is_integral_v<T>) {
+    asm volatile("" : "+r"(value));  // stays in its register
+  } else {
+    asm volatile("" : "+m"(value));
+  }
+}
+
+template <class T>
+T read_once_as(const std::byte* at) noexcept {
+  T value;
+  read_once_into(value, at);
   return value;
 }
 
@@ -35,6 +44,12 @@ T read_once(const T* at) noexcept {
 template <class T>
 T read_once(std::span<const T> column, std::size_t i) noexcept {
   return read_once(column.data() + i);
+}
+
+/// The same, in place.
+template <class T>
+void read_once(std::span<const T> column, std::size_t i, T& value) noexcept {
+  read_once_into(value, reinterpret_cast<const std::byte*>(column.data() + i));
 }
 
 /// a * b, false where it leaves uint64.

@@ -22,24 +22,24 @@ inline std::uint64_t fqn_hash(std::string_view fqn) noexcept { return XXH3_64bit
 /// How a column for `entries` entries is cut.
 class SlotCode {
  public:
-  explicit SlotCode(std::uint32_t entries) noexcept : index_bits_(static_cast<std::uint32_t>(std::bit_width(entries))) {}
+  /// The index has bit_width(entries) bits, here without that function's branch for 0.
+  explicit SlotCode(std::uint32_t entries) noexcept
+      : index_bits_(63U - static_cast<std::uint32_t>(std::countl_zero(std::uint64_t{entries} * 2 + 1))) {}
 
   [[nodiscard]] std::uint32_t make(std::uint64_t hash, std::uint32_t entry) const noexcept {
-    return static_cast<std::uint32_t>(std::uint64_t{tag(hash)} << index_bits_) | (entry + 1);
+    return static_cast<std::uint32_t>(hash >> 32 >> index_bits_ << index_bits_) | (entry + 1);
   }
   /// REQUIRES: slot != 0. May be out of range in a hostile file: an entry number of 2^32 - 1 stands for "none".
-  [[nodiscard]] std::uint32_t entry(std::uint32_t slot) const noexcept { return (slot & index_mask()) - 1; }
-  [[nodiscard]] bool tag_matches(std::uint32_t slot, std::uint64_t hash) const noexcept {
-    return (std::uint64_t{slot} >> index_bits_) == tag(hash);
+  [[nodiscard]] std::uint32_t entry(std::uint32_t slot) const noexcept {
+    return (slot & ~static_cast<std::uint32_t>(~std::uint64_t{0} << index_bits_)) - 1;
   }
+  [[nodiscard]] bool tag_matches(std::uint32_t slot, std::uint64_t hash) const noexcept {
+    return std::uint64_t{slot ^ static_cast<std::uint32_t>(hash >> 32)} >> index_bits_ == 0;
+  }
+  /// Above these bits lies the tag: the hash's top half without them.
+  [[nodiscard]] std::uint32_t index_bits() const noexcept { return index_bits_; }
 
  private:
-  [[nodiscard]] std::uint32_t index_mask() const noexcept {
-    return static_cast<std::uint32_t>((std::uint64_t{1} << index_bits_) - 1);
-  }
-  [[nodiscard]] std::uint32_t tag(std::uint64_t hash) const noexcept {
-    return static_cast<std::uint32_t>(hash >> 32 >> index_bits_);
-  }
   std::uint32_t index_bits_;
 };
 

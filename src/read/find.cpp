@@ -3,16 +3,15 @@
 #include <array>
 #include <cstring>
 
-#include "format/fqn_slots.hpp"
+#include "format/slot_group.hpp"
 #include "read/view_access.hpp"
 
 namespace flatpoint {
 namespace {
 
-/// The name of an entry's row; unset where it lies outside `fqns` (rule E1).
-std::optional<std::string_view> fqn_of(const Columns& columns, const EntryRow& row) noexcept {
-  return text_at(columns.fqns, row.fqn_begin, row.fqn_length);
-}
+// Positions that no entry has: a file of 2 GiB ends long before.
+constexpr std::uint32_t kAbsent = 0xFFFFFFFF;
+constexpr std::uint32_t kCorrupt = 0xFFFFFFFE;
 
 std::optional<std::string_view> fqn_at(const Columns& columns, std::uint32_t position) noexcept {
   const EntryRow* row = columns.entries.data() + position;
@@ -36,15 +35,48 @@ std::optional<std::uint32_t> partition_point(const Columns& columns, std::uint32
   return begin;
 }
 
-Lookup<EntryView> find_sorted(const Columns& columns, std::string_view fqn) noexcept {
+/// The position of an FQN by binary search, kAbsent or kCorrupt.
+std::uint32_t find_sorted(const Columns& columns, std::string_view fqn) noexcept {
   const auto position = partition_point(columns, 0, [&](std::string_view name) { return name < fqn; });
-  if (!position) return LookupStatus::Corrupt;
-  if (*position == columns.entries.size()) return LookupStatus::Absent;
-  const EntryRow row = base::read_once(columns.entries, *position);
-  const auto name = fqn_of(columns, row);
-  if (!name) return LookupStatus::Corrupt;
-  if (*name != fqn) return LookupStatus::Absent;
-  return ViewAccess::entry(columns, *position, row);
+  if (!position) return kCorrupt;
+  if (*position == columns.entries.size()) return kAbsent;
+  const auto name = fqn_at(columns, *position);
+  return !name ? kCorrupt : *name == fqn ? *position : kAbsent;
+}
+
+/// The position in a slot where an entry of that name lies there; kAbsent where another one does.
+std::uint32_t position_in_slot(const Columns& columns, std::string_view fqn, const format::SlotCode& code, std::size_t slot) noexcept {
+  const std::uint32_t position = code.entry(base::read_once(columns.fqn_slots, slot));
+  if (position >= columns.entries.size()) return kAbsent;
+  const auto name = fqn_at(columns, position);
+  if (!name) return kCorrupt;
+  return *name == fqn ? position : kAbsent;
+}
+
+/// The whole search, slot by slot, as docs/format.md has it. Out of line: it would crowd the registers of find_position.
+[[gnu::noinline]] std::uint32_t find_slot_by_slot(const Columns& columns, std::string_view fqn, std::uint64_t hash) noexcept {
+  const format::SlotCode code(static_cast<std::uint32_t>(columns.entries.size()));
+  for (std::uint32_t probe = 0; probe < format::kMaxProbes; ++probe) {
+    const std::size_t at = (static_cast<std::uint32_t>(hash) + probe) & (columns.fqn_slots.size() - 1);
+    const std::uint32_t slot = base::read_once(columns.fqn_slots, at);
+    if (slot == 0) return kAbsent;
+    if (!code.tag_matches(slot, hash)) continue;
+    if (const std::uint32_t position = position_in_slot(columns, fqn, code, at); position != kAbsent) return position;
+  }
+  return find_sorted(columns, fqn);
+}
+
+/// The position of an FQN, kAbsent or kCorrupt. The first slots, looked at together, answer nearly always.
+std::uint32_t find_position(const Columns& columns, std::string_view fqn) noexcept {
+  const std::uint64_t hash = format::fqn_hash(fqn);
+  const format::SlotCode code(static_cast<std::uint32_t>(columns.entries.size()));
+  const std::size_t at = static_cast<std::uint32_t>(hash) & (columns.fqn_slots.size() - 1);
+  if (!base::in_range(at, format::SlotGroup::kSize, columns.fqn_slots.size())) return find_slot_by_slot(columns, fqn, hash);
+  const format::SlotGroup group(columns.fqn_slots.data() + at, code, hash);
+  if (group.candidates() == 0) return group.has_empty() ? kAbsent : find_slot_by_slot(columns, fqn, hash);
+  const auto candidate = static_cast<std::size_t>(std::countr_zero(group.candidates()));
+  const std::uint32_t position = position_in_slot(columns, fqn, code, at + candidate);
+  return position != kAbsent ? position : find_slot_by_slot(columns, fqn, hash);
 }
 
 std::strong_ordering compare_loose(const Columns& columns, const LooseStorageRow& row, std::string_view name,
@@ -79,33 +111,12 @@ Lookup<StorageInfoView> find_loose(const Columns& columns, std::string_view fqn,
   return LookupStatus::Absent;
 }
 
-Lookup<StorageInfoView> storage_of_entry(const EntryView& entry, std::optional<std::span<const std::int64_t>> offset) noexcept {
-  if (!offset) return entry.bytes_storage();
-  const auto tensor = entry.tensor();
-  if (!tensor) return tensor.status();
-  const auto chunk = tensor->find_chunk(*offset);
-  return chunk ? chunk->storage() : Lookup<StorageInfoView>(chunk.status());
-}
-
 }  // namespace
 
 Lookup<EntryView> MetadataView::find(std::string_view fqn) const noexcept {
-  const Columns& columns = *columns_;
-  const auto entries = static_cast<std::uint32_t>(columns.entries.size());
-  const auto mask = static_cast<std::uint32_t>(columns.fqn_slots.size() - 1);
-  const format::SlotCode code(entries);
-  const std::uint64_t hash = format::fqn_hash(fqn);
-  for (std::uint32_t probe = 0; probe < format::kMaxProbes; ++probe) {
-    const std::uint32_t slot = base::read_once(columns.fqn_slots, (static_cast<std::uint32_t>(hash) + probe) & mask);
-    if (slot == 0) return LookupStatus::Absent;
-    const std::uint32_t position = code.entry(slot);
-    if (position >= entries || !code.tag_matches(slot, hash)) continue;
-    const EntryRow row = base::read_once(columns.entries, position);
-    const auto name = fqn_of(columns, row);
-    if (!name) return LookupStatus::Corrupt;
-    if (*name == fqn) return ViewAccess::entry(columns, position, row);
-  }
-  return find_sorted(columns, fqn);
+  const std::uint32_t position = find_position(*columns_, fqn);
+  if (position >= kCorrupt) return position == kAbsent ? LookupStatus::Absent : LookupStatus::Corrupt;
+  return ViewAccess::entry(*columns_, position);
 }
 
 Lookup<StorageInfoView> MetadataView::find(const MetadataIndex& index) const noexcept {
@@ -115,16 +126,21 @@ Lookup<StorageInfoView> MetadataView::find(const MetadataIndex& index) const noe
 
 Lookup<StorageInfoView> MetadataView::find_storage(std::string_view fqn,
                                                    std::optional<std::span<const std::int64_t>> offset) const noexcept {
-  const auto entry = find(fqn);
-  if (entry.corrupt()) return LookupStatus::Corrupt;
-  if (entry.found()) {
-    const auto storage = storage_of_entry(*entry, offset);
+  const std::uint32_t position = find_position(*columns_, fqn);
+  if (position == kCorrupt) return LookupStatus::Corrupt;
+  if (position != kAbsent) {
+    const EntryRow entry = base::read_once(columns_->entries, position);
+    if (!ViewAccess::broken_entry_rule(*columns_, entry).empty()) return LookupStatus::Corrupt;
+    const auto storage = ViewAccess::find_storage(*columns_, entry, offset);
     if (!storage.absent()) return storage;
   }
   return find_loose(*columns_, fqn, offset);
 }
 
-Lookup<EntryView> MetadataView::entry(std::uint32_t position) const noexcept { return ViewAccess::entry(*columns_, position); }
+Lookup<EntryView> MetadataView::entry(std::uint32_t position) const noexcept {
+  if (position >= size()) return LookupStatus::Absent;
+  return ViewAccess::entry(*columns_, position);
+}
 
 Lookup<EntryView> MetadataView::entry_in_dcp_order(std::uint32_t i) const noexcept {
   if (i >= size()) return LookupStatus::Absent;

@@ -27,13 +27,17 @@ std::optional<std::string> copied(const std::optional<ByteColumn>& column) {
 }  // namespace
 
 Lookup<StorageInfoView> ViewAccess::storage(const Columns& columns, std::uint64_t row, std::uint64_t length_at) noexcept {
-  if (row >= columns.chunk_files.size()) return LookupStatus::Corrupt;
-  StorageInfoView view;
+  Lookup<StorageInfoView> answer(LookupStatus::Corrupt);
+  StorageInfoView& view = answer.value_;
+  if (row >= columns.chunk_files.size()) return answer;
   view.columns_ = &columns;
   view.file_ = base::read_once(columns.chunk_files, row);
-  if (view.file_ == kNoFile) return LookupStatus::Absent;
+  if (view.file_ == kNoFile) {
+    answer.status_ = LookupStatus::Absent;
+    return answer;
+  }
   const auto path = text_at(columns.file_names, view.file_);
-  if (!path || row >= columns.chunk_offsets.size() || length_at >= columns.chunk_lengths.size()) return LookupStatus::Corrupt;
+  if (!path || row >= columns.chunk_offsets.size() || length_at >= columns.chunk_lengths.size()) return answer;
   view.relative_path_ = *path;
   view.offset_ = base::read_once(columns.chunk_offsets, row);
   view.length_ = base::read_once(columns.chunk_lengths, length_at);
@@ -41,9 +45,10 @@ Lookup<StorageInfoView> ViewAccess::storage(const Columns& columns, std::uint64_
   if (list != 0) {
     view.has_transforms_ = true;
     const auto number = static_cast<std::uint16_t>(list - 1);
-    if (!transform_range(columns, number, view.transforms_begin_, view.transforms_count_)) return LookupStatus::Corrupt;
+    if (!transform_range(columns, number, view.transforms_begin_, view.transforms_count_)) return answer;
   }
-  return view;
+  answer.status_ = LookupStatus::Found;
+  return answer;
 }
 
 std::optional<std::uint32_t> StorageInfoView::transform_count() const noexcept {

@@ -9,11 +9,11 @@ namespace {
 /// Whether the cells of a grid are exactly the tensor's chunks, and how many values of `boxes` it takes (rule E3).
 bool grid_fits(const Columns& columns, const EntryRow& entry) noexcept {
   if (!base::in_range(entry.box_begin, entry.rank, columns.boxes.size())) return false;
-  const GridReader grid{columns.boxes, entry.box_begin, entry.rank};
+  const std::span counts = columns.boxes.subspan(entry.box_begin, entry.rank);
   std::uint64_t cells = 1;
   std::uint64_t values = std::uint64_t{2} * entry.rank;
-  for (unsigned d = 0; d < entry.rank; ++d) {
-    const std::int64_t count = grid.count(static_cast<std::uint8_t>(d));
+  for (std::size_t d = 0; d < counts.size(); ++d) {
+    const std::int64_t count = base::read_once(counts, d);
     if (count < 1 || !base::multiply(cells, static_cast<std::uint64_t>(count), cells)) return false;
     if (cells > entry.chunk_count) return false;
     if (entry.chunk_layout == ChunkLayout::Grid) values += static_cast<std::uint64_t>(count);
@@ -138,12 +138,24 @@ std::uint64_t find_in_grid(const Columns& columns, const EntryRow& entry, std::s
   for (unsigned i = 0; i < entry.rank; ++i) {
     const auto d = static_cast<std::uint8_t>(i);
     const std::int64_t count = std::max<std::int64_t>(grid.count(d), 0);
-    const std::uint64_t along = entry.chunk_layout == ChunkLayout::EvenGrid
-                                    ? find_even(count, grid.step(d), tensor_size(columns, entry, d), offset[d])
-                                    : find_split(grid, splits, count, offset[d]);
+    const std::uint64_t along = find_split(grid, splits, count, offset[d]);
     if (along == kNoCell) return kNoCell;
     cell = cell * static_cast<std::uint64_t>(count) + along;
     splits += static_cast<std::uint64_t>(count) + 1;
+  }
+  return cell;
+}
+
+std::uint64_t find_in_even_grid(const Columns& columns, const EntryRow& entry, std::span<const std::int64_t> offset) noexcept {
+  const std::span counts = columns.boxes.subspan(entry.box_begin, entry.rank);
+  const std::span steps = columns.boxes.subspan(entry.box_begin + std::size_t{entry.rank}, entry.rank);
+  std::uint64_t cell = 0;
+  for (std::size_t d = 0; d < offset.size(); ++d) {
+    const std::int64_t count = base::read_once(counts, d);
+    const std::int64_t n = tensor_size(columns, entry, static_cast<std::uint8_t>(d));
+    const std::uint64_t along = find_even(count, base::read_once(steps, d), n, offset[d]);
+    if (along == kNoCell) return kNoCell;
+    cell = cell * static_cast<std::uint64_t>(count) + along;
   }
   return cell;
 }
@@ -171,15 +183,29 @@ std::uint64_t find_explicit(const Columns& columns, const EntryRow& entry, std::
   return begin < entry.chunk_count && compare(begin) == 0 ? begin : kNoCell;
 }
 
+/// The first cell that starts at `offset`; kNoCell where none does. REQUIRES: the entry keeps rules E2 and E3.
+std::uint64_t find_cell(const Columns& columns, const EntryRow& entry, std::span<const std::int64_t> offset) noexcept {
+  if (offset.size() != entry.rank) return kNoCell;
+  std::uint64_t cell = kNoCell;
+  switch (entry.chunk_layout) {
+    case ChunkLayout::Whole:
+      if (std::all_of(offset.begin(), offset.end(), [](std::int64_t value) { return value == 0; })) cell = 0;
+      break;
+    case ChunkLayout::Explicit: cell = find_explicit(columns, entry, offset); break;
+    case ChunkLayout::Grid: cell = find_in_grid(columns, entry, offset); break;
+    case ChunkLayout::EvenGrid: cell = find_in_even_grid(columns, entry, offset); break;
+  }
+  return cell < entry.chunk_count ? cell : kNoCell;
+}
+
+Lookup<StorageInfoView> storage_of_cell(const Columns& columns, const EntryRow& entry, std::uint32_t cell) noexcept {
+  const std::uint64_t length_at = std::uint64_t{entry.length_begin} + (entry.lengths_differ != 0 ? cell : 0);
+  return ViewAccess::storage(columns, std::uint64_t{entry.chunk_begin} + cell, length_at);
+}
+
 std::string_view escaped_name(const TextColumn& names, std::uint16_t i) noexcept { return text_at(names, i).value_or(std::string_view()); }
 
 }  // namespace
-
-std::string_view ViewAccess::broken_entry_rule(const Columns& columns, const EntryRow& entry) noexcept {
-  if (!base::in_range(entry.fqn_begin, entry.fqn_length, columns.fqns.size())) return "E1";
-  if (!base::in_range(entry.chunk_begin, entry.chunk_count, columns.chunk_rows())) return "E4";
-  return {};
-}
 
 std::string_view ViewAccess::broken_tensor_rule(const Columns& columns, const EntryRow& entry) noexcept {
   const std::uint64_t dimensions = std::uint64_t{entry.rank} * (entry.properties.strides == StridesKind::Explicit ? 2 : 1);
@@ -187,20 +213,6 @@ std::string_view ViewAccess::broken_tensor_rule(const Columns& columns, const En
   if (!boxes_fit(columns, entry)) return "E3";
   if (entry.reordered != 0 && !base::in_range(entry.order_begin, entry.chunk_count, columns.chunk_order.size())) return "E5";
   return {};
-}
-
-Lookup<EntryView> ViewAccess::entry(const Columns& columns, std::uint32_t position) noexcept {
-  if (position >= columns.entries.size()) return LookupStatus::Absent;
-  return entry(columns, position, base::read_once(columns.entries, position));
-}
-
-Lookup<EntryView> ViewAccess::entry(const Columns& columns, std::uint32_t position, const EntryRow& row) noexcept {
-  if (!broken_entry_rule(columns, row).empty()) return LookupStatus::Corrupt;
-  EntryView view;
-  view.columns_ = &columns;
-  view.entry_ = row;
-  view.position_ = position;
-  return view;
 }
 
 Lookup<TensorView> ViewAccess::tensor(const EntryView& view) noexcept {
@@ -219,14 +231,11 @@ ChunkView ViewAccess::chunk(const Columns& columns, const EntryRow& entry, std::
   return view;
 }
 
-std::string_view EntryView::fqn() const noexcept { return as_text(columns_->fqns.subspan(entry_.fqn_begin, entry_.fqn_length)); }
+std::string_view EntryView::fqn() const noexcept { return ViewAccess::fqn(*columns_, entry_); }
 
 Lookup<TensorView> EntryView::tensor() const noexcept { return ViewAccess::tensor(*this); }
 
-Lookup<StorageInfoView> EntryView::bytes_storage() const noexcept {
-  if (entry_.storage_type != StorageType::Bytes || entry_.chunk_count == 0) return LookupStatus::Absent;
-  return ViewAccess::storage(*columns_, entry_.chunk_begin, entry_.length_begin);
-}
+Lookup<StorageInfoView> EntryView::bytes_storage() const noexcept { return ViewAccess::find_storage(*columns_, entry_, std::nullopt); }
 
 std::span<const std::int64_t> TensorView::size() const noexcept { return columns_->sizes.subspan(entry_.size_begin, entry_.rank); }
 
@@ -272,27 +281,27 @@ Lookup<ChunkView> TensorView::chunk_by_row(std::uint32_t i) const noexcept {
 }
 
 Lookup<ChunkView> TensorView::find_chunk(std::span<const std::int64_t> offset) const noexcept {
-  if (offset.size() != entry_.rank) return LookupStatus::Absent;
-  std::uint64_t cell = kNoCell;
-  switch (entry_.chunk_layout) {
-    case ChunkLayout::Whole:
-      if (std::all_of(offset.begin(), offset.end(), [](std::int64_t value) { return value == 0; })) cell = 0;
-      break;
-    case ChunkLayout::Explicit: cell = find_explicit(*columns_, entry_, offset); break;
-    case ChunkLayout::Grid:
-    case ChunkLayout::EvenGrid: cell = find_in_grid(*columns_, entry_, offset); break;
-  }
-  if (cell >= entry_.chunk_count) return LookupStatus::Absent;
+  const std::uint64_t cell = find_cell(*columns_, entry_, offset);
+  if (cell == kNoCell) return LookupStatus::Absent;
   return ViewAccess::chunk(*columns_, entry_, static_cast<std::uint32_t>(cell));
+}
+
+Lookup<StorageInfoView> ViewAccess::find_storage(const Columns& columns, const EntryRow& entry,
+                                                 const std::optional<std::span<const std::int64_t>>& offset) noexcept {
+  if (!offset) {
+    if (entry.storage_type != StorageType::Bytes || entry.chunk_count == 0) return LookupStatus::Absent;
+    return storage_of_cell(columns, entry, 0);
+  }
+  if (entry.storage_type != StorageType::Tensor) return LookupStatus::Absent;
+  if (!broken_tensor_rule(columns, entry).empty()) return LookupStatus::Corrupt;
+  const std::uint64_t cell = find_cell(columns, entry, *offset);
+  return cell == kNoCell ? LookupStatus::Absent : storage_of_cell(columns, entry, static_cast<std::uint32_t>(cell));
 }
 
 std::int64_t ChunkView::offset(std::uint8_t dimension) const noexcept { return interval(*columns_, entry_, cell_, dimension).begin; }
 std::int64_t ChunkView::size(std::uint8_t dimension) const noexcept { return interval(*columns_, entry_, cell_, dimension).size; }
 
-Lookup<StorageInfoView> ChunkView::storage() const noexcept {
-  const std::uint64_t length_at = std::uint64_t{entry_.length_begin} + (entry_.lengths_differ != 0 ? cell_ : 0);
-  return ViewAccess::storage(*columns_, row(), length_at);
-}
+Lookup<StorageInfoView> ChunkView::storage() const noexcept { return storage_of_cell(*columns_, entry_, cell_); }
 
 ChunkStorageMetadata ChunkView::to_value() const {
   ChunkStorageMetadata box{Size(entry_.rank), Size(entry_.rank)};

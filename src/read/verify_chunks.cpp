@@ -47,7 +47,7 @@ void Verifier::rows() {
     if (row.storage_type != StorageType::Tensor && row.chunk_count > 1) {
       report_.broken("V4", "FQN '{}': not a tensor, with {} rows", name(), row.chunk_count);
     }
-    const EntryView entry = *ViewAccess::entry(c_, i, row);
+    const EntryView entry = *MetadataView(c_).entry(i);
     enumerations(entry);
     storage_of(entry);
     if (row.storage_type != StorageType::Tensor) continue;

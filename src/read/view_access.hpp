@@ -45,16 +45,34 @@ struct GridReader {
 
 struct ViewAccess {
   /// Which of the rules E1 (name) and E4 (rows) an entry breaks; empty where none. An entry that keeps them may be shown.
-  static std::string_view broken_entry_rule(const Columns& columns, const EntryRow& entry) noexcept;
+  static std::string_view broken_entry_rule(const Columns& columns, const EntryRow& entry) noexcept {
+    if (!base::in_range(entry.fqn_begin, entry.fqn_length, columns.fqns.size())) return "E1";
+    if (!base::in_range(entry.chunk_begin, entry.chunk_count, columns.chunk_rows())) return "E4";
+    return {};
+  }
   /// The same for E2 (size), E3 (boxes) and E5 (order) of a tensor.
   static std::string_view broken_tensor_rule(const Columns& columns, const EntryRow& entry) noexcept;
 
-  static Lookup<EntryView> entry(const Columns& columns, std::uint32_t position) noexcept;
-  /// The same for a row that was read already.
-  static Lookup<EntryView> entry(const Columns& columns, std::uint32_t position, const EntryRow& row) noexcept;
+  /// The entry at a position. REQUIRES: position < entries.size().
+  static Lookup<EntryView> entry(const Columns& columns, std::uint32_t position) noexcept {
+    Lookup<EntryView> answer(LookupStatus::Corrupt);
+    EntryView& view = answer.value_;
+    view.columns_ = &columns;
+    view.position_ = position;
+    base::read_once(columns.entries, position, view.entry_);
+    if (broken_entry_rule(columns, view.entry_).empty()) answer.status_ = LookupStatus::Found;
+    return answer;
+  }
+  /// The name of an entry that keeps rule E1.
+  static std::string_view fqn(const Columns& columns, const EntryRow& entry) noexcept {
+    return as_text(columns.fqns.subspan(entry.fqn_begin, entry.fqn_length));
+  }
   static Lookup<TensorView> tensor(const EntryView& entry) noexcept;
   /// The chunk in a row of its tensor. REQUIRES: cell < chunk_count.
   static ChunkView chunk(const Columns& columns, const EntryRow& entry, std::uint32_t cell) noexcept;
+  /// The storage information of an entry's chunk at an offset; without one, that of bytes. Rules E2 to E6.
+  static Lookup<StorageInfoView> find_storage(const Columns& columns, const EntryRow& entry,
+                                              const std::optional<std::span<const std::int64_t>>& offset) noexcept;
   /// Rule E6: the storage information of a row of the chunk columns, its length at `length_at` of chunk_lengths.
   static Lookup<StorageInfoView> storage(const Columns& columns, std::uint64_t row, std::uint64_t length_at) noexcept;
   static StorageMetaView storage_meta(const Columns& columns) noexcept;
