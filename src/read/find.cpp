@@ -13,6 +13,14 @@ namespace {
 constexpr std::uint32_t kAbsent = 0xFFFFFFFF;
 constexpr std::uint32_t kCorrupt = 0xFFFFFFFE;
 
+/// Where an FQN was found: its entry, and its name there, which was read once, checked and compared.
+struct Place {
+  std::uint32_t position;  // or kAbsent, kCorrupt
+  std::uint32_t fqn_begin = 0;
+  [[nodiscard]] bool found() const noexcept { return position < kCorrupt; }
+  [[nodiscard]] LookupStatus why_not() const noexcept { return position == kAbsent ? LookupStatus::Absent : LookupStatus::Corrupt; }
+};
+
 std::optional<std::string_view> fqn_at(const Columns& columns, std::uint32_t position) noexcept {
   const EntryRow* row = columns.entries.data() + position;
   return text_at(columns.fqns, base::read_once(&row->fqn_begin), base::read_once(&row->fqn_length));
@@ -35,48 +43,56 @@ std::optional<std::uint32_t> partition_point(const Columns& columns, std::uint32
   return begin;
 }
 
-/// The position of an FQN by binary search, kAbsent or kCorrupt.
-std::uint32_t find_sorted(const Columns& columns, std::string_view fqn) noexcept {
+/// Whether the entry has that name. Inlined wherever it is called: a look-up's time is its instructions, since those of
+/// the next one wait behind them for the same memory.
+[[gnu::always_inline]] inline Place place_at(const Columns& columns, std::string_view fqn, std::uint32_t position) noexcept {
+  if (position >= columns.entries.size()) return {kAbsent};
+  const EntryRow* row = columns.entries.data() + position;
+  const std::uint32_t begin = base::read_once(&row->fqn_begin);
+  const std::uint32_t length = base::read_once(&row->fqn_length);
+  if (!base::in_range(begin, length, columns.fqns.size())) return {kCorrupt};
+  if (length != fqn.size() || std::memcmp(columns.fqns.data() + begin, fqn.data(), length) != 0) return {kAbsent};
+  return {position, begin};
+}
+
+Place find_sorted(const Columns& columns, std::string_view fqn) noexcept {
   const auto position = partition_point(columns, 0, [&](std::string_view name) { return name < fqn; });
-  if (!position) return kCorrupt;
-  if (*position == columns.entries.size()) return kAbsent;
-  const auto name = fqn_at(columns, *position);
-  return !name ? kCorrupt : *name == fqn ? *position : kAbsent;
+  return position ? place_at(columns, fqn, *position) : Place{kCorrupt};
 }
 
-/// The position in a slot where an entry of that name lies there; kAbsent where another one does.
-std::uint32_t position_in_slot(const Columns& columns, std::string_view fqn, const format::SlotCode& code, std::size_t slot) noexcept {
-  const std::uint32_t position = code.entry(base::read_once(columns.fqn_slots, slot));
-  if (position >= columns.entries.size()) return kAbsent;
-  const auto name = fqn_at(columns, position);
-  if (!name) return kCorrupt;
-  return *name == fqn ? position : kAbsent;
-}
-
-/// The whole search, slot by slot, as docs/format.md has it. Out of line: it would crowd the registers of find_position.
-[[gnu::noinline]] std::uint32_t find_slot_by_slot(const Columns& columns, std::string_view fqn, std::uint64_t hash) noexcept {
+/// The whole search, slot by slot, as docs/format.md has it. Out of line: it would crowd the registers of find_place.
+[[gnu::noinline]] Place find_slot_by_slot(const Columns& columns, std::string_view fqn, std::uint64_t hash) noexcept {
   const format::SlotCode code(static_cast<std::uint32_t>(columns.entries.size()));
   for (std::uint32_t probe = 0; probe < format::kMaxProbes; ++probe) {
     const std::size_t at = (static_cast<std::uint32_t>(hash) + probe) & (columns.fqn_slots.size() - 1);
     const std::uint32_t slot = base::read_once(columns.fqn_slots, at);
-    if (slot == 0) return kAbsent;
+    if (slot == 0) return {kAbsent};
     if (!code.tag_matches(slot, hash)) continue;
-    if (const std::uint32_t position = position_in_slot(columns, fqn, code, at); position != kAbsent) return position;
+    if (const Place place = place_at(columns, fqn, code.entry(slot)); place.position != kAbsent) return place;
   }
   return find_sorted(columns, fqn);
 }
 
-/// The position of an FQN, kAbsent or kCorrupt. The first slots, looked at together, answer nearly always.
-std::uint32_t find_position(const Columns& columns, std::string_view fqn) noexcept {
+/// The place of an FQN. The first slots, looked at together, answer nearly always.
+[[gnu::always_inline]] inline Place find_place(const Columns& columns, std::string_view fqn) noexcept {
   const std::uint64_t hash = format::fqn_hash(fqn);
   const format::SlotCode code(static_cast<std::uint32_t>(columns.entries.size()));
   const std::size_t at = static_cast<std::uint32_t>(hash) & (columns.fqn_slots.size() - 1);
   if (!base::in_range(at, format::SlotGroup::kSize, columns.fqn_slots.size())) return find_slot_by_slot(columns, fqn, hash);
   const format::SlotGroup group(columns.fqn_slots.data() + at, code, hash);
-  if (group.candidates() == 0) return group.has_empty() ? kAbsent : find_slot_by_slot(columns, fqn, hash);
+  if (group.candidates() == 0) return group.has_empty() ? Place{kAbsent} : find_slot_by_slot(columns, fqn, hash);
   const auto candidate = static_cast<std::size_t>(std::countr_zero(group.candidates()));
-  const std::uint32_t position = position_in_slot(columns, fqn, code, at + candidate);
-  return position != kAbsent ? position : find_slot_by_slot(columns, fqn, hash);
+  const Place place = place_at(columns, fqn, code.entry(base::read_once(columns.fqn_slots, at + candidate)));
+  return place.position != kAbsent ? place : find_slot_by_slot(columns, fqn, hash);
+}
+
+/// Reads the row of a place, and tells whether it keeps rule E4. Its name, which keeps rule E1, is the one that was
+/// compared, whatever the mapping says by now.
+[[nodiscard]] bool read_row(const Columns& columns, Place place, std::string_view fqn, EntryRow& row) noexcept {
+  base::read_once(columns.entries, place.position, row);
+  row.fqn_begin = place.fqn_begin;
+  row.fqn_length = static_cast<std::uint32_t>(fqn.size());
+  return base::in_range(row.chunk_begin, row.chunk_count, columns.chunk_rows());
 }
 
 std::strong_ordering compare_loose(const Columns& columns, const LooseStorageRow& row, std::string_view name,
@@ -114,9 +130,9 @@ Lookup<StorageInfoView> find_loose(const Columns& columns, std::string_view fqn,
 }  // namespace
 
 Lookup<EntryView> MetadataView::find(std::string_view fqn) const noexcept {
-  const std::uint32_t position = find_position(*columns_, fqn);
-  if (position >= kCorrupt) return position == kAbsent ? LookupStatus::Absent : LookupStatus::Corrupt;
-  return ViewAccess::entry(*columns_, position);
+  const Place place = find_place(*columns_, fqn);
+  if (!place.found()) return place.why_not();
+  return ViewAccess::entry(*columns_, place.position, [&](EntryRow& row) { return read_row(*columns_, place, fqn, row); });
 }
 
 Lookup<StorageInfoView> MetadataView::find(const MetadataIndex& index) const noexcept {
@@ -126,11 +142,11 @@ Lookup<StorageInfoView> MetadataView::find(const MetadataIndex& index) const noe
 
 Lookup<StorageInfoView> MetadataView::find_storage(std::string_view fqn,
                                                    std::optional<std::span<const std::int64_t>> offset) const noexcept {
-  const std::uint32_t position = find_position(*columns_, fqn);
-  if (position == kCorrupt) return LookupStatus::Corrupt;
-  if (position != kAbsent) {
-    const EntryRow entry = base::read_once(columns_->entries, position);
-    if (!ViewAccess::broken_entry_rule(*columns_, entry).empty()) return LookupStatus::Corrupt;
+  const Place place = find_place(*columns_, fqn);
+  if (place.position == kCorrupt) return LookupStatus::Corrupt;
+  if (place.found()) {
+    EntryRow entry;
+    if (!read_row(*columns_, place, fqn, entry)) return LookupStatus::Corrupt;
     const auto storage = ViewAccess::find_storage(*columns_, entry, offset);
     if (!storage.absent()) return storage;
   }

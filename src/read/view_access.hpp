@@ -55,12 +55,19 @@ struct ViewAccess {
 
   /// The entry at a position. REQUIRES: position < entries.size().
   static Lookup<EntryView> entry(const Columns& columns, std::uint32_t position) noexcept {
+    return entry(columns, position, [&](EntryRow& row) {
+      base::read_once(columns.entries, position, row);
+      return broken_entry_rule(columns, row).empty();
+    });
+  }
+  /// The same where `read` fills the row in place, and says whether it may be shown.
+  template <class Read>
+  static Lookup<EntryView> entry(const Columns& columns, std::uint32_t position, Read read) noexcept {
     Lookup<EntryView> answer(LookupStatus::Corrupt);
     EntryView& view = answer.value_;
     view.columns_ = &columns;
     view.position_ = position;
-    base::read_once(columns.entries, position, view.entry_);
-    if (broken_entry_rule(columns, view.entry_).empty()) answer.status_ = LookupStatus::Found;
+    if (read(view.entry_)) answer.status_ = LookupStatus::Found;
     return answer;
   }
   /// The name of an entry that keeps rule E1.
