@@ -62,15 +62,18 @@ class Verifier {
   void opaque_records();   // V11
   // verify_chunks.cpp
   void rows();             // E4, V4
+  void entry(const EntryView& entry);             // E2 to E5, V4
   void tensor(const TensorView& tensor);          // E5, V5, V6
   void explicit_boxes(const TensorView& tensor);  // V5
   void grid(const TensorView& tensor);            // V5
+  [[nodiscard]] bool has_empty_cells(const TensorView& tensor) const;
   void findings_of(const TensorView& tensor);
   void enumerations(const EntryView& entry);
   // verify_storage.cpp
   void storage_of(const EntryView& entry);        // E6, V8
   LookupStatus storage_of_row(std::uint64_t row, std::uint64_t length_at);
-  void equal_keys(const TensorView& tensor);      // V8
+  /// A row of a tensor starts where the row before it does: they have one key in storage_data, so one storage information.
+  void equal_keys(const TensorView& tensor, std::uint32_t row);  // V8
   void storage_of_loose();  // E2, E6, V8, V12
   void storage_order();     // V9
   void index_hints();       // V9
@@ -81,7 +84,8 @@ class Verifier {
 
   const Columns& c_;
   ReportBuilder& report_;
-  bool names_follow_ = true;       // each other, inside `fqns`: together they are not longer than that column
+  bool names_apart_ = true;        // names lie inside `fqns` and do not overlap: together they are not longer than that
+  bool keys_known_ = true;         // every row was looked at
   std::vector<bool> repeats_key_;  // per row: starts where the row before it starts, in one tensor
 };
 

@@ -8,19 +8,10 @@ namespace {
 
 std::string join(std::span<const std::int64_t> values) { return fmt::format("[{}]", fmt::join(values, ", ")); }
 
-/// The chunk that a finding speaks of, for people.
-std::string describe(const ChunkView& chunk) {
-  const ChunkStorageMetadata box = chunk.to_value();
-  return fmt::format("offsets {} sizes {}", join(box.offsets), join(box.sizes));
-}
-
-bool lies_inside(const ChunkView& chunk, std::span<const std::int64_t> size) {
-  for (unsigned i = 0; i < chunk.rank(); ++i) {
-    const auto d = static_cast<std::uint8_t>(i);
-    const std::int64_t begin = chunk.offset(d);
-    const std::int64_t length = chunk.size(d);
+bool lies_inside(std::span<const std::int64_t> offsets, std::span<const std::int64_t> sizes, std::span<const std::int64_t> size) {
+  for (std::size_t d = 0; d < size.size(); ++d) {
     std::int64_t end = 0;
-    if (begin < 0 || length < 0 || !base::add(begin, length, end) || end > size[d]) return false;
+    if (offsets[d] < 0 || sizes[d] < 0 || !base::add(offsets[d], sizes[d], end) || end > size[d]) return false;
   }
   return true;
 }
@@ -30,34 +21,43 @@ bool lies_inside(const ChunkView& chunk, std::span<const std::int64_t> size) {
 void Verifier::rows() {
   repeats_key_.assign(c_.chunk_files.size(), false);
   std::uint64_t end = 0;
+  bool skipped = false;  // the entry before has its rows outside: where the next begin is open
   for (std::uint32_t i = 0; i < c_.entries.size(); ++i) {
     const EntryRow& row = c_.entries[i];
-    const std::string_view broken = ViewAccess::broken_entry_rule(c_, row);
-    if (broken == "E1") continue;  // reported among the names
-    const auto name = [&] { return shown(*text_at(c_.fqns, row.fqn_begin, row.fqn_length)); };
-    if (!broken.empty()) {
-      report_.broken(broken, "FQN '{}': its rows lie outside the rows of chunks", name());
-      continue;
+    const bool outside = !base::in_range(row.chunk_begin, row.chunk_count, c_.chunk_rows());
+    if (outside) {
+      report_.broken("E4", "entry {}: its rows lie outside the rows of chunks", i);
+    } else if (row.chunk_begin < end || (row.chunk_begin > end && !skipped)) {
+      report_.broken("V4", "entry {}: its rows begin at {} instead of {}", i, row.chunk_begin, end);
     }
-    if (row.chunk_begin != end) {
-      report_.broken("V4", "FQN '{}': its rows begin at {} instead of {}", name(), row.chunk_begin, end);
-      continue;
-    }
+    skipped = outside || row.chunk_begin < end;
+    const auto view = ViewAccess::entry(c_, i);
+    keys_known_ &= !skipped && view.found();
+    if (skipped) continue;
     end = std::uint64_t{row.chunk_begin} + row.chunk_count;
-    if (row.storage_type != StorageType::Tensor && row.chunk_count > 1) {
-      report_.broken("V4", "FQN '{}': not a tensor, with {} rows", name(), row.chunk_count);
-    }
-    const EntryView entry = *MetadataView(c_).entry(i);
-    enumerations(entry);
-    storage_of(entry);
-    if (row.storage_type != StorageType::Tensor) continue;
-    if (const auto view = entry.tensor()) {
-      tensor(*view);
-    } else {
-      report_.broken(ViewAccess::broken_tensor_rule(c_, row), "FQN '{}': its size, boxes or chunk order do not fit their columns", name());
-    }
+    if (view) entry(*view);
   }
-  if (end != c_.chunk_rows()) report_.broken("V4", "the entries' rows end at {} of {}", end, c_.chunk_rows());
+  if (!skipped && end != c_.chunk_rows()) report_.broken("V4", "the entries' rows end at {} of {}", end, c_.chunk_rows());
+}
+
+void Verifier::entry(const EntryView& view) {
+  const EntryRow& row = view.row();
+  enumerations(view);
+  storage_of(view);
+  if (view.type() == StorageType::Tensor) {
+    if (const auto tensor_view = view.tensor()) {
+      tensor(*tensor_view);
+    } else {
+      keys_known_ = false;
+      report_.broken(ViewAccess::broken_tensor_rule(c_, row), "FQN '{}': its size, boxes or chunk order do not fit their columns",
+                     shown(view.fqn()));
+    }
+    return;
+  }
+  const bool known = view.type() <= StorageType::Opaque;  // a later version may have types with rows
+  if (known && row.chunk_count > (view.type() == StorageType::Bytes ? 1U : 0U)) {
+    report_.broken("V4", "FQN '{}': not a tensor, with {} rows", shown(view.fqn()), row.chunk_count);
+  }
 }
 
 void Verifier::tensor(const TensorView& view) {
@@ -71,7 +71,6 @@ void Verifier::tensor(const TensorView& view) {
     permutation("E5", "V6", fmt::format("FQN '{}': chunk_order", shown(view.fqn())),
                 c_.chunk_order.subspan(view.row().order_begin, view.chunk_count()), view.chunk_count());
   }
-  equal_keys(view);
   findings_of(view);
 }
 
@@ -92,6 +91,7 @@ void Verifier::explicit_boxes(const TensorView& view) {
     }
     const bool same_start = std::ranges::equal(before.first(view.rank()), after.first(view.rank()));
     const bool elements = holds_elements(after);
+    if (same_start) equal_keys(view, static_cast<std::uint32_t>(row));
     if (same_start && elements && elements_here) {
       report_.finding("duplicate_chunk", "FQN '{}': several chunks start at {}", shown(view.fqn()), join(after.first(view.rank())));
     }
@@ -116,6 +116,32 @@ void Verifier::grid(const TensorView& view) {
     }
     at += count + 1;
   }
+  if (!has_empty_cells(view)) return;
+  Size before = view.chunk_by_row(0)->to_value().offsets;
+  for (std::uint32_t row = 1; row < view.chunk_count(); ++row) {
+    Size offsets = view.chunk_by_row(row)->to_value().offsets;
+    if (offsets < before) report_.broken("V5", "FQN '{}': cell {} starts before the cell before it", shown(view.fqn()), row);
+    if (offsets == before) equal_keys(view, row);
+    before = std::move(offsets);
+  }
+}
+
+/// Whether two cells of a grid may start at the same place: only where one is empty.
+bool Verifier::has_empty_cells(const TensorView& view) const {
+  if (view.row().chunk_layout == ChunkLayout::EvenGrid) {
+    const ChunkStorageMetadata last = view.chunk_by_row(view.chunk_count() - 1)->to_value();
+    return std::ranges::find(last.sizes, 0) != last.sizes.end();
+  }
+  const GridReader grid{c_.boxes, view.row().box_begin, view.rank()};
+  std::uint64_t at = view.rank();
+  for (unsigned d = 0; d < view.rank(); ++d) {
+    const auto count = static_cast<std::uint64_t>(grid.count(static_cast<std::uint8_t>(d)));
+    for (std::uint64_t split = at; split < at + count; ++split) {
+      if (grid.at(split) == grid.at(split + 1)) return true;
+    }
+    at += count + 1;
+  }
+  return false;
 }
 
 void Verifier::enumerations(const EntryView& entry) {
@@ -136,13 +162,22 @@ void Verifier::findings_of(const TensorView& view) {
   if (std::any_of(size.begin(), size.end(), [](std::int64_t n) { return n < 0; })) {
     report_.finding("negative_size", "FQN '{}': size {}", shown(view.fqn()), join(size));
   }
-  // A grid lies inside the tensor when its outermost cells do: two rows speak for all.
-  const bool is_grid = view.row().chunk_layout != ChunkLayout::Explicit;
-  const std::uint32_t step = is_grid && view.chunk_count() > 1 ? view.chunk_count() - 1 : 1;
-  for (std::uint32_t i = 0; i < view.chunk_count(); i += step) {
-    const ChunkView chunk = *view.chunk_by_row(i);
-    if (!lies_inside(chunk, size)) {
-      report_.finding("chunk_outside", "FQN '{}': chunk with {} in a tensor of size {}", shown(view.fqn()), describe(chunk), join(size));
+  const auto check = [&](std::span<const std::int64_t> offsets, std::span<const std::int64_t> sizes) {
+    if (lies_inside(offsets, sizes, size)) return;
+    report_.finding("chunk_outside", "FQN '{}': chunk with offsets {} sizes {} in a tensor of size {}", shown(view.fqn()), join(offsets),
+                    join(sizes), join(size));
+  };
+  if (view.row().chunk_layout == ChunkLayout::Explicit) {
+    const auto boxes = c_.boxes.subspan(view.row().box_begin, std::size_t{2} * view.rank() * view.chunk_count());
+    for (std::size_t i = 0; i < boxes.size(); i += std::size_t{2} * view.rank()) {
+      check(boxes.subspan(i, view.rank()), boxes.subspan(i + view.rank(), view.rank()));
+    }
+  } else {
+    // A grid lies inside the tensor when its outermost cells do: two rows speak for all.
+    const std::uint32_t step = std::max(view.chunk_count() - 1, 1U);
+    for (std::uint32_t row = 0; row < view.chunk_count(); row += step) {
+      const ChunkStorageMetadata box = view.chunk_by_row(row)->to_value();
+      check(box.offsets, box.sizes);
     }
   }
   if (!c_.has_storage_data) return;

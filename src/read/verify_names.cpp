@@ -77,18 +77,18 @@ void check_texts(ReportBuilder& report, std::string_view name, const TextColumn&
 
 void Verifier::names() {
   std::uint64_t end = 0;
+  bool skipped = false;  // the name before lies outside: where the next begins is open
   const auto name_of_row = [&](std::string_view what, std::size_t i, std::uint32_t begin, std::uint32_t length) {
     auto name = text_at(c_.fqns, begin, length);
     if (!name) {
       report_.broken("E1", "{} {}: its FQN lies outside fqns", what, i);
-    } else if (begin != end) {
+    } else if (begin < end || (begin > end && !skipped)) {
       report_.broken("V1", "{} {}: its FQN begins at {} instead of {}", what, i, begin, end);
-      name.reset();
-    } else {
-      end = std::uint64_t{begin} + length;
-      return name;
+      if (begin < end) name.reset();
     }
-    names_follow_ = false;
+    skipped = !name;
+    names_apart_ &= name.has_value();
+    if (name) end = std::uint64_t{begin} + length;
     return name;
   };
   std::optional<std::string_view> before;
@@ -101,7 +101,7 @@ void Verifier::names() {
   for (std::size_t i = 0; i < c_.loose_storage.size(); ++i) {
     name_of_row("loose storage", i, c_.loose_storage[i].fqn_begin, c_.loose_storage[i].fqn_length);
   }
-  if (names_follow_ && end != c_.fqns.size()) report_.broken("V1", "the names of fqns end at {} of {} bytes", end, c_.fqns.size());
+  if (!skipped && end != c_.fqns.size()) report_.broken("V1", "the names of fqns end at {} of {} bytes", end, c_.fqns.size());
 }
 
 void Verifier::slots() {
@@ -110,7 +110,7 @@ void Verifier::slots() {
     report_.broken("V2", "fqn_slots has {} slots, {} entries take {}", c_.fqn_slots.size(), entries, format::slot_count(entries));
     return;
   }
-  if (!names_follow_) return;
+  if (!names_apart_) return;
   const auto expected = format::make_fqn_slots(
       entries, [&](std::uint32_t i) { return *text_at(c_.fqns, c_.entries[i].fqn_begin, c_.entries[i].fqn_length); });
   for (std::size_t i = 0; i < expected.size(); ++i) {
@@ -178,7 +178,7 @@ void Verifier::path(std::size_t entry, std::uint16_t number) {
   }
   const std::uint32_t begin = number == 1 ? 0 : c_.path_ends[number - 2U];
   const std::uint32_t end = c_.path_ends[number - 1U];
-  if (!names_follow_ || begin > end || end > c_.path_elements.size()) return;  // E1, V1 or V7
+  if (!names_apart_ || begin > end || end > c_.path_elements.size()) return;  // E1, V1 or V7
   const auto name = *text_at(c_.fqns, c_.entries[entry].fqn_begin, c_.entries[entry].fqn_length);
   if (!path_fits(name, c_.path_elements.subspan(begin, end - begin))) {
     report_.broken("V10", "FQN '{}': path {} does not cut it into its components", shown(name), number - 1);

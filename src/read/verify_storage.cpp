@@ -6,24 +6,6 @@
 namespace flatpoint::read {
 namespace {
 
-/// Whether two cells of a grid may start at the same place: only where one is empty.
-bool has_empty_cells(const Columns& columns, const TensorView& view) {
-  if (view.row().chunk_layout == ChunkLayout::EvenGrid) {
-    const ChunkStorageMetadata last = view.chunk_by_row(view.chunk_count() - 1)->to_value();
-    return std::ranges::find(last.sizes, 0) != last.sizes.end();
-  }
-  const GridReader grid{columns.boxes, view.row().box_begin, view.rank()};
-  std::uint64_t at = view.rank();
-  for (unsigned d = 0; d < view.rank(); ++d) {
-    const auto count = static_cast<std::uint64_t>(grid.count(static_cast<std::uint8_t>(d)));
-    for (std::uint64_t split = at; split < at + count; ++split) {
-      if (grid.at(split) == grid.at(split + 1)) return true;
-    }
-    at += count + 1;
-  }
-  return false;
-}
-
 bool same_storage(const ChunkView& a, const ChunkView& b, const Columns& columns) {
   const auto x = a.storage();
   const auto y = b.storage();
@@ -62,23 +44,11 @@ LookupStatus Verifier::storage_of_row(std::uint64_t row, std::uint64_t length_at
   return storage.status();
 }
 
-/// Rows of one tensor that start at the same place have one key in storage_data, so one storage information.
-void Verifier::equal_keys(const TensorView& view) {
-  if (view.chunk_count() < 2) return;
-  if (view.row().chunk_layout != ChunkLayout::Explicit && !has_empty_cells(c_, view)) return;
-  ChunkView before = *view.chunk_by_row(0);
-  Size offsets_before = before.to_value().offsets;
-  for (std::uint32_t row = 1; row < view.chunk_count(); ++row) {
-    const ChunkView chunk = *view.chunk_by_row(row);
-    Size offsets = chunk.to_value().offsets;
-    if (offsets == offsets_before) {
-      repeats_key_[chunk.row()] = true;
-      if (!same_storage(before, chunk, c_)) {
-        report_.broken("V8", "FQN '{}': rows {} and {} start at the same place, but lie in different ones", shown(view.fqn()), row - 1, row);
-      }
-    }
-    before = chunk;
-    offsets_before = std::move(offsets);
+void Verifier::equal_keys(const TensorView& view, std::uint32_t row) {
+  const ChunkView chunk = *view.chunk_by_row(row);
+  repeats_key_[chunk.row()] = true;
+  if (!same_storage(*view.chunk_by_row(row - 1), chunk, c_)) {
+    report_.broken("V8", "FQN '{}': rows {} and {} start at the same place, but lie in different ones", shown(view.fqn()), row - 1, row);
   }
 }
 
@@ -93,7 +63,7 @@ void Verifier::storage_of_loose() {
       report_.broken("E2", "loose storage {}: its offset lies outside sizes", i);
       continue;
     }
-    if (!names_follow_) continue;  // E1 or V1
+    if (!names_apart_) continue;  // E1 or V1
     const auto offset = c_.sizes.subspan(row.offset_begin, row.rank);
     report_.finding("loose_storage", "FQN '{}' offset {}: storage information without a chunk",
                     shown(*text_at(c_.fqns, row.fqn_begin, row.fqn_length)),
@@ -107,7 +77,7 @@ void Verifier::storage_of_loose() {
 
 void Verifier::storage_order() {
   permutation("V9", "V9", "storage_order", c_.storage_order, c_.chunk_files.size());
-  if (c_.storage_order.empty()) return;
+  if (c_.storage_order.empty() || !keys_known_) return;
   std::size_t keys = 0;
   for (std::size_t row = 0; row < c_.chunk_files.size(); ++row) keys += c_.chunk_files[row] != kNoFile && !repeats_key_[row];
   if (c_.storage_order.size() != keys) {
