@@ -1,0 +1,28 @@
+// Asks a file everything that it can be asked. What the answers are does not matter, as long as they come from inside the
+// file; a file that `verify` calls sound has no corrupt ones.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "flatpoint/metadata_file.hpp"
+
+namespace flatpoint::test {
+
+struct Walk {
+  std::uint64_t found = 0;
+  std::uint64_t absent = 0;
+  std::uint64_t corrupt = 0;
+  std::uint64_t touched = 0;       // a sum over what was read, so that it is read
+  std::vector<std::string> wrong;  // answers that no bytes excuse: outside the file, or another than was asked for
+};
+
+/// At most about `budget` look-ups: a hostile file may let a thousand entries share a thousand rows.
+Walk walk(const MetadataFile& file, std::uint64_t budget = 20'000);
+
+/// What must hold of any bytes: nothing crashes; what opens, FlatBuffers' own verifier accepts; what is sound gives no
+/// corrupt answer; no answer is wrong. Returns what does not hold.
+std::vector<std::string> check_any_bytes(std::span<const std::byte> bytes);
+
+}  // namespace flatpoint::test
