@@ -42,7 +42,7 @@ struct Extent {
 Extent extent_of(const TensorView& tensor, std::uint8_t d, std::uint64_t splits) noexcept {
   const EntryRow& row = tensor.row();
   const GridReader grid{ViewAccess::columns_of(tensor)->boxes, row.box_begin, row.rank};
-  const std::int64_t count = grid.count(d);
+  const std::int64_t count = std::min<std::int64_t>(grid.count(d), row.chunk_count);
   if (row.chunk_layout == ChunkLayout::EvenGrid) {
     const std::int64_t n = tensor.size()[d];
     const std::int64_t step = grid.step(d);

@@ -12,6 +12,7 @@
 #include "plan/entry_finder.hpp"
 #include "plan/id_table.hpp"
 #include "plan/plan_writer.hpp"
+#include "plan/seed.hpp"
 
 namespace flatpoint {
 namespace {
@@ -125,7 +126,7 @@ class Resolver {
   std::uint32_t pattern_of(const Wanted& wanted, const TensorView& tensor) {
     const Geometry geometry = Geometry::of(tensor);
     const std::uint64_t hash =
-        XXH3_64bits_withSeed(wanted.boxes.data(), wanted.boxes.size_bytes(), geometry.hash() + wanted.box_count);
+        XXH3_64bits_withSeed(wanted.boxes.data(), wanted.boxes.size_bytes(), geometry.hash(seed_) + wanted.box_count);
     const auto equals = [&](std::uint32_t id) {
       const Known& known = known_[id];
       return known.geometry == geometry && known.wanted->box_count == wanted.box_count &&
@@ -193,6 +194,7 @@ class Resolver {
   LoadOptions options_;
   plan::EntryFinder finder_;
   PlanWriter writer_;
+  std::uint64_t seed_ = plan::next_seed();
   plan::IdTable patterns_;
   std::vector<Known> known_;
   std::vector<bool> seen_;  // per entry

@@ -47,15 +47,15 @@ Result<LoadPlan> MeshPlanner::plan(std::uint32_t rank) {
 }
 
 Result<void> MeshPlanner::plan(std::uint32_t rank, LoadPlan& plan) {
-  if (rank >= state_->rank_count) {
-    return fail(ErrorCode::InvalidArgument, fmt::format("rank {} of a mesh of {} ranks", rank, state_->rank_count));
-  }
   auto done = state_->write(rank, plan);
   if (!done) plan = LoadPlan();
   return done;
 }
 
 Result<void> MeshPlanner::State::write(std::uint32_t rank, LoadPlan& plan) {
+  if (rank >= rank_count) {
+    return fail(ErrorCode::InvalidArgument, fmt::format("rank {} of a mesh of {} ranks", rank, rank_count));
+  }
   PlanWriter writer(metadata, plan);
   for (TensorClass& tensors : targets.classes) {
     if (auto done = add_pattern(rank, tensors, writer); !done) return done;

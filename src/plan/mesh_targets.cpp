@@ -84,7 +84,7 @@ Result<void> MeshTargets::add_tensor(const TensorView& tensor, std::span<const s
                                      std::span<const Placement> placements) {
   const Geometry geometry = Geometry::of(tensor);
   const std::uint32_t id =
-      ids_.find_or_add(geometry.hash(), [&](std::uint32_t i) { return classes[i].geometry == geometry; });
+      ids_.find_or_add(geometry.hash(seed_), [&](std::uint32_t i) { return classes[i].geometry == geometry; });
   if (id == classes.size()) {
     classes.push_back({geometry, tensor, placements_for(placements, tensor.rank()), {}});
     if (auto box = local_box(tensor.size(), mesh_shape, classes.back().placements, 0); !box) {

@@ -8,6 +8,7 @@
 #include "flatpoint/sharding.hpp"
 #include "plan/id_table.hpp"
 #include "plan/plan_writer.hpp"
+#include "plan/seed.hpp"
 
 namespace flatpoint::plan {
 
@@ -39,6 +40,7 @@ struct MeshTargets {
   Result<void> add_tensor(const TensorView& tensor, std::span<const std::int64_t> mesh_shape,
                           std::span<const Placement> placements);
 
+  std::uint64_t seed_ = next_seed();
   IdTable ids_;
 };
 

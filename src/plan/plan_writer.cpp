@@ -60,11 +60,11 @@ Geometry Geometry::of(const TensorView& tensor) noexcept {
   return {row.size_begin, row.box_begin, row.chunk_count, row.rank, row.chunk_layout};
 }
 
-std::uint64_t Geometry::hash() const noexcept {
+std::uint64_t Geometry::hash(std::uint64_t seed) const noexcept {
   const std::uint64_t words[] = {std::uint64_t{size_begin} << 32 | box_begin, std::uint64_t{chunk_count} << 32 |
                                                                                   std::uint64_t{rank} << 8 |
                                                                                   static_cast<std::uint8_t>(layout)};
-  return XXH3_64bits(words, sizeof words);
+  return XXH3_64bits_withSeed(words, sizeof words, seed);
 }
 
 }  // namespace plan

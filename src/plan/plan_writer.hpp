@@ -22,7 +22,7 @@ struct Geometry {
   bool operator==(const Geometry&) const = default;
 
   static Geometry of(const TensorView& tensor) noexcept;
-  [[nodiscard]] std::uint64_t hash() const noexcept;
+  [[nodiscard]] std::uint64_t hash(std::uint64_t seed) const noexcept;
 };
 
 /// Wanted boxes against a geometry: computed once, used by every tensor that has both.

@@ -1,35 +1,11 @@
 #include "plan/weigher.hpp"
 
-#include <unistd.h>
-
-#include <chrono>
+#include "plan/seed.hpp"
 
 #define XXH_INLINE_ALL
 #include <xxhash.h>
 
 namespace flatpoint::plan {
-namespace {
-
-/// A number that whoever made the chunks could not know.
-std::uint64_t draw_secret() noexcept {
-  std::uint64_t secret = 0;
-  if (getentropy(&secret, sizeof secret) == 0) return secret;
-  const std::uint64_t clock_and_place[] = {
-      static_cast<std::uint64_t>(std::chrono::steady_clock::now().time_since_epoch().count()),
-      reinterpret_cast<std::uintptr_t>(&secret)};
-  return XXH3_64bits(clock_and_place, sizeof clock_and_place);
-}
-
-/// A new seed for every call. The secret is drawn once per thread: asking the system takes longer than weighing a
-/// tensor.
-std::uint64_t next_seed() noexcept {
-  thread_local const std::uint64_t secret = draw_secret();
-  thread_local std::uint64_t calls = 0;
-  ++calls;
-  return XXH3_64bits_withSeed(&calls, sizeof calls, secret);
-}
-
-}  // namespace
 
 Weigher::Weigher(std::size_t rank) : last_(rank) {
   const std::uint64_t seed = next_seed();
