@@ -8,7 +8,7 @@
 #include "flatpoint/load_plan.hpp"
 #include "flatpoint/mesh_plan.hpp"
 #include "flatpoint/overlap.hpp"
-#include "plan/metadata_json.hpp"
+#include "metadata_json.hpp"
 
 using nlohmann::json;
 using namespace flatpoint;
