@@ -46,18 +46,18 @@ def with_state(cls, state):
     return made
 
 
-def metadata_with(names):
-    """The pickle of a checkpoint with a float32 tensor of two elements under each name."""
+def metadata_with(names, stored=2):
+    """The pickle of a checkpoint with a float32 tensor of two elements under each name; chunks hold the first `stored`."""
     saved = dict(sys.modules)
     try:
-        return build(names)
+        return build(names, stored)
     finally:
         for module in set(sys.modules) - set(saved):
             del sys.modules[module]
         sys.modules.update(saved)
 
 
-def build(names):
+def build(names, stored):
     size = make_class("torch", "Size", (tuple,), __reduce__=lambda self: (type(self), (tuple(self),)))
     float32 = publish("torch", "float32", Constant("torch", "float32"))
     get_layout.__module__, get_layout.__qualname__ = "torch.serialization", "_get_layout"
@@ -73,7 +73,7 @@ def build(names):
 
     tensors, storage = {}, {}
     for position, name in enumerate(names):
-        chunks = [with_state(chunk, {"offsets": size([0]), "sizes": size([2])})]
+        chunks = [with_state(chunk, {"offsets": size([0]), "sizes": size([stored])})]
         tensors[name] = with_state(tensor, {"properties": properties(), "size": size([2]), "chunks": chunks})
         key = with_state(index, {"fqn": name, "index": 0, "offset": size([0])})
         storage[key] = with_state(info, {"relative_path": "__0_0.distcp", "offset": 8 * position, "length": 8})

@@ -38,6 +38,7 @@ class Json {
   void value(const std::string& text) { value(std::string_view(text)); }
   void value(bool yes) { raw(yes ? "true" : "false"); }
   void value(std::nullptr_t) { raw("null"); }
+  void value(double number) { raw(fmt::format("{}", number)); }  // must be finite
   template <std::integral T>
   void value(T number) {
     raw(fmt::format_int(number).str());

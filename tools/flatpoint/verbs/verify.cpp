@@ -5,9 +5,11 @@
 #include <filesystem>
 #include <fstream>
 #include <memory>
+#include <optional>
 
 #include "arguments.hpp"
 #include "checkpoint.hpp"
+#include "flatpoint/coverage.hpp"
 #include "table.hpp"
 
 namespace flatpoint::tool {
@@ -18,6 +20,7 @@ namespace fs = std::filesystem;
 struct Arguments {
   std::string checkpoint;
   bool source = false;
+  bool coverage = false;
 };
 
 /// What a `.metadata` beside a flatpoint file says of it.
@@ -33,6 +36,7 @@ struct Verdict {
   fs::path path;  // of the file that was checked
   VerifyReport report;
   Source source = Source::NotLookedFor;
+  std::optional<CoverageReport> coverage = {};  // with --coverage; its findings are in the report
 };
 
 std::string_view word(Source source) {
@@ -62,10 +66,28 @@ Result<Buffer> read_file(const fs::path& path) {
   return bytes;
 }
 
+/// Adds to the findings where chunks do not tile their tensors. Chunks outside are among the findings already.
+void add_coverage(const MetadataFile& file, Verdict& verdict) {
+  auto coverage = check_coverage(file.view());
+  if (!coverage) {
+    if (verdict.report.sound()) verdict.report.broken_rules.push_back({"coverage", coverage.error().message});
+    return;
+  }
+  verdict.report.suppressed += coverage->suppressed;
+  for (const Finding& finding : coverage->findings) {
+    if (finding.kind != "chunk_outside") verdict.report.findings.push_back(finding);
+  }
+  verdict.coverage = std::move(*coverage);
+}
+
 /// Errors: NotFlatpoint, and whatever kept it from being read.
-Result<VerifyReport> verify_flatpoint(const fs::path& path) {
+Result<Verdict> verify_flatpoint(const Arguments& arguments, const fs::path& path) {
   const auto file = MetadataFile::open(path);
-  if (file) return verify(*file);
+  if (file) {
+    Verdict verdict{path, verify(*file)};
+    if (arguments.coverage) add_coverage(*file, verdict);
+    return verdict;
+  }
   switch (file.error().code) {
     case ErrorCode::NotFlatpoint:
     case ErrorCode::NotFound:
@@ -74,16 +96,19 @@ Result<VerifyReport> verify_flatpoint(const fs::path& path) {
   }
   const auto bytes = read_file(path);
   if (!bytes) return tl::unexpected(bytes.error());
-  return verify_bytes(bytes->bytes());
+  auto report = verify_bytes(bytes->bytes());
+  if (!report) return tl::unexpected(report.error());
+  return Verdict{path, std::move(*report)};
 }
 
 /// Imports and checks the result. What a pickle of DCP's breaks is a report; another program's file is an error.
-Result<Verdict> verify_pickle(const Context& context, const fs::path& path) {
+Result<Verdict> verify_pickle(const Context& context, const Arguments& arguments, const fs::path& path) {
   auto opened = open_quietly(context, path);
   if (opened) {
     Verdict verdict{opened->path, verify(opened->file)};
     auto& findings = verdict.report.findings;
     findings.insert(findings.begin(), opened->findings.begin(), opened->findings.end());
+    if (arguments.coverage) add_coverage(opened->file, verdict);
     return verdict;
   }
   const Error& error = opened.error();
@@ -129,12 +154,12 @@ Result<Verdict> verify_checkpoint(const Context& context, const Arguments& argum
   std::error_code ignored;
   const bool folder = fs::is_directory(given, ignored);
   const fs::path file = folder ? given / kMetadataFileName : given;
-  if (folder && (context.globals.rank || !is_file(file))) return verify_pickle(context, given);
-  auto report = verify_flatpoint(file);
-  if (!report && report.error().code == ErrorCode::NotFlatpoint && !folder) return verify_pickle(context, given);
-  if (!report) return tl::unexpected(report.error());
-  Verdict verdict{file, std::move(*report)};
-  if (folder || arguments.source) check_source(verdict, context.globals.limits);
+  if (folder && (context.globals.rank || !is_file(file))) return verify_pickle(context, arguments, given);
+  auto verdict = verify_flatpoint(arguments, file);
+  if (!verdict && verdict.error().code == ErrorCode::NotFlatpoint && !folder) {
+    return verify_pickle(context, arguments, given);
+  }
+  if (verdict && (folder || arguments.source)) check_source(*verdict, context.globals.limits);
   return verdict;
 }
 
@@ -144,6 +169,11 @@ void print(Output& out, const Verdict& verdict) {
   const VerifyReport& report = verdict.report;
   out.print("{}: {}{}\n", printable(verdict.path.string()), report.sound() ? "sound" : "broken",
             verdict.source == Source::Matches ? ", and imported from the .metadata beside it" : "");
+  if (verdict.coverage) {
+    const auto& coverage = *verdict.coverage;
+    out.print("{} of {} tiled by their chunks\n", grouped(coverage.tensors - coverage.not_tiled),
+              counted(coverage.tensors, "tensor", "tensors"));
+  }
   if (!report.sound()) {
     out.write("\n");
     print_table(out, kRuleColumns, report.broken_rules.size(), [&](std::uint64_t i, Cells& cells) {
@@ -183,6 +213,12 @@ void print_json(Output& out, const Verdict& verdict) {
   json.end();
   json.member("suppressed", report.suppressed);
   json.member("source", word(verdict.source));
+  if (verdict.coverage) {
+    json.key("coverage").begin_object();
+    json.member("tensors", verdict.coverage->tensors);
+    json.member("not_tiled", verdict.coverage->not_tiled);
+    json.end();
+  }
   json.end();
 }
 
@@ -194,7 +230,8 @@ Result<Exit> run(const Arguments& arguments, Context& context) {
   } else {
     print(context.out, *verdict);
   }
-  return verdict->report.sound() ? Exit::Yes : Exit::No;
+  const bool tiled = !verdict->coverage || verdict->coverage->not_tiled == 0;
+  return verdict->report.sound() && tiled ? Exit::Yes : Exit::No;
 }
 
 Run declare(CLI::App& command) {
@@ -202,6 +239,8 @@ Run declare(CLI::App& command) {
   add_checkpoint(command, arguments->checkpoint);
   command.add_flag("--source", arguments->source,
                    "Also compare a file with the .metadata beside it, as is done for a folder");
+  command.add_flag("--coverage", arguments->coverage,
+                   "Also check that the chunks of every tensor tile it; a hole or an overlap is a negative answer");
   return [arguments](Context& context) { return run(*arguments, context); };
 }
 
@@ -210,6 +249,7 @@ Run declare(CLI::App& command) {
 extern const Verb kVerify;
 const Verb kVerify{"verify", "Check every rule of the format; findings about the checkpoint are listed apart",
                    "  flatpoint verify ckpt/\n"
+                   "  flatpoint verify ckpt/ --coverage\n"
                    "  flatpoint verify ckpt/.metadata.flatpoint --source\n",
                    declare};
 

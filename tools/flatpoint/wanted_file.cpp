@@ -1,0 +1,94 @@
+#include "wanted_file.hpp"
+
+#include <fmt/format.h>
+
+#include <fstream>
+#include <iterator>
+#include <limits>
+#include <nlohmann/json.hpp>
+
+namespace flatpoint::tool {
+namespace {
+
+/// The JSON library would cut off fractions and wrap what is too large.
+Result<Size> numbers(const nlohmann::json& from) {
+  constexpr auto kMost = std::uint64_t{std::numeric_limits<std::int64_t>::max()};
+  if (!from.is_array()) {
+    return fail(ErrorCode::InvalidArgument, fmt::format("expected an array of numbers, not {}", from.dump()));
+  }
+  Size values;
+  for (const auto& one : from) {
+    if (!one.is_number_integer() || (one.is_number_unsigned() && one.get<std::uint64_t>() > kMost)) {
+      return fail(ErrorCode::InvalidArgument, fmt::format("{} is no 64-bit integer", one.dump()));
+    }
+    values.push_back(one.get<std::int64_t>());
+  }
+  return values;
+}
+
+/// Offsets, then sizes of each box.
+Result<Size> boxes_of(const nlohmann::json& from, std::size_t rank) {
+  if (!from.is_array()) return fail(ErrorCode::InvalidArgument, fmt::format("boxes are an array, not {}", from.dump()));
+  Size values;
+  for (const auto& box : from) {
+    for (const std::size_t part : {0, 1}) {
+      const char* const name = part == 0 ? "offsets" : "sizes";
+      const auto given = numbers(box.is_array() ? box.at(part) : box.at(name));
+      if (!given) return given;
+      if (given->size() != rank) {
+        return fail(ErrorCode::InvalidArgument,
+                    fmt::format("a box with {} {} of a tensor of {} dimensions", given->size(), name, rank));
+      }
+      values.insert(values.end(), given->begin(), given->end());
+    }
+  }
+  return values;
+}
+
+}  // namespace
+
+Result<WantedFile> WantedFile::read(const std::string& path) {
+  std::ifstream stream(path, std::ios::binary);
+  if (!stream) return fail(ErrorCode::NotFound, fmt::format("{}: cannot be read", path));
+  const std::string text((std::istreambuf_iterator<char>(stream)), std::istreambuf_iterator<char>());
+  WantedFile file;
+  try {
+    const auto all = nlohmann::json::parse(text);
+    if (!all.is_array()) return fail(ErrorCode::InvalidArgument, fmt::format("{}: expected an array of FQNs", path));
+    for (const auto& one : all) {
+      if (auto done = file.add(one); !done)
+        return fail(done.error().code, fmt::format("{}: {}", path, done.error().message));
+    }
+  } catch (const nlohmann::json::exception& error) {
+    return fail(ErrorCode::InvalidArgument, fmt::format("{}: {}", path, error.what()));
+  }
+  return file;
+}
+
+Result<void> WantedFile::add(const nlohmann::json& from) {
+  Wanted to;
+  to.fqn = names_.emplace_back(from.at("fqn").get<std::string>());
+  const auto named = [&](const Error& error) {
+    return fail(error.code, fmt::format("FQN '{}': {}", to.fqn, error.message));
+  };
+  if (from.contains("size") || from.contains("boxes")) {
+    auto size = numbers(from.at("size"));
+    if (!size) return named(size.error());
+    auto boxes = boxes_of(from.at("boxes"), size->size());
+    if (!boxes) return named(boxes.error());
+    to.box_count = static_cast<std::uint32_t>(from.at("boxes").size());
+    to.size = numbers_.emplace_back(std::move(*size));
+    to.boxes = numbers_.emplace_back(std::move(*boxes));
+  } else {
+    to.type = StorageType::Bytes;
+  }
+  if (from.contains("dtype")) {
+    const auto name = from.at("dtype").get<std::string>();
+    to.dtype = scalar_type_from_name(name);
+    if (!to.dtype) return named({ErrorCode::InvalidArgument, fmt::format("no dtype '{}'", name)});
+  }
+  wanted_.push_back(to);
+  return {};
+}
+
+}  // namespace flatpoint::tool
