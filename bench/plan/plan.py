@@ -1,0 +1,226 @@
+"""Planning and coverage beside torch's own, in one run: one table with ratios and goals.
+
+    cmake --preset bench && cmake --build --preset bench --target plan_timing
+    .cache/venv/torch/bin/python bench/plan/plan.py [--data FOLDER] [--quick]
+
+Reads FOLDER/chunks_N.metadata for N = 10000, 100000, 1000000; what is not there bench/data/make_metadata.py writes.
+--quick leaves out what takes torch more than ten seconds. Times are medians; torch runs with the collector off.
+"""
+
+import argparse
+import array
+import gc
+import json
+import logging
+import pathlib
+import pickle
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+import warnings
+
+warnings.filterwarnings("ignore")
+
+import torch
+import torch.distributed as dist
+from torch.distributed.checkpoint import default_planner
+from torch.distributed.checkpoint.default_planner import create_default_local_load_plan
+from torch.distributed.checkpoint.filesystem import _StorageInfo
+from torch.distributed.checkpoint.metadata import (
+    ChunkStorageMetadata,
+    Metadata,
+    MetadataIndex,
+    TensorProperties,
+    TensorStorageMetadata,
+)
+from torch.distributed.checkpoint.planner_helpers import create_read_items_for_chunk_list
+from torch.distributed.device_mesh import init_device_mesh
+from torch.distributed.tensor import DTensor, Replicate, Shard
+from torch.distributed.tensor._utils import compute_local_shape_and_global_offset
+from torch.testing._internal.distributed.fake_pg import FakeStore
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+WORLD, RANK = 48, 17
+ROWS = []
+
+
+def measure(work, most=7, seconds=10.0):
+    """Median in nanoseconds of up to `most` runs, fewer where they take long; and what the last one returned."""
+    laps, start = [], time.perf_counter()
+    while len(laps) < most and (not laps or time.perf_counter() - start < seconds):
+        begin = time.perf_counter()
+        result = work()
+        laps.append((time.perf_counter() - begin) * 1e9)
+    return statistics.median(laps), result
+
+
+def ours(*arguments):
+    done = subprocess.run([ROOT / "build-bench" / "bin" / "plan_timing", *map(str, arguments)], capture_output=True, text=True)
+    if done.returncode != 0:
+        sys.exit(done.stderr)
+    return json.loads(done.stdout)
+
+
+def human(ns):
+    for unit, size in (("s", 1e9), ("ms", 1e6), ("µs", 1e3)):
+        if ns >= size:
+            return f"{ns / size:.3g} {unit}"
+    return f"{ns:.0f} ns"
+
+
+def row(work, rival, flatpoint, goal, note="", at_most=False):
+    """`goal`: the least ratio rival / flatpoint; with at_most the largest ratio flatpoint / rival."""
+    ratio = flatpoint / rival if at_most else rival / flatpoint
+    met = ratio <= goal if at_most else ratio >= goal
+    ROWS.append((work, human(rival), human(flatpoint), f"{ratio:,.1f}" if ratio < 20 else f"{ratio:,.0f}",
+                 f"{'≤' if at_most else '≥'} {goal:,}", "yes" if met else "NO", note))
+    print("   ".join(ROWS[-1]), file=sys.stderr, flush=True)
+
+
+def cut(size, parts):
+    """Boxes of dimension 0 cut into equal parts."""
+    step = size[0] // parts
+    return [((i * step, *[0] * (len(size) - 1)), (step, *size[1:])) for i in range(parts)]
+
+
+def chunk(box):
+    return ChunkStorageMetadata(offsets=torch.Size(box[0]), sizes=torch.Size(box[1]))
+
+
+def metadata_of(tensors):
+    """Metadata of tensors {fqn: (size, boxes)}, chunk behind chunk in one file."""
+    state, storage, offset = {}, {}, 0
+    for fqn, (size, boxes) in tensors.items():
+        chunks = [chunk(box) for box in boxes]
+        state[fqn] = TensorStorageMetadata(TensorProperties(dtype=torch.float32), torch.Size(size), chunks)
+        for one in chunks:
+            length = one.sizes.numel() * 4
+            storage[MetadataIndex(fqn, one.offsets)] = _StorageInfo("__0_0.distcp", offset, length)
+            offset += length
+    return Metadata(state, storage_data=storage)
+
+
+def irregular(parts):
+    """A tiling that is no grid: rows of growing height, each cut at other places."""
+    rows = round(parts**0.5)
+    width, boxes, top = rows * 1000, [], 0
+    for r in range(rows):
+        height = 10 + r % 7
+        points = [0, *(c * 1000 + (r * 37 + c * 11) % 900 for c in range(1, rows)), width]
+        boxes += [((top, a), (height, b - a)) for a, b in zip(points, points[1:])]
+        top += height
+    return (top, width), boxes
+
+
+def overlaps(folder):
+    cases = (
+        ("4 096 × 4 096 chunks, sharded dimension largest", (4096 * 32, 64), cut((4096 * 32, 64), 4096), 100),
+        ("4 096 × 4 096 chunks, sharded dimension smaller", (4096, 8192), cut((4096, 8192), 4096), 10_000),
+        ("4 096 × 4 096 chunks, no grid", *irregular(4096), 1),
+    )
+    for name, size, boxes, goal in cases:
+        metadata = metadata_of({"w": (size, boxes)})
+        path = folder / "one.metadata"
+        path.write_bytes(pickle.dumps(metadata))
+        (folder / "boxes").write_bytes(array.array("q", [v for box in boxes for part in box for v in part]).tobytes())
+        wanted = [chunk(box) for box in boxes]
+        rival, items = measure(lambda: create_read_items_for_chunk_list("w", metadata.state_dict_metadata["w"], wanted))
+        mine = ours("boxes", path, folder / "boxes")
+        assert mine["items"] == mine["hits"] == len(items)
+        row(name, rival, mine["plan"]["median"], goal, f"{len(items)} items, with files and reads; "
+            f"overlaps alone {human(mine['overlaps']['median'])}")
+
+
+def state_dict_of(metadata, mesh):
+    """Everything in the checkpoint, as DTensors that a rank of the mesh would hold; no memory is taken."""
+    state = {}
+    for fqn, md in metadata.state_dict_metadata.items():
+        if not isinstance(md, TensorStorageMetadata):
+            state[fqn] = None
+            continue
+        placements = [Shard(0) if len(md.size) else Replicate()]
+        local, _ = compute_local_shape_and_global_offset(md.size, mesh, placements)
+        local = torch.empty(local, dtype=md.properties.dtype, device="meta")
+        strides = torch.empty(md.size, device="meta").stride()
+        state[fqn] = DTensor.from_local(local, mesh, placements, run_check=False, shape=md.size, stride=strides)
+    return state
+
+
+def rank_plans(path, chunks, metadata):
+    dist.init_process_group("fake", rank=RANK, world_size=WORLD, store=FakeStore())
+    state = state_dict_of(metadata, init_device_mesh("cpu", (WORLD,)))
+    rival, plan = measure(lambda: create_default_local_load_plan(state, metadata))
+    dist.destroy_process_group()
+    mine = ours("rank", path, WORLD, RANK)
+    assert mine["items"] == len(plan.items)
+    goal = 300 if chunks >= 100_000 else 1
+    name = f"{chunks:,} chunks 64 → 48".replace(",", " ")
+    row(f"a rank's plan, {name}, from boxes", rival, mine["plan_boxes"]["median"], goal,
+        f"{mine['items']} items in {mine['reads']} reads")
+    row(f"a rank's plan, {name}, from mesh and placements", rival, mine["plan_mesh"]["median"], goal)
+    row(f"load of all {WORLD} ranks, {name}", mine["plan_mesh"]["median"], mine["balance"]["median"], 12,
+        "against one plan from the mesh", at_most=True)
+    row(f"all {WORLD} plans written out, {name}", mine["plan_boxes"]["median"], mine["all_plans"]["median"], 48,
+        "against one plan from boxes", at_most=True)
+
+
+def coverage(name, path, metadata, goal, stored_goal):
+    rival, errors = measure(lambda: default_planner._validate_global_plan([None, None], metadata), most=3)
+    assert not errors
+    mine = ours("coverage", path)
+    assert mine["tiled"] == mine["tensors"]
+    row(f"coverage, {name}, explicit boxes", rival, mine["boxes"]["median"], goal)
+    row(f"coverage, {name}, as stored", rival, mine["stored"]["median"], stored_goal)
+
+
+def coverage_of_tensors(folder, quick):
+    for count, tensors in ((16_384, 1), (4096, 24)):
+        for name, size, goal in (("largest", (count * 32, 64), 50), ("smaller", (count, count * 2), 10_000)):
+            if quick and name == "smaller":
+                continue
+            metadata = metadata_of({f"w{i}": (size, cut(size, count)) for i in range(tensors)})
+            path = folder / "tensors.metadata"
+            path.write_bytes(pickle.dumps(metadata))
+            coverage(f"{tensors} × {count} chunks, sharded dimension {name}", path, metadata, goal, goal)
+
+
+def load(folder, chunks):
+    path = folder / f"chunks_{chunks}.metadata"
+    if not path.exists():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        subprocess.run([sys.executable, ROOT / "bench/data/make_metadata.py", path, "--chunks", str(chunks)], check=True)
+    with path.open("rb") as stream:
+        return path, pickle.load(stream)
+
+
+def print_table():
+    rows = [("work", "rival", "flatpoint", "ratio", "goal", "met", ""), *ROWS]
+    widths = [max(len(r[i]) for r in rows) for i in range(len(rows[0]))]
+    for r in rows:
+        print("  ".join(text.ljust(width) for text, width in zip(r, widths)).rstrip())
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--data", type=pathlib.Path, default=ROOT / ".cache" / "bench")
+    parser.add_argument("--quick", action="store_true")
+    arguments = parser.parse_args()
+    logging.disable(logging.WARNING)
+    gc.disable()
+    print(f"torch {torch.__version__}, rank {RANK} of {WORLD}")
+    with tempfile.TemporaryDirectory() as folder:
+        overlaps(pathlib.Path(folder))
+        for chunks in (10_000, 100_000, 1_000_000):
+            path, metadata = load(arguments.data, chunks)
+            rank_plans(path, chunks, metadata)
+            if chunks == 1_000_000:
+                coverage(f"{chunks:,} chunks of a language model".replace(",", " "), path, metadata, 50, 50)
+            del metadata
+        coverage_of_tensors(pathlib.Path(folder), arguments.quick)
+    print_table()
+
+
+if __name__ == "__main__":
+    main()
