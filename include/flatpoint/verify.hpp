@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "flatpoint/finding.hpp"
 #include "flatpoint/metadata_file.hpp"
 
 namespace flatpoint {
@@ -13,12 +14,6 @@ namespace flatpoint {
 struct BrokenRule {
   std::string rule;
   std::string message;  // what, where
-};
-
-/// Something about the checkpoint that is legal in a file but that its owner may want to know.
-struct Finding {
-  std::string kind;  // stable, lower-case: "chunk_outside", "no_storage", "duplicate_chunk", ...
-  std::string message;
 };
 
 struct VerifyReport {

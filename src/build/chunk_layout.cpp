@@ -10,7 +10,8 @@ namespace {
 
 bool is_whole(std::span<const std::int64_t> size, const std::int64_t* box) noexcept {
   const std::size_t rank = size.size();
-  return std::all_of(box, box + rank, [](std::int64_t offset) { return offset == 0; }) && std::equal(size.begin(), size.end(), box + rank);
+  return std::all_of(box, box + rank, [](std::int64_t offset) { return offset == 0; }) &&
+         std::equal(size.begin(), size.end(), box + rank);
 }
 
 }  // namespace
@@ -20,7 +21,8 @@ const std::int64_t* ChunkLayoutFinder::box(std::uint64_t row) const noexcept {
   return boxes_.data() + chunk * 2 * rank_;
 }
 
-void ChunkLayoutFinder::find(std::span<const std::int64_t> size, std::span<const std::int64_t> boxes, std::uint32_t chunk_count) {
+void ChunkLayoutFinder::find(std::span<const std::int64_t> size, std::span<const std::int64_t> boxes,
+                             std::uint32_t chunk_count) {
   boxes_ = boxes;
   chunk_count_ = chunk_count;
   rank_ = size.size();
@@ -123,7 +125,8 @@ bool ChunkLayoutFinder::every_row_fits() {
   return true;
 }
 
-/// Replaces split points by steps where every dimension is cut evenly from 0 to its end, the last cells shorter or empty.
+/// Replaces split points by steps where every dimension is cut evenly from 0 to its end, the last cells shorter or
+/// empty.
 void ChunkLayoutFinder::simplify_even(std::span<const std::int64_t> size) {
   std::size_t splits = rank_;
   for (std::size_t d = 0; d < rank_; ++d) {
@@ -144,6 +147,37 @@ void ChunkLayoutFinder::simplify_even(std::span<const std::int64_t> size) {
   }
   values_ = std::move(even);
   layout_ = ChunkLayout::EvenGrid;
+}
+
+/// In a grid, only an empty cell that is not the last of its dimension begins where another does: no row has to be
+/// read.
+std::optional<std::pair<std::uint32_t, std::uint32_t>> ChunkLayoutFinder::find_equal_offsets(
+    std::span<const std::int64_t> size) const {
+  const auto pair = [](std::uint64_t a, std::uint64_t b) {
+    return std::pair(static_cast<std::uint32_t>(a), static_cast<std::uint32_t>(b));
+  };
+  if (layout_ == ChunkLayout::Whole) return std::nullopt;
+  if (layout_ == ChunkLayout::Explicit) {
+    for (std::uint64_t row = 1; row < chunk_count_; ++row) {
+      if (repeats_offset(row)) return pair(row - 1, row);
+    }
+    return std::nullopt;
+  }
+  std::size_t splits = rank_;
+  for (std::size_t d = 0; d < rank_; ++d) {
+    const auto cells = static_cast<std::uint64_t>(values_[d]);
+    const auto begin_of = [&](std::uint64_t cell) {
+      if (layout_ == ChunkLayout::Grid) return values_[splits + cell];
+      std::int64_t begin = 0;
+      const bool beyond = __builtin_mul_overflow(static_cast<std::int64_t>(cell), values_[rank_ + d], &begin);
+      return beyond ? size[d] : std::min(begin, size[d]);
+    };
+    for (std::uint64_t cell = 1; cell < cells; ++cell) {
+      if (begin_of(cell - 1) == begin_of(cell)) return pair((cell - 1) * strides_[d], cell * strides_[d]);
+    }
+    splits += cells + 1;
+  }
+  return std::nullopt;
 }
 
 }  // namespace flatpoint::build

@@ -1,8 +1,11 @@
 // build/chunk_layout.hpp - from a tensor's list of boxes to the shortest way of storing it.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
+#include <optional>
 #include <span>
+#include <utility>
 #include <vector>
 
 #include "flatpoint/columns.hpp"
@@ -23,6 +26,14 @@ class ChunkLayoutFinder {
   [[nodiscard]] std::span<const std::uint32_t> order() const noexcept { return order_; }
   /// The chunk (in DCP's order) of the i-th row; empty likewise.
   [[nodiscard]] std::span<const std::uint32_t> chunk_of_row() const noexcept { return chunk_of_row_; }
+
+  /// Two rows that begin at one offset, where there are any; `size` as in `find`.
+  [[nodiscard]] std::optional<std::pair<std::uint32_t, std::uint32_t>> find_equal_offsets(
+      std::span<const std::int64_t> size) const;
+  /// Whether a row begins where the row before it does. REQUIRES: 0 < row < chunk count; the boxes are still there.
+  [[nodiscard]] bool repeats_offset(std::size_t row) const noexcept {
+    return std::equal(box(row), box(row) + rank_, box(row - 1));
+  }
 
  private:
   [[nodiscard]] const std::int64_t* box(std::uint64_t row) const noexcept;

@@ -50,6 +50,7 @@ struct DraftLooseStorage {
 struct DraftTransformList {
   std::vector<std::string_view> descriptors;  // in DCP's stored order
   SequenceType type = SequenceType::List;
+  bool operator==(const DraftTransformList&) const = default;
 };
 
 struct DraftOpaque {
@@ -68,35 +69,24 @@ struct DraftStorageMeta {
   std::vector<std::string_view> modules;
 };
 
-struct Draft {
+/// What a file holds beside its entries and rows.
+struct DraftAttributes {
   std::int32_t fragment_rank = -1;
 
-  std::vector<DraftEntry> entries;
-  base::LargeVector<std::int64_t> sizes;  // ranges may be shared
-  base::LargeVector<std::int64_t> boxes;  // ranges may be shared
-
-  // A row per chunk (rows of entry e: [chunk_begin, chunk_begin + chunk_count), disjoint), then one per loose storage.
-  // Chunks of one tensor with equal offsets have one key in storage_data: the first of them speaks for all.
-  base::LargeVector<std::uint32_t> chunk_files;  // in files, or kNoFile
-  base::LargeVector<std::uint64_t> chunk_offsets;
-  base::LargeVector<std::uint64_t> chunk_lengths;
-  std::vector<std::uint16_t> chunk_transforms;  // 0: None, else list number + 1; empty: None everywhere
-
-  // Lists that the above refer to. `finish` numbers them by first use and keeps one of equal items.
+  // Lists that entries and rows refer to. The file numbers them by first use and keeps one of equal items.
   std::vector<std::string_view> files;  // relative_path; first use in storage_data
   std::vector<std::string_view> type_names;
   std::vector<DraftTransformList> transform_lists;
+  std::vector<std::vector<PathElementRow>> paths;
 
   bool has_storage_data = false;
   /// DCP's order of storage_data: every row that has a file (of chunks with one key only the first in DCP's order).
-  /// Empty: by the order of `files`, then offset; only where no two rows share both, as a tie would have no order.
+  /// Empty: by the order of `files`, then offset, then the file's row.
   base::LargeVector<std::uint32_t> storage_order;
   std::vector<DraftHint> hints;
-  std::vector<DraftLooseStorage> loose_storage;
 
   bool has_planner_data = false;
-  std::vector<std::vector<PathElementRow>> paths;
-  std::vector<std::uint32_t> planner_order;        // entry of each position; empty: DCP's order of the entries
+  std::vector<std::uint32_t> planner_order;  // entry of each position; empty: DCP's order of the entries
 
   std::optional<DraftStorageMeta> storage_meta;
   std::optional<std::string_view> version;
@@ -106,9 +96,26 @@ struct Draft {
   std::optional<SourceRecord> source;
 };
 
+struct Draft : DraftAttributes {
+  std::vector<DraftEntry> entries;
+  base::LargeVector<std::int64_t> sizes;  // ranges may be shared
+  base::LargeVector<std::int64_t> boxes;  // ranges may be shared
+
+  // A row per chunk (rows of entry e: [chunk_begin, chunk_begin + chunk_count), disjoint), then one per loose storage.
+  // Chunks of one tensor with equal offsets have one key in storage_data: the first of them speaks for all. Offsets and
+  // lengths may be missing where no row has a file.
+  base::LargeVector<std::uint32_t> chunk_files;  // in files, or kNoFile
+  base::LargeVector<std::uint64_t> chunk_offsets;
+  base::LargeVector<std::uint64_t> chunk_lengths;
+  std::vector<std::uint16_t> chunk_transforms;  // 0: None, else list number + 1; empty: None everywhere
+
+  std::vector<DraftLooseStorage> loose_storage;
+};
+
 /// Sorts, detects grids, shares equal ranges and encodes. Preserves whatever the draft states, also chunks that overlap
-/// or lie outside. Consumes the draft's columns as it goes. Errors: Conflict (an FQN, or a key of loose storage, is there
-/// twice), TooLarge (the format's limits). REQUIRES: numbers and ranges of the draft are inside what they refer to.
+/// or lie outside. Consumes the draft's columns as it goes. Errors: Conflict (an FQN, or a key of loose storage, is
+/// there twice), TooLarge (the format's limits). REQUIRES: numbers and ranges of the draft are inside what they refer
+/// to.
 Result<Buffer> finish(Draft&& draft);
 
 }  // namespace flatpoint::build

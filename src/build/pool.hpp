@@ -9,6 +9,8 @@
 #define XXH_INLINE_ALL
 #include <xxhash.h>
 
+#include "base/large_vector.hpp"
+
 namespace flatpoint::build {
 
 /// Appends ranges of values, or finds an equal range appended before. Deterministic: the first of equal ranges stays.
@@ -36,7 +38,9 @@ class Pool {
     return static_cast<std::uint32_t>(begin);
   }
 
-  [[nodiscard]] const std::vector<T>& values() const noexcept { return values_; }
+  void reserve(std::size_t values) { values_.reserve(values); }
+
+  [[nodiscard]] const base::LargeVector<T>& values() const noexcept { return values_; }
 
  private:
   static constexpr std::size_t kMaxProbes = 32;
@@ -47,7 +51,8 @@ class Pool {
   };
 
   [[nodiscard]] bool ends_with(std::size_t end, std::span<const T> range) const noexcept {
-    return range.size() <= end && std::equal(range.begin(), range.end(), values_.begin() + static_cast<std::ptrdiff_t>(end - range.size()));
+    return range.size() <= end &&
+           std::equal(range.begin(), range.end(), values_.begin() + static_cast<std::ptrdiff_t>(end - range.size()));
   }
 
   void grow() {
@@ -65,7 +70,7 @@ class Pool {
     }
   }
 
-  std::vector<T> values_;
+  base::LargeVector<T> values_;
   std::vector<Slot> slots_;  // a power of two, at most half full
   std::size_t used_ = 0;
 };

@@ -25,6 +25,7 @@ BELOW = {
 PUBLIC_HEADERS = {
     "buffer.hpp": "base",
     "error.hpp": "base",
+    "finding.hpp": "base",
     "lookup.hpp": "base",
     "types.hpp": "model",
     "columns.hpp": "model",
@@ -41,6 +42,10 @@ PUBLIC_HEADERS = {
     "records.hpp": "read",
     "verify.hpp": "read",
     "write_file.hpp": "build",
+    "diff.hpp": "read",
+    "builder.hpp": "build",
+    "merge.hpp": "build",
+    "edit.hpp": "build",
     "coverage.hpp": "plan",
     "load_plan.hpp": "plan",
     "mesh_plan.hpp": "plan",

@@ -1,0 +1,59 @@
+// flatpoint/merge.hpp - join the fragments of several ranks into the metadata of the whole checkpoint.
+//
+// Reads no tensor data. What comes out is what one builder would have made of all the fragments' facts, byte for byte.
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "flatpoint/buffer.hpp"
+#include "flatpoint/columns.hpp"
+#include "flatpoint/error.hpp"
+#include "flatpoint/finding.hpp"
+
+namespace flatpoint {
+
+/// What one rank wrote.
+struct Fragment {
+  const Columns* columns;  // of an open file that outlives the merge: &file.view().columns()
+  std::uint32_t rank;      // Columns::fragment_rank; of a `__R.metadata` the R of its name
+  std::string name;        // for messages: the path
+};
+
+enum class Holes {
+  Report,  // a tensor that its chunks do not cover is a finding
+  Refuse,  // it is an error
+};
+
+struct MergeOptions {
+  Holes holes = Holes::Report;
+  std::uint32_t max_messages = 10;  // findings of each kind
+};
+
+struct Merged {
+  Buffer bytes;
+  std::vector<Finding> findings;  // "hole": a tensor with elements in no chunk; "chunk_outside"
+  std::uint64_t suppressed = 0;   // findings beyond the maximum
+  std::uint64_t replicas = 0;     // chunks and bytes items that a lower rank has too
+};
+
+/// Joins fragments, given in any order.
+///
+/// * Chunks with one FQN and box are replicas of one another: the lowest rank's is kept. So it is with bytes.
+/// * Conflicts are errors that name the FQN, the ranks and the numbers: another type, size, dtype or other property (but
+///   strides: as in torch, those of the lowest rank that has the tensor), chunks that overlap or begin at one offset,
+///   another version or class, a rank that is there twice, opaque records of one name that differ.
+/// * storage_meta and planner paths are those of the lowest rank that has them.
+/// * Where a fragment states DCP's orders (an import of `__R.metadata` does), the result has the orders that torch's
+///   global plan would give: FQNs, chunks and storage data by rank, in each rank's order; planner data by falling rank.
+///   With fragments of the builder the result has the builder's orders.
+///
+/// Time: linear in all fragments together where ranks share FQNs, times log(fragments) where each has its own. Memory
+/// beside the fragments: twice the result; where orders are stated also 16 bytes per chunk and per FQN of each
+/// fragment. Errors: Conflict, InvalidArgument (no fragments), Corrupt (a fragment that breaks a rule of the format),
+/// TooLarge.
+Result<Merged> merge(std::span<const Fragment> fragments, const MergeOptions& options = {});
+
+}  // namespace flatpoint

@@ -1,0 +1,156 @@
+"""Publishing a file under every fault: readers see the old file or the new one, errors are clear and leave no rubbish."""
+
+import errno
+import os
+import pathlib
+import subprocess
+import tempfile
+import unittest
+
+BIN = pathlib.Path(os.environ["FLATPOINT_BIN"])
+FAULTS = os.environ["FLATPOINT_FAULTS"]
+KILLED = -9
+
+
+def publish(path, version, fault=None, calls=None, new=False):
+    env = dict(os.environ, LD_PRELOAD=FAULTS)
+    if fault:
+        env["FLATPOINT_FAULT"] = fault
+    if calls:
+        env["FLATPOINT_CALLS"] = str(calls)
+    command = [BIN / "publish", "write", path, version] + (["new"] if new else [])
+    return subprocess.run(command, env=env, capture_output=True, text=True, check=False)
+
+
+class Publish(unittest.TestCase):
+    def setUp(self):
+        self.holder = tempfile.TemporaryDirectory()
+        self.addCleanup(self.holder.cleanup)
+        self.folder = pathlib.Path(self.holder.name)
+        self.path = self.folder / "m.flatpoint"
+        self.versions = {}
+        for version in ("old", "new"):
+            self.assertEqual(publish(self.path, version).returncode, 0)
+            self.versions[version] = self.path.read_bytes()
+        self.calls = self.traced()
+
+    def traced(self, **options):
+        """The calls of one write, in order."""
+        with tempfile.NamedTemporaryFile() as log:
+            publish(self.path, "new", calls=log.name, **options)
+            return pathlib.Path(log.name).read_text().split()
+
+    def start(self, exists):
+        for left in self.folder.iterdir():
+            left.unlink()
+        if exists:
+            self.path.write_bytes(self.versions["old"])
+
+    def held(self):
+        """"old", "new", None where there is no file; anything else is a mix."""
+        if not self.path.exists():
+            return None
+        return {data: version for version, data in self.versions.items()}[self.path.read_bytes()]
+
+    def rubbish(self):
+        return [p.name for p in self.folder.iterdir() if p != self.path]
+
+    def test_the_steps_are_those_that_make_it_durable(self):
+        steps = [call for call in self.calls if call not in ("getentropy", "write", "close")]
+        self.assertEqual(steps, ["open", "fsync", "rename", "open", "fsync"])
+        self.assertLess(self.calls.index("write"), self.calls.index("fsync"))
+
+    def test_killed_at_every_step(self):
+        for exists in (True, False):
+            for when in ("kill_before", "kill_after"):
+                seen = []
+                for step in range(1, len(self.calls) + 1):
+                    self.start(exists)
+                    done = publish(self.path, "new", f"{when} {step}")
+                    self.assertEqual(done.returncode, KILLED, (when, step, done.stdout))
+                    seen.append(self.held())
+                    self.assertTrue(all(name.startswith(".flatpoint-") and name.endswith(".tmp") for name in self.rubbish()))
+                    self.assertEqual(publish(self.path, "new").returncode, 0, "the next write is not in the way of what is left")
+                    self.assertEqual(self.held(), "new")
+                published = self.calls.index("rename") + (when == "kill_before")
+                before = "old" if exists else None
+                self.assertEqual(seen, [before] * published + ["new"] * (len(self.calls) - published))
+
+    def test_every_error_at_every_step(self):
+        moved = self.calls.index("rename") + 1
+        for number in (errno.ENOSPC, errno.EIO, errno.EROFS, errno.EACCES, errno.EDQUOT):
+            for step, call in enumerate(self.calls, 1):
+                self.start(True)
+                done = publish(self.path, "new", f"{number} {step}")
+                with self.subTest(error=errno.errorcode[number], step=step, call=call):
+                    self.assertEqual(self.rubbish(), [])
+                    if step > moved:  # the folder's sync: the file is there
+                        self.assertEqual(self.held(), "new")
+                        self.assertEqual(done.returncode, 1 if (call, number) == ("fsync", errno.EIO) else 0, done.stdout)
+                        continue
+                    self.assertEqual(done.returncode, 1)
+                    self.assertEqual(self.held(), "old")
+                    self.assertIn(os.strerror(number), done.stdout)
+                    self.assertIn(str(self.folder), done.stdout)
+
+    def test_interrupted_and_short_calls_go_on(self):
+        for call in ("open", "write", "fsync"):
+            step = self.calls.index(call) + 1
+            self.start(True)
+            done = publish(self.path, "new", f"{errno.EINTR} {step}")
+            self.assertEqual((done.returncode, self.held(), self.rubbish()), (0, "new", []), (call, done.stdout))
+        for write in range(1, self.calls.count("write") + 1):
+            self.start(True)
+            done = publish(self.path, "new", f"short {write}")
+            self.assertEqual((done.returncode, self.held(), self.rubbish()), (0, "new", []), done.stdout)
+
+    def test_a_file_system_without_fsync(self):
+        step = self.calls.index("fsync") + 1
+        self.start(True)
+        self.assertEqual(publish(self.path, "new", f"{errno.EINVAL} {step}").returncode, 0)
+        self.assertEqual(self.held(), "new")
+
+    def test_new_files_replace_nothing(self):
+        self.start(True)
+        done = publish(self.path, "new", new=True)
+        self.assertEqual((done.returncode, self.held(), self.rubbish()), (1, "old", []))
+        self.assertIn("there is a file already", done.stdout)
+        self.start(False)
+        calls = self.traced(new=True)
+        for step in range(1, len(calls) + 1):
+            self.start(False)
+            self.assertEqual(publish(self.path, "new", f"kill_after {step}", new=True).returncode, KILLED)
+            self.assertIn(self.held(), (None, "new"))
+
+    def test_no_folder(self):
+        done = publish(self.folder / "missing" / "m.flatpoint", "new")
+        self.assertEqual(done.returncode, 1)
+        self.assertTrue(done.stdout.startswith("not_found: "), done.stdout)
+
+    def test_the_mode_follows_the_umask(self):
+        for umask, mode in ((0o022, 0o644), (0o077, 0o600), (0, 0o666)):
+            self.start(False)
+            before = os.umask(umask)
+            try:
+                publish(self.path, "new")
+            finally:
+                os.umask(before)
+            self.assertEqual(self.path.stat().st_mode & 0o777, mode)
+
+    def test_readers_see_one_or_the_other(self):
+        """Writers that replace the file, some of them killed on the way, while a reader opens it again and again."""
+        self.start(True)
+        with subprocess.Popen([BIN / "publish", "read", self.path], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as reader:
+            self.assertEqual(reader.stdout.readline(), "reading\n")
+            for round_ in range(10):
+                for version in ("new", "old"):
+                    publish(self.path, version, f"kill_after {1 + round_ % len(self.calls)}")
+                    self.assertEqual(publish(self.path, version).returncode, 0)
+                    self.assertIsNone(reader.poll())
+            seen = reader.communicate("stop\n")[0].splitlines()
+        self.assertEqual(reader.returncode, 0, seen)
+        self.assertEqual(seen, ["changed", "version new", "version old"])
+
+
+if __name__ == "__main__":
+    unittest.main()

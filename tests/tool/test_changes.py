@@ -1,0 +1,154 @@
+"""merge, rename, drop, keep, diff: what they write, what they say, what they refuse."""
+
+import json
+import unittest
+
+from tool import SAMPLES, ToolTest, run
+
+
+class Changes(ToolTest):
+    def fqns(self, path):
+        return [entry["fqn"] for entry in run("ls", path, "--json", "--sort", "dcp").json["entries"]]
+
+    def test_a_folder_of_ranks_becomes_one_checkpoint(self):
+        folder = self.sample("d09_no_collectives")
+        self.assertEqual(run("ls", folder).code, 2)
+        answer = run("merge", folder)
+        self.assertEqual((answer.code, answer.err), (0, b""))
+        self.assertIn(b".metadata.flatpoint: 2 FQNs, 4 chunks in ", answer.out)
+        self.assertTrue(answer.out.endswith(b" from 4 fragments, without 3 replicas\n"), answer.out)
+        self.assertEqual(run("verify", folder).code, 0)
+        expected = json.loads((SAMPLES / "d09_no_collectives/__0.expected.json").read_text())
+        self.assertEqual(self.fqns(folder), list(expected["state_dict_metadata"]))
+        self.check_error(["merge", folder], "conflict", "there is a file already", "--force")
+        self.assertEqual(run("merge", folder, "--force", "--json").json["replicas"], 3)
+
+    def test_the_order_of_arguments_does_not_matter(self):
+        folder = self.sample("d09_no_collectives")
+        outputs = []
+        for ranks in ((0, 1, 2, 3), (3, 1, 0, 2)):
+            fragments = []
+            for rank in ranks:
+                fragments.append(self.folder / f"rank{rank}.{ranks[0]}.flatpoint")
+                self.assertEqual(run("import", folder, "--rank", str(rank), "-o", fragments[-1]).code, 0)
+            output = self.folder / f"{ranks[0]}.flatpoint"
+            self.assertEqual(run("merge", *fragments, "-o", output).code, 0)
+            outputs.append(output.read_bytes())
+        run("merge", folder)
+        outputs.append((folder / ".metadata.flatpoint").read_bytes())
+        self.assertEqual(len(set(outputs)), 1)
+
+    def test_imports_beside_their_pickles_are_no_second_fragments(self):
+        folder = self.sample("d09_no_collectives")
+        self.assertEqual(run("import", folder, "--rank", "2").code, 0)
+        self.assertEqual(run("merge", folder, "--json").json["fragments"], 4)
+
+    def test_missing_ranks_leave_holes(self):
+        folder = self.sample("d09_no_collectives")
+        (folder / "__1.metadata").unlink()
+        answer = run("merge", folder, "--json").json
+        self.assertEqual([finding["kind"] for finding in answer["findings"]], ["hole"])
+        self.check_error(["merge", folder, "--no-holes", "-o", self.folder / "out"], "conflict", "48 of the 64 elements")
+        self.assertFalse((self.folder / "out").exists())
+
+    def test_what_merge_refuses(self):
+        folder = self.sample("d09_no_collectives")
+        whole = self.imported("s01_plain_tensors")
+        output = self.folder / "out"
+        self.check_error(["merge", whole, "-o", output], "invalid_argument", "is no fragment")
+        self.check_error(["merge", folder / "__0.metadata"], "invalid_argument", "-o OUT is needed")
+        self.check_error(["merge", self.folder], "not_found", "no fragment")
+        self.check_error(["merge", folder, folder / "__0.metadata", "-o", output], "conflict", "rank 0 is there twice")
+
+    def test_rename_by_pattern_and_back(self):
+        original = self.imported("s07_optimizer_bytes")
+        renamed, back = self.folder / "renamed", self.folder / "back"
+        answer = run("rename", original, "model.*", "module.*", "-o", renamed)
+        self.assertEqual((answer.code, answer.err), (0, b""))
+        names = [n.replace("model.", "module.", 1) if n.startswith("model.") else n for n in self.fqns(original)]
+        self.assertEqual(self.fqns(renamed), names)
+        self.assertEqual(run("verify", renamed).code, 0)
+        self.assertEqual(run("rename", renamed, "module.*", "model.*", "-o", back).code, 0)
+        self.assertEqual(back.read_bytes(), original.read_bytes())
+
+    def test_rename_by_a_file(self):
+        original = self.imported("s01_plain_tensors")
+        first = self.fqns(original)[0]
+        names, output = self.folder / "names", self.folder / "out"
+        names.write_text(f"{first}\tline\\nbreak\n")
+        self.assertEqual(run("rename", original, "--map", names, "-o", output, "--json").json["renamed"], 1)
+        self.assertIn("line\nbreak", self.fqns(output))
+        for content, code, words in (
+            (f"{first} new", "invalid_argument", "expected OLD, a tab, NEW"),
+            ("absent\tnew", "not_found", "no FQN 'absent'"),
+            (f"{first}\ta\n{first}\tb", "invalid_argument", "earlier line"),
+            (f"{first}\t\\q", "invalid_argument", "no escape"),
+        ):
+            names.write_text(content)
+            self.check_error(["rename", original, "--map", names, "-o", self.folder / "none"], code, words)
+
+    def test_rename_refusals(self):
+        original = self.imported("s01_plain_tensors")
+        names, output = self.folder / "names", self.folder / "out"
+        self.check_error(["rename", original, "*", "same", "-o", output], "invalid_argument", "different numbers of *")
+        self.check_error(["rename", original, "only", "-o", output], "invalid_argument", "expected FROM TO")
+        a, b = self.fqns(original)[:2]
+        names.write_text(f"{a}\t{b}\n")
+        self.check_error(["rename", original, "--map", names, "-o", output], "conflict", "would both become")
+        self.check_error(["rename", original, a, "new", "-o", original], "invalid_argument", "would replace a file")
+        self.assertFalse(output.exists())
+
+    def test_drop_and_keep_share_the_checkpoint(self):
+        original = self.imported("s07_optimizer_bytes")
+        dropped, kept = self.folder / "dropped", self.folder / "kept"
+        self.assertEqual(run("drop", original, "model.*", "-o", dropped).code, 0)
+        self.assertEqual(run("keep", original, "model.*", "-o", kept).code, 0)
+        names = self.fqns(original)
+        self.assertEqual(self.fqns(kept), [name for name in names if name.startswith("model.")])
+        self.assertEqual(self.fqns(dropped), [name for name in names if not name.startswith("model.")])
+
+    def test_nothing_to_do_is_a_negative_answer(self):
+        original = self.imported("s01_plain_tensors")
+        for command in (("drop", "nothing*"), ("keep", "nothing*"), ("rename", "nothing", "x")):
+            answer = run(command[0], original, *command[1:], "-o", self.folder / "out")
+            self.assertEqual((answer.code, answer.out), (1, b""))
+            self.assertIn(b"no FQN matches; nothing is written", answer.err)
+        self.assertFalse((self.folder / "out").exists())
+
+    def test_opaque_records_stop_an_edit(self):
+        original = self.imported("s23_megatron_all_local_plans")
+        output = self.folder / "out"
+        self.check_error(["drop", original, "*", "-o", output], "opaque_records", "--drop-opaque")
+        self.assertEqual(run("drop", original, "*", "-o", output, "--drop-opaque").code, 0)
+        self.assertEqual(self.fqns(output), [])
+
+    def test_the_same(self):
+        folder = self.sample("d01_dtensor_1d")
+        imported = self.folder / "copy.flatpoint"
+        run("import", folder, "-o", imported)
+        answer = run("diff", folder, imported)
+        self.assertEqual((answer.code, answer.out, answer.err), (0, b"the same\n", b""))
+        self.assertTrue(run("diff", folder, imported, "--json").json["same"])
+
+    def test_differences(self):
+        original = self.imported("s01_plain_tensors")
+        name = self.fqns(original)[0]
+        renamed = self.folder / "renamed"
+        run("rename", original, name, "new name", "-o", renamed)
+        answer = run("diff", original, renamed)
+        self.assertEqual(answer.code, 1)
+        lines = answer.out.decode().splitlines()
+        self.assertTrue(lines[0].startswith(f"- {name}  "), lines)
+        self.assertTrue(lines[1].startswith("+ new name  "), lines)
+        program = run("diff", original, renamed, "--json")
+        self.assertEqual((program.code, program.json["removed"], program.json["added"]), (1, [name], ["new name"]))
+
+    def test_aspects_are_chosen(self):
+        one, other = self.imported("real_t2.9.1_single"), self.imported("real_t2.1.2_single")
+        self.assertEqual(run("diff", one, other).code, 1)
+        self.assertEqual(run("diff", one, other, "--only", "dtype", "--json").json["changed"], [])
+        self.check_error(["diff", one, other, "--only", "colour"], "usage", "colour")
+
+
+if __name__ == "__main__":
+    unittest.main()

@@ -1,0 +1,263 @@
+// flatpoint rename, drop, keep - a new metadata file with other names, or without some of them.
+#include "flatpoint/edit.hpp"
+
+#include <fstream>
+#include <map>
+#include <memory>
+#include <set>
+
+#include "arguments.hpp"
+#include "checkpoint.hpp"
+#include "glob.hpp"
+#include "publish.hpp"
+#include "text.hpp"
+
+namespace flatpoint::tool {
+namespace {
+
+struct Arguments {
+  std::string checkpoint;
+  std::vector<std::string> patterns;
+  std::optional<std::string> map;
+  Destination output;
+  bool drop_opaque = false;
+};
+
+/// What an edit did, for people and programs.
+struct Report {
+  const char* what;  // "renamed", "dropped"
+  std::uint64_t count = 0;
+};
+
+void print_report(Context& context, const dcp::OpenedCheckpoint& opened, const std::string& output, const Buffer& bytes,
+                  const MetadataView& metadata, const Report& report) {
+  if (!context.globals.json) {
+    print_published(context.out, output, metadata, bytes.size());
+    context.out.print(", {} {}\n", grouped(report.count), report.what);
+    return;
+  }
+  Json json(context.out);
+  json.begin_object(Json::Style::Lines);
+  write_checkpoint(json, opened);
+  write_published(json, output, metadata, bytes.size());
+  json.member(report.what, report.count);
+  json.end();
+}
+
+/// Says that there is nothing to do, as a negative answer. Nothing is written then.
+Exit report_nothing(Context& context, const dcp::OpenedCheckpoint& opened, const Report& report) {
+  if (!context.globals.json) {
+    complain("", fmt::format("{}: no FQN matches; nothing is written", opened.path.string()));
+    return Exit::No;
+  }
+  Json json(context.out);
+  json.begin_object(Json::Style::Lines);
+  write_checkpoint(json, opened);
+  json.member("output", nullptr);
+  json.member(report.what, 0);
+  json.end();
+  return Exit::No;
+}
+
+Result<Exit> write_edited(const Arguments& arguments, Context& context, const dcp::OpenedCheckpoint& opened,
+                          const NameEdit& name_of, const Report& report) {
+  if (report.count == 0) return report_nothing(context, opened, report);
+  EditOptions options;
+  if (arguments.drop_opaque) options.opaque = OpaqueRecords::Drop;
+  auto bytes = edit(opened.file.view().columns(), name_of, options);
+  if (!bytes) {
+    if (bytes.error().code == ErrorCode::OpaqueRecords) bytes.error().message += " (--drop-opaque leaves them out)";
+    return tl::unexpected(std::move(bytes.error()));
+  }
+  if (auto written = publish(*arguments.output.path, *bytes, arguments.output.force, {opened.path}); !written) {
+    return tl::unexpected(std::move(written.error()));
+  }
+  const auto file = MetadataFile::from_bytes(bytes->bytes());
+  if (!file) return tl::unexpected(file.error());
+  print_report(context, opened, *arguments.output.path, *bytes, file->view(), report);
+  return Exit::Yes;
+}
+
+/// Calls visit(fqn) for every entry.
+template <class Visit>
+Result<void> for_each_fqn(const dcp::OpenedCheckpoint& opened, Visit&& visit) {
+  const MetadataView metadata = opened.file.view();
+  for (std::uint32_t i = 0; i < metadata.size(); ++i) {
+    const auto entry = metadata.entry(i);
+    if (!entry) return tl::unexpected(corrupt(opened, fmt::format("entry {}", i)));
+    visit(entry->fqn());
+  }
+  return {};
+}
+
+// ---- drop, keep
+
+Result<Exit> run_selection(const Arguments& arguments, Context& context, bool keep) {
+  const auto opened = open(context, arguments.checkpoint);
+  if (!opened) return tl::unexpected(opened.error());
+  const NameEdit name_of = [&](std::string_view fqn) -> std::optional<std::string> {
+    const bool matches = std::any_of(arguments.patterns.begin(), arguments.patterns.end(),
+                                     [&](const std::string& pattern) { return glob_matches(pattern, fqn); });
+    return matches == keep ? std::optional<std::string>(fqn) : std::nullopt;
+  };
+  std::uint64_t kept = 0;
+  if (auto each = for_each_fqn(*opened, [&](std::string_view fqn) { kept += name_of(fqn).has_value(); }); !each) {
+    return tl::unexpected(std::move(each.error()));
+  }
+  const std::uint64_t dropped = opened->file.view().size() - kept;
+  return write_edited(arguments, context, *opened, name_of, keep ? Report{"kept", kept} : Report{"dropped", dropped});
+}
+
+template <bool kKeepMatches>
+Run declare_selection(CLI::App& command) {
+  const auto arguments = std::make_shared<Arguments>();
+  add_checkpoint(command, arguments->checkpoint);
+  add_text(command, "PATTERN", arguments->patterns, "FQNs that match one of these: *, ?, [a-z]; * matches dots too")
+      ->required();
+  add_destination(command, arguments->output);
+  command.add_flag("--drop-opaque", arguments->drop_opaque, "Leave out opaque records, which cannot be looked into");
+  return [arguments](Context& context) { return run_selection(*arguments, context, kKeepMatches); };
+}
+
+// ---- rename
+
+/// The literal parts of a pattern between its stars.
+std::vector<std::string_view> parts_of(std::string_view pattern) {
+  std::vector<std::string_view> parts;
+  for (std::size_t begin = 0;;) {
+    const std::size_t star = pattern.find('*', begin);
+    parts.push_back(pattern.substr(begin, star - begin));
+    if (star == std::string_view::npos) return parts;
+    begin = star + 1;
+  }
+}
+
+/// FROM and TO with the same number of stars: what a star of FROM matches stands for that star in TO. Stars match as
+/// little as they can, from left to right, the last one the rest.
+class PatternRename {
+ public:
+  PatternRename(std::string_view from, std::string_view to) : from_(parts_of(from)), to_(parts_of(to)) {}
+  [[nodiscard]] bool fits() const { return from_.size() == to_.size(); }
+
+  [[nodiscard]] std::optional<std::string> operator()(std::string_view fqn) const {
+    if (from_.size() == 1) return fqn == from_[0] ? std::optional<std::string>(to_[0]) : std::nullopt;
+    if (!fqn.starts_with(from_.front())) return std::nullopt;
+    std::string renamed(to_.front());
+    std::size_t at = from_.front().size();
+    for (std::size_t i = 1; i < from_.size(); ++i) {
+      const std::string_view next = from_[i];
+      const bool is_last = i + 1 == from_.size();
+      if (is_last && (fqn.size() - at < next.size() || !fqn.ends_with(next))) return std::nullopt;
+      const std::size_t found = is_last ? fqn.size() - next.size() : fqn.find(next, at);
+      if (found == std::string_view::npos) return std::nullopt;
+      renamed.append(fqn.substr(at, found - at)).append(to_[i]);
+      at = found + next.size();
+    }
+    return renamed;
+  }
+
+ private:
+  std::vector<std::string_view> from_;
+  std::vector<std::string_view> to_;
+};
+
+using NameMap = std::map<std::string, std::string, std::less<>>;
+
+/// Lines "OLD <tab> NEW", written as the tool prints names.
+Result<NameMap> read_map(const std::string& path) {
+  std::ifstream file(path, std::ios::binary);
+  if (!file) return fail(ErrorCode::NotFound, fmt::format("{}: cannot be read", path));
+  NameMap map;
+  std::string line;
+  for (std::size_t number = 1; std::getline(file, line); ++number) {
+    const auto refuse = [&](const char* why) {
+      return fail(ErrorCode::InvalidArgument, fmt::format("{}:{}: {}", path, number, why));
+    };
+    if (line.ends_with('\r')) line.pop_back();
+    const std::size_t tab = line.find('\t');
+    if (tab == std::string::npos || line.find('\t', tab + 1) != std::string::npos)
+      return refuse("expected OLD, a tab, NEW");
+    const auto from = unescaped(std::string_view(line).substr(0, tab));
+    const auto to = unescaped(std::string_view(line).substr(tab + 1));
+    if (!from || !to) return refuse("a backslash that begins no escape");
+    if (!map.emplace(*from, *to).second) return refuse("this FQN stands in an earlier line already");
+  }
+  if (file.bad()) return fail(ErrorCode::Io, fmt::format("{}: cannot be read", path));
+  return map;
+}
+
+Result<void> check_map(const dcp::OpenedCheckpoint& opened, const NameMap& map) {
+  for (const auto& [from, to] : map) {
+    const auto entry = opened.file.view().find(from);
+    if (entry.corrupt()) return tl::unexpected(corrupt(opened, fmt::format("FQN '{}'", from)));
+    if (entry.absent()) return fail(ErrorCode::NotFound, fmt::format("{}: no FQN '{}'", opened.path.string(), from));
+  }
+  return {};
+}
+
+Result<Exit> run_rename(const Arguments& arguments, Context& context) {
+  if (arguments.map.has_value() == !arguments.patterns.empty() || arguments.patterns.size() % 2 != 0) {
+    return fail(ErrorCode::InvalidArgument, "expected FROM TO, or --map FILE");
+  }
+  std::vector<PatternRename> patterns;
+  for (std::size_t i = 0; i < arguments.patterns.size(); i += 2) {
+    patterns.emplace_back(arguments.patterns[i], arguments.patterns[i + 1]);
+    if (patterns.back().fits()) continue;
+    return fail(ErrorCode::InvalidArgument, fmt::format("'{}' and '{}' have different numbers of *",
+                                                        arguments.patterns[i], arguments.patterns[i + 1]));
+  }
+  NameMap map;
+  if (arguments.map) {
+    auto read = read_map(*arguments.map);
+    if (!read) return tl::unexpected(std::move(read.error()));
+    map = std::move(*read);
+  }
+  const auto opened = open(context, arguments.checkpoint);
+  if (!opened) return tl::unexpected(opened.error());
+  if (auto known = check_map(*opened, map); !known) return tl::unexpected(std::move(known.error()));
+  const NameEdit name_of = [&](std::string_view fqn) -> std::optional<std::string> {
+    if (const auto mapped = map.find(fqn); mapped != map.end()) return mapped->second;
+    for (const PatternRename& pattern : patterns) {
+      if (auto renamed = pattern(fqn)) return renamed;
+    }
+    return std::string(fqn);
+  };
+  Report report{"renamed"};
+  if (auto each = for_each_fqn(*opened, [&](std::string_view fqn) { report.count += *name_of(fqn) != fqn; }); !each) {
+    return tl::unexpected(std::move(each.error()));
+  }
+  return write_edited(arguments, context, *opened, name_of, report);
+}
+
+Run declare_rename(CLI::App& command) {
+  const auto arguments = std::make_shared<Arguments>();
+  add_checkpoint(command, arguments->checkpoint);
+  add_text(command, "FROM TO", arguments->patterns,
+           "Names, in pairs; what a * of FROM matches takes the place of the same * in TO. The first pair that matches "
+           "counts");
+  add_text(command, "--map", arguments->map,
+           "A file with a line per FQN: old name, tab, new name, written as `ls` prints them")
+      ->type_name("FILE");
+  add_destination(command, arguments->output);
+  command.add_flag("--drop-opaque", arguments->drop_opaque, "Leave out opaque records, which cannot be looked into");
+  return [arguments](Context& context) { return run_rename(*arguments, context); };
+}
+
+}  // namespace
+
+extern const Verb kRename, kDrop, kKeep;
+
+const Verb kRename{"rename", "Write a new file with other names",
+                   "  flatpoint rename ckpt/ 'model.*' 'module.*' -o renamed.flatpoint\n"
+                   "  flatpoint rename ckpt/ '*.blocks.*.w' '*.layers.*.weight' -o renamed.flatpoint\n"
+                   "  flatpoint rename ckpt/ --map names.tsv -o renamed.flatpoint\n",
+                   declare_rename};
+
+const Verb kDrop{"drop", "Write a new file without some FQNs",
+                 "  flatpoint drop ckpt/ 'optimizer.*' -o weights.flatpoint\n", declare_selection<false>};
+
+const Verb kKeep{"keep", "Write a new file with some FQNs only",
+                 "  flatpoint keep ckpt/ 'model.layers.0.*' 'model.embed*' -o part.flatpoint\n",
+                 declare_selection<true>};
+
+}  // namespace flatpoint::tool
