@@ -1,0 +1,54 @@
+use std::fmt;
+
+/// What kind of thing went wrong; the names are those of every flatpoint reader.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Code {
+    NotFound,
+    Io,
+    NotFlatpoint,
+    Truncated,
+    Version,
+    Corrupt,
+    TooLarge,
+}
+
+impl Code {
+    /// The stable, lower-case name.
+    pub fn name(self) -> &'static str {
+        match self {
+            Code::NotFound => "not_found",
+            Code::Io => "io",
+            Code::NotFlatpoint => "not_flatpoint",
+            Code::Truncated => "truncated",
+            Code::Version => "version",
+            Code::Corrupt => "corrupt",
+            Code::TooLarge => "too_large",
+        }
+    }
+}
+
+/// A code for programs and a message for people.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Error {
+    pub code: Code,
+    pub message: String,
+}
+
+impl Error {
+    pub(crate) fn new(code: Code, message: impl Into<String>) -> Self {
+        Error { code, message: message.into() }
+    }
+
+    /// A rule of docs/format.md that the file breaks.
+    pub(crate) fn corrupt(message: impl Into<String>) -> Self {
+        Error::new(Code::Corrupt, message)
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.message)
+    }
+}
+
+impl std::error::Error for Error {}

@@ -1,0 +1,39 @@
+//! Reads flatpoint metadata files: what PyTorch Distributed Checkpoint's `.metadata` says of a sharded checkpoint, mapped
+//! and queried in place.
+//!
+//! ```no_run
+//! let file = flatpoint::MetadataFile::open("ckpt/.metadata.flatpoint")?;
+//! let metadata = file.metadata();
+//! for position in 0..metadata.len() {
+//!     let entry = metadata.entry(position)?;
+//!     println!("{}", String::from_utf8_lossy(entry.fqn()));
+//! }
+//! # Ok::<(), flatpoint::Error>(())
+//! ```
+//!
+//! Opening checks rules F1 to F8 of the format and costs the same at any size. Look-ups check the ranges that they follow:
+//! whatever the bytes are, they answer, say [`Error`], and never read outside the file.
+
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;
+
+mod columns;
+mod error;
+mod file;
+mod metadata;
+mod names;
+mod tables;
+mod tensor;
+
+#[allow(clippy::all, clippy::pedantic, mismatched_lifetime_syntaxes, unused_imports, dead_code)]
+#[rustfmt::skip]
+#[path = "../../../generated/rust/metadata_generated.rs"]
+mod generated;
+
+pub use columns::{Columns, EntryRow, LooseStorageRow, PropertiesRow, TextColumn, TransformListRow};
+pub use error::{Code, Error};
+pub use file::MetadataFile;
+pub use generated::flatpoint::fb;
+pub use metadata::Metadata;
+pub use tensor::{Bytes, Chunk, Entry, Kind, StorageInfo, Tensor};

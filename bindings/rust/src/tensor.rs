@@ -1,0 +1,410 @@
+//! Entries, tensors, the boxes of their chunks, and where those lie.
+
+use std::borrow::Cow;
+
+use crate::columns::{Columns, EntryRow, NO_FILE};
+use crate::error::Error;
+use crate::metadata::name_at;
+use crate::names::{DTYPES, LAYOUTS, MEMORY_FORMATS, OTHER};
+
+const TENSOR: u8 = 0;
+const BYTES: u8 = 1;
+
+const WHOLE: u8 = 0;
+const EXPLICIT: u8 = 1;
+const GRID: u8 = 2;
+const EVEN_GRID: u8 = 3;
+
+/// One FQN of `state_dict_metadata`.
+#[derive(Clone, Copy)]
+pub struct Entry<'a> {
+    columns: &'a Columns<'a>,
+    row: EntryRow,
+    position: u32,
+    fqn: &'a [u8],
+}
+
+/// What an entry is.
+pub enum Kind<'a> {
+    Tensor(Tensor<'a>),
+    Bytes(Bytes<'a>),
+    /// An object of a class that is not DCP's.
+    Opaque,
+}
+
+impl<'a> Entry<'a> {
+    /// Rules E1 and E4.
+    pub(crate) fn new(columns: &'a Columns<'a>, position: u32) -> Result<Self, Error> {
+        let row = columns.entries[position as usize];
+        let fqn = name_at(columns, row.fqn_begin, row.fqn_length).ok_or_else(|| Error::corrupt(format!("E1: FQN of entry {position}")))?;
+        if u64::from(row.chunk_begin) + u64::from(row.chunk_count) > columns.chunk_rows() as u64 {
+            return Err(Error::corrupt(format!("E4: rows of entry {position}")));
+        }
+        Ok(Entry { columns, row, position, fqn })
+    }
+
+    /// UTF-8 with Python's surrogates kept.
+    pub fn fqn(&self) -> &'a [u8] {
+        self.fqn
+    }
+
+    /// Position in the sorted order.
+    pub fn position(&self) -> u32 {
+        self.position
+    }
+
+    pub fn kind(&self) -> Result<Kind<'a>, Error> {
+        match self.row.storage_type {
+            TENSOR => Tensor::new(self.columns, self.row).map(Kind::Tensor),
+            BYTES => Ok(Kind::Bytes(Bytes { entry: *self })),
+            _ => Ok(Kind::Opaque),
+        }
+    }
+
+    /// Storage information of the chunk at an offset; without one, of bytes.
+    pub(crate) fn find_storage(&self, offset: Option<&[i64]>) -> Result<Option<StorageInfo<'a>>, Error> {
+        match (self.row.storage_type, offset) {
+            (TENSOR, Some(offset)) => Tensor::new(self.columns, self.row)?.find_chunk(offset).map_or(Ok(None), |chunk| chunk.storage()),
+            (BYTES, None) => Bytes { entry: *self }.storage(),
+            _ => Ok(None),
+        }
+    }
+}
+
+/// `BytesStorageMetadata`.
+#[derive(Clone, Copy)]
+pub struct Bytes<'a> {
+    entry: Entry<'a>,
+}
+
+impl<'a> Bytes<'a> {
+    /// Where the bytes lie; `None` without storage information.
+    pub fn storage(&self) -> Result<Option<StorageInfo<'a>>, Error> {
+        let row = &self.entry.row;
+        if row.chunk_count == 0 {
+            return Ok(None);
+        }
+        storage_at(self.entry.columns, row.chunk_begin as usize, row.length_begin as usize)
+    }
+}
+
+/// `TensorStorageMetadata`.
+#[derive(Clone, Copy)]
+pub struct Tensor<'a> {
+    columns: &'a Columns<'a>,
+    row: EntryRow,
+    size: &'a [i64],
+    boxes: &'a [i64],
+    order: &'a [u32],
+}
+
+impl<'a> Tensor<'a> {
+    /// Rules E2, E3 and E5.
+    fn new(columns: &'a Columns<'a>, row: EntryRow) -> Result<Self, Error> {
+        let rank = usize::from(row.rank);
+        let at = row.size_begin as usize;
+        let dimensions = if row.properties.strides == 2 { 2 * rank } else { rank };
+        let corrupt = |what: &str| {
+            Error::corrupt(format!(
+                "{what} of '{}'",
+                String::from_utf8_lossy(name_at(columns, row.fqn_begin, row.fqn_length).unwrap_or(b"?"))
+            ))
+        };
+        let size = columns.sizes.get(at..at + dimensions).ok_or_else(|| corrupt("E2: size"))?;
+        let boxes = boxes_of(columns, &row).ok_or_else(|| corrupt("E3: boxes"))?;
+        let order: &[u32] = if row.reordered == 0 {
+            &[]
+        } else {
+            let at = row.order_begin as usize;
+            columns.chunk_order.get(at..at + row.chunk_count as usize).ok_or_else(|| corrupt("E5: chunk order"))?
+        };
+        Ok(Tensor { columns, row, size, boxes, order })
+    }
+
+    pub fn rank(&self) -> usize {
+        usize::from(self.row.rank)
+    }
+
+    /// Elements per dimension.
+    pub fn size(&self) -> &'a [i64] {
+        &self.size[..self.rank()]
+    }
+
+    /// torch's name without "torch."; "unknown:N" where this version does not know it.
+    pub fn dtype(&self) -> Cow<'a, [u8]> {
+        self.type_name(&DTYPES, self.row.properties.dtype, self.row.properties.dtype_name)
+    }
+
+    pub fn layout(&self) -> Cow<'a, [u8]> {
+        self.type_name(&LAYOUTS, self.row.properties.layout, self.row.properties.layout_name)
+    }
+
+    pub fn memory_format(&self) -> String {
+        let number = self.row.properties.memory_format;
+        MEMORY_FORMATS.get(usize::from(number)).map_or_else(|| format!("unknown:{number}"), |name| (*name).to_owned())
+    }
+
+    pub fn requires_grad(&self) -> bool {
+        self.row.properties.requires_grad != 0
+    }
+
+    pub fn pin_memory(&self) -> bool {
+        self.row.properties.pin_memory != 0
+    }
+
+    /// In elements; `None` in files from before torch 2.15.
+    pub fn strides(&self) -> Option<Vec<i64>> {
+        match self.row.properties.strides {
+            1 => Some(contiguous_strides(&match self.chunk(0) {
+                Some(Ok(chunk)) => (0..self.rank()).map(|d| chunk.size(d)).collect(),
+                _ => self.size().to_vec(),
+            })),
+            2 => Some(self.size[self.rank()..].to_vec()),
+            _ => None,
+        }
+    }
+
+    pub fn chunk_count(&self) -> u32 {
+        self.row.chunk_count
+    }
+
+    /// The `i`-th chunk in DCP's order; `None` where there is none.
+    pub fn chunk(&self, i: u32) -> Option<Result<Chunk<'a>, Error>> {
+        if i >= self.row.chunk_count {
+            return None;
+        }
+        let cell = if self.row.reordered == 0 { i } else { self.order[i as usize] };
+        Some(if cell < self.row.chunk_count { Ok(Chunk { tensor: *self, cell }) } else { Err(Error::corrupt("E5: chunk order")) })
+    }
+
+    /// The chunk that starts at `offset`. O(rank * log chunks).
+    pub fn find_chunk(&self, offset: &[i64]) -> Option<Chunk<'a>> {
+        if offset.len() != self.rank() {
+            return None;
+        }
+        let cell = match self.row.chunk_layout {
+            WHOLE => offset.iter().all(|&o| o == 0).then_some(0),
+            EXPLICIT => self.find_explicit(offset),
+            _ => self.find_in_grid(offset),
+        }?;
+        let cell = u32::try_from(cell).ok().filter(|&cell| cell < self.row.chunk_count)?;
+        Some(Chunk { tensor: *self, cell })
+    }
+
+    /// The rows of all chunks that overlap a box, ascending; `None` where the box has another rank. As torch decides it: in
+    /// every dimension each begins before the other ends.
+    pub fn overlapping(&self, offsets: &[i64], sizes: &[i64]) -> Option<Vec<u32>> {
+        if offsets.len() != self.rank() || sizes.len() != self.rank() {
+            return None;
+        }
+        let ends: Vec<i64> = offsets.iter().zip(sizes).map(|(offset, size)| offset.saturating_add(*size)).collect();
+        if self.row.chunk_layout >= GRID {
+            return Some(self.overlapping_cells(offsets, &ends));
+        }
+        let overlaps = |cell: &u32| {
+            (0..self.rank()).all(|d| {
+                let (begin, size) = self.interval(*cell, d);
+                begin < ends[d] && offsets[d] < begin.saturating_add(size)
+            })
+        };
+        Some((0..self.row.chunk_count).filter(overlaps).collect())
+    }
+
+    /// Cells of a grid by an interval of cells per dimension; the outermost varies slowest.
+    fn overlapping_cells(&self, offsets: &[i64], ends: &[i64]) -> Vec<u32> {
+        let mut cells: Vec<u32> = vec![0];
+        let mut splits = self.rank();
+        for (d, (&begin, &end)) in offsets.iter().zip(ends).enumerate() {
+            let count = self.cells(d);
+            let first = partition_point(count, |i| self.point(d, splits, i + 1) <= begin);
+            let last = partition_point(count, |i| self.point(d, splits, i) < end);
+            cells = cells
+                .iter()
+                .flat_map(|&cell| (first..last).map(move |i| u32::try_from(cell as usize * count + i).expect("below chunk_count")))
+                .collect();
+            splits += count + 1;
+        }
+        cells
+    }
+
+    fn type_name(&self, known: &[&'static str], number: u8, name: u16) -> Cow<'a, [u8]> {
+        if number == OTHER
+            && let Some(name) = self.columns.type_names.get(usize::from(name)).filter(|name| !name.is_empty())
+        {
+            return Cow::Borrowed(name);
+        }
+        known
+            .get(usize::from(number))
+            .map_or_else(|| Cow::Owned(format!("unknown:{number}").into_bytes()), |name| Cow::Borrowed(name.as_bytes()))
+    }
+
+    /// Cells of a grid along a dimension.
+    fn cells(&self, d: usize) -> usize {
+        usize::try_from(self.boxes[d]).expect("checked by rule E3")
+    }
+
+    /// Where a grid's cell `i` begins along a dimension; `splits` is where the split points of that dimension begin.
+    fn point(&self, d: usize, splits: usize, i: usize) -> i64 {
+        if self.row.chunk_layout == GRID {
+            return self.boxes[splits + i];
+        }
+        let i = i64::try_from(i).unwrap_or(i64::MAX);
+        self.boxes[self.rank() + d].checked_mul(i).map_or(self.size[d], |point| point.min(self.size[d]))
+    }
+
+    /// The first cell of a grid that begins at `offset`.
+    fn find_in_grid(&self, offset: &[i64]) -> Option<usize> {
+        let mut cell = 0usize;
+        let mut splits = self.rank();
+        for (d, &wanted) in offset.iter().enumerate() {
+            let count = self.cells(d);
+            let along = partition_point(count, |i| self.point(d, splits, i) < wanted);
+            if along == count || self.point(d, splits, along) != wanted {
+                return None;
+            }
+            cell = cell * count + along;
+            splits += count + 1;
+        }
+        Some(cell)
+    }
+
+    fn find_explicit(&self, offset: &[i64]) -> Option<usize> {
+        let count = self.row.chunk_count as usize;
+        let offsets = |row: usize| &self.boxes[2 * self.rank() * row..][..self.rank()];
+        let row = partition_point(count, |row| offsets(row) < offset);
+        (row < count && offsets(row) == offset).then_some(row)
+    }
+
+    /// Begin and size of a row's box along a dimension.
+    fn interval(&self, cell: u32, d: usize) -> (i64, i64) {
+        match self.row.chunk_layout {
+            WHOLE => (0, self.size[d]),
+            EXPLICIT => {
+                let at = 2 * self.rank() * cell as usize + d;
+                (self.boxes[at], self.boxes[at + self.rank()])
+            }
+            _ => {
+                let inner: usize = (d + 1..self.rank()).map(|d| self.cells(d)).product();
+                let i = cell as usize / inner % self.cells(d);
+                let splits = self.rank() + (0..d).map(|d| self.cells(d) + 1).sum::<usize>();
+                let begin = self.point(d, splits, i);
+                (begin, self.point(d, splits, i + 1).wrapping_sub(begin))
+            }
+        }
+    }
+}
+
+/// `ChunkStorageMetadata`: one chunk of a tensor.
+#[derive(Clone, Copy)]
+pub struct Chunk<'a> {
+    tensor: Tensor<'a>,
+    cell: u32,
+}
+
+impl<'a> Chunk<'a> {
+    pub fn offset(&self, dimension: usize) -> i64 {
+        self.tensor.interval(self.cell, dimension).0
+    }
+
+    pub fn size(&self, dimension: usize) -> i64 {
+        self.tensor.interval(self.cell, dimension).1
+    }
+
+    /// Row of the chunk columns.
+    pub fn row(&self) -> usize {
+        self.tensor.row.chunk_begin as usize + self.cell as usize
+    }
+
+    /// Where the chunk lies; `None` without storage information.
+    pub fn storage(&self) -> Result<Option<StorageInfo<'a>>, Error> {
+        let row = &self.tensor.row;
+        let length_at = row.length_begin as usize + if row.lengths_differ == 0 { 0 } else { self.cell as usize };
+        storage_at(self.tensor.columns, self.row(), length_at)
+    }
+}
+
+/// `_StorageInfo`: the bytes `[offset, offset + length)` of a data file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StorageInfo<'a> {
+    pub file: u32,
+    pub relative_path: &'a [u8],
+    pub offset: u64,
+    pub length: u64,
+    /// In DCP's stored order; `None` is None.
+    pub transform_descriptors: Option<Vec<&'a [u8]>>,
+}
+
+/// Rule E6: the storage information of a row of the chunk columns.
+pub(crate) fn storage_at<'a>(c: &Columns<'a>, row: usize, length_at: usize) -> Result<Option<StorageInfo<'a>>, Error> {
+    let corrupt = || Error::corrupt(format!("E6: storage information of row {row}"));
+    let file = *c.chunk_files.get(row).ok_or_else(corrupt)?;
+    if file == NO_FILE {
+        return Ok(None);
+    }
+    let list = c.chunk_transforms.get(row).copied().unwrap_or(0);
+    Ok(Some(StorageInfo {
+        file,
+        relative_path: c.file_names.get(file as usize).ok_or_else(corrupt)?,
+        offset: *c.chunk_offsets.get(row).ok_or_else(corrupt)?,
+        length: *c.chunk_lengths.get(length_at).ok_or_else(corrupt)?,
+        transform_descriptors: if list == 0 { None } else { Some(transforms(c, usize::from(list) - 1).ok_or_else(corrupt)?) },
+    }))
+}
+
+fn transforms<'a>(c: &Columns<'a>, list: usize) -> Option<Vec<&'a [u8]>> {
+    let begin = if list == 0 { 0 } else { c.transform_lists.get(list - 1)?.text_end };
+    let end = c.transform_lists.get(list)?.text_end;
+    if begin > end || end as usize > c.transform_names.ends.len() {
+        return None;
+    }
+    Some((begin..end).map(|i| c.transform_names.get(i as usize).unwrap_or(b"")).collect())
+}
+
+/// The values of `boxes` that a tensor takes; rule E3.
+fn boxes_of<'a>(c: &Columns<'a>, row: &EntryRow) -> Option<&'a [i64]> {
+    let (rank, at) = (usize::from(row.rank), row.box_begin as usize);
+    let values = match row.chunk_layout {
+        WHOLE => return (row.chunk_count == 1).then_some(&[][..]),
+        EXPLICIT => 2 * rank * row.chunk_count as usize,
+        GRID | EVEN_GRID => {
+            let mut cells = 1u64;
+            let mut splits = rank as u64;
+            for &count in c.boxes.get(at..at + rank)? {
+                let count = u64::try_from(count).ok().filter(|&count| count > 0)?;
+                cells = cells.checked_mul(count).filter(|&cells| cells <= u64::from(row.chunk_count))?;
+                splits += count;
+            }
+            if cells != u64::from(row.chunk_count) {
+                return None;
+            }
+            rank + if row.chunk_layout == GRID { usize::try_from(splits).ok()? } else { rank }
+        }
+        _ => return None,
+    };
+    c.boxes.get(at..at + values)
+}
+
+/// torch's `empty(size).stride()`; products that leave i64 give 0.
+fn contiguous_strides(size: &[i64]) -> Vec<i64> {
+    let mut strides = vec![0; size.len()];
+    let mut stride = 1i64;
+    for d in (0..size.len()).rev() {
+        strides[d] = stride;
+        stride = stride.checked_mul(size[d].max(1)).unwrap_or(0);
+    }
+    strides
+}
+
+/// The first of `count` numbers for which `before` does not hold.
+fn partition_point(count: usize, before: impl Fn(usize) -> bool) -> usize {
+    let (mut begin, mut end) = (0, count);
+    while begin < end {
+        let middle = begin + (end - begin) / 2;
+        if before(middle) {
+            begin = middle + 1;
+        } else {
+            end = middle;
+        }
+    }
+    begin
+}

@@ -1,0 +1,283 @@
+//! The suite that every reader passes: docs/conformance.md.
+
+use std::fmt::Write as _;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use flatpoint::{Code, Error, Kind, Metadata, MetadataFile, StorageInfo, Tensor};
+
+/// The suite, or another of its form that `FLATPOINT_SUITE` names.
+fn suite() -> PathBuf {
+    std::env::var_os("FLATPOINT_SUITE").map_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/conformance"), PathBuf::from)
+}
+
+/// Files of a folder of the suite with that ending, sorted; never none.
+fn files(folder: &str, ending: &str) -> Vec<PathBuf> {
+    let mut found: Vec<PathBuf> = fs::read_dir(suite().join(folder))
+        .unwrap_or_else(|e| panic!("{folder}: {e}"))
+        .map(|entry| entry.unwrap().path())
+        .filter(|path| path.extension().is_some_and(|e| e == ending))
+        .collect();
+    found.sort();
+    assert!(!found.is_empty(), "no .{ending} in {folder}");
+    found
+}
+
+/// The code point at the front of `text` (lone surrogates allowed) and its bytes; `None` where it is not well-formed.
+fn decode(text: &[u8]) -> Option<(u32, usize)> {
+    let first = u32::from(text[0]);
+    let (length, least) = match first {
+        0..0x80 => return Some((first, 1)),
+        0xC2..0xE0 => (2, 0x80),
+        0xE0..0xF0 => (3, 0x800),
+        0xF0..0xF5 => (4, 0x10000),
+        _ => return None,
+    };
+    let mut value = first & (0x7F >> length);
+    for &byte in text.get(1..length)? {
+        if byte & 0xC0 != 0x80 {
+            return None;
+        }
+        value = value << 6 | u32::from(byte & 0x3F);
+    }
+    (value >= least && value <= 0x0010_FFFF).then_some((value, length))
+}
+
+fn put_text(out: &mut String, mut text: &[u8]) {
+    out.push('"');
+    while !text.is_empty() {
+        let (value, bytes) = decode(text).unwrap_or((0xFFFD, 1));
+        text = &text[bytes..];
+        match value {
+            0x22 | 0x5C => write!(out, "\\{}", char::from_u32(value).unwrap()),
+            0x20..0x7F => write!(out, "{}", char::from_u32(value).unwrap()),
+            0x10000.. => write!(out, "\\u{:04x}\\u{:04x}", 0xD800 + ((value - 0x10000) >> 10), 0xDC00 + ((value - 0x10000) & 0x3FF)),
+            _ => write!(out, "\\u{value:04x}"),
+        }
+        .unwrap();
+    }
+    out.push('"');
+}
+
+fn put_optional_text(out: &mut String, text: Option<&[u8]>) {
+    match text {
+        Some(text) => put_text(out, text),
+        None => out.push_str("null"),
+    }
+}
+
+fn put_list<T>(out: &mut String, items: impl IntoIterator<Item = T>, mut put: impl FnMut(&mut String, T)) {
+    out.push('[');
+    for (i, item) in items.into_iter().enumerate() {
+        if i > 0 {
+            out.push(',');
+        }
+        put(out, item);
+    }
+    out.push(']');
+}
+
+fn put_numbers(out: &mut String, numbers: impl IntoIterator<Item = i64>) {
+    put_list(out, numbers, |out, number| write!(out, "{number}").unwrap());
+}
+
+fn put_storage(out: &mut String, storage: Result<Option<StorageInfo<'_>>, Error>) {
+    match storage {
+        Err(_) => out.push_str("\"corrupt\""),
+        Ok(None) => out.push_str("null"),
+        Ok(Some(s)) => {
+            write!(out, "{{\"file\":{},\"offset\":{},\"length\":{},\"transforms\":", s.file, s.offset, s.length).unwrap();
+            match s.transform_descriptors {
+                Some(descriptors) => put_list(out, descriptors, put_text),
+                None => out.push_str("null"),
+            }
+            out.push('}');
+        }
+    }
+}
+
+fn put_tensor(out: &mut String, tensor: &Tensor<'_>) {
+    out.push_str("\"type\":\"tensor\",\"dtype\":");
+    put_text(out, &tensor.dtype());
+    out.push_str(",\"layout\":");
+    put_text(out, &tensor.layout());
+    out.push_str(",\"memory_format\":");
+    put_text(out, tensor.memory_format().as_bytes());
+    write!(out, ",\"requires_grad\":{},\"pin_memory\":{},\"strides\":", tensor.requires_grad(), tensor.pin_memory()).unwrap();
+    match tensor.strides() {
+        Some(strides) => put_numbers(out, strides),
+        None => out.push_str("null"),
+    }
+    out.push_str(",\"size\":");
+    put_numbers(out, tensor.size().iter().copied());
+    out.push_str(",\"chunks\":");
+    put_list(out, 0..tensor.chunk_count(), |out, i| match tensor.chunk(i).unwrap() {
+        Err(_) => out.push_str("\"corrupt\""),
+        Ok(chunk) => {
+            out.push_str("{\"offsets\":");
+            put_numbers(out, (0..tensor.rank()).map(|d| chunk.offset(d)));
+            out.push_str(",\"sizes\":");
+            put_numbers(out, (0..tensor.rank()).map(|d| chunk.size(d)));
+            out.push_str(",\"storage\":");
+            put_storage(out, chunk.storage());
+            out.push('}');
+        }
+    });
+}
+
+fn put_entry(out: &mut String, metadata: &Metadata<'_>, position: u32) {
+    let Ok(entry) = metadata.entry(position) else { return out.push_str("\"corrupt\"") };
+    let mut text = String::from("{\"fqn\":");
+    put_text(&mut text, entry.fqn());
+    text.push(',');
+    match entry.kind() {
+        Ok(Kind::Tensor(tensor)) => put_tensor(&mut text, &tensor),
+        Ok(Kind::Bytes(bytes)) => {
+            text.push_str("\"type\":\"bytes\",\"storage\":");
+            put_storage(&mut text, bytes.storage());
+        }
+        Ok(Kind::Opaque) => text.push_str("\"type\":\"opaque\""),
+        Err(_) => return out.push_str("\"corrupt\""),
+    }
+    out.push_str(&text);
+    out.push('}');
+}
+
+fn put_storage_meta(out: &mut String, metadata: &Metadata<'_>) {
+    let Some(meta) = metadata.storage_meta() else { return out.push_str("null") };
+    out.push_str("{\"checkpoint_id\":");
+    put_optional_text(out, meta.checkpoint_id().map(|v| v.bytes()));
+    out.push_str(",\"save_id\":");
+    put_optional_text(out, meta.save_id().map(|v| v.bytes()));
+    out.push_str(",\"load_id\":");
+    put_optional_text(out, meta.load_id().map(|v| v.bytes()));
+    out.push_str(",\"modules\":");
+    if meta.has_modules() {
+        let bytes = meta.modules().map_or(&[][..], |v| v.bytes());
+        let mut begin = 0;
+        put_list(out, meta.module_ends().iter().flat_map(|v| v.iter()), |out, end| {
+            put_text(out, bytes.get(begin..end as usize).unwrap_or(b""));
+            begin = end as usize;
+        });
+    } else {
+        out.push_str("null");
+    }
+    out.push('}');
+}
+
+fn canonical_json(metadata: &Metadata<'_>) -> String {
+    let c = metadata.columns();
+    let mut out = format!("{{\"format\":[{},{}],\"fragment_rank\":{},\"version\":", c.format_major, c.format_minor, c.fragment_rank);
+    put_optional_text(&mut out, metadata.version());
+    out.push_str(",\"storage_meta\":");
+    put_storage_meta(&mut out, metadata);
+    out.push_str(",\"files\":");
+    put_list(&mut out, metadata.files(), |out, name| put_text(out, name.unwrap_or(b"corrupt")));
+    out.push_str(",\"entries\":");
+    put_list(&mut out, 0..metadata.len(), |out, position| put_entry(out, metadata, position));
+    out.push_str("}\n");
+    out
+}
+
+fn unhex(text: &str) -> Vec<u8> {
+    (0..text.len()).step_by(2).map(|i| u8::from_str_radix(&text[i..i + 2], 16).unwrap()).collect()
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+fn numbers(text: &str) -> Vec<i64> {
+    if text == "()" { Vec::new() } else { text.split(',').map(|n| n.parse().unwrap()).collect() }
+}
+
+fn answer(metadata: &Metadata<'_>, question: &str) -> String {
+    let fields: Vec<&str> = question.split('\t').collect();
+    let name = unhex(fields[1]);
+    let found: Result<Option<String>, Error> = match fields[0] {
+        "find" => metadata.find(&name).map(|entry| entry.map(|e| e.position().to_string())),
+        "storage" => {
+            let offset = (fields[2] != "-").then(|| numbers(fields[2]));
+            metadata
+                .find_storage(&name, offset.as_deref())
+                .map(|s| s.map(|s| format!("{}\t{}\t{}", hex(s.relative_path), s.offset, s.length)))
+        }
+        "prefix" => metadata.prefix(&name).map(|range| range.map(|r| format!("{}\t{}", r.start, r.end))),
+        "overlap" => metadata.find(&name).and_then(|entry| overlap(entry, &numbers(fields[2]), &numbers(fields[3]))),
+        other => panic!("unknown question {other}"),
+    };
+    match found {
+        Ok(Some(answer)) => format!("found\t{answer}"),
+        Ok(None) => "absent".to_owned(),
+        Err(_) => "corrupt".to_owned(),
+    }
+}
+
+fn overlap(entry: Option<flatpoint::Entry<'_>>, offsets: &[i64], sizes: &[i64]) -> Result<Option<String>, Error> {
+    let Some(entry) = entry else { return Ok(None) };
+    let Kind::Tensor(tensor) = entry.kind()? else { return Ok(None) };
+    let rows = tensor.overlapping(offsets, sizes).filter(|rows| !rows.is_empty());
+    Ok(rows.map(|rows| rows.iter().map(u32::to_string).collect::<Vec<_>>().join(",")))
+}
+
+/// Files that open: what they print and answer.
+fn check(folder: &str, questions: impl Fn(&Path) -> PathBuf) {
+    for path in files(folder, "json") {
+        let name = path.display();
+        let file = MetadataFile::open(path.with_extension("flatpoint")).unwrap();
+        assert!(folder == "hostile" || file.digest_matches(), "{name}");
+        let metadata = file.metadata();
+        assert_eq!(canonical_json(&metadata), fs::read_to_string(&path).unwrap(), "{name}");
+        let asked = fs::read_to_string(questions(&path)).unwrap();
+        let expected = fs::read_to_string(path.with_extension("answers")).unwrap();
+        assert_eq!(asked.lines().count(), expected.lines().count(), "{name}");
+        for (question, expected) in asked.lines().zip(expected.lines()) {
+            assert_eq!(answer(&metadata, question), expected, "{name}: {question}");
+        }
+    }
+}
+
+#[test]
+fn says_what_golden_files_say() {
+    check("golden", |path| path.with_extension("questions"));
+}
+
+#[test]
+fn says_what_hostile_files_say() {
+    check("hostile", |_| suite().join("golden/small.questions"));
+}
+
+#[test]
+fn refuses_hostile_files_with_the_same_codes() {
+    let codes = fs::read_to_string(suite().join("hostile/codes.tsv")).unwrap();
+    assert_eq!(codes.lines().count(), files("hostile", "flatpoint").len());
+    for line in codes.lines() {
+        let (name, code) = line.split_once('\t').unwrap();
+        let path = suite().join("hostile").join(name).with_extension("flatpoint");
+        for opened in [MetadataFile::open(&path), MetadataFile::from_bytes(&fs::read(&path).unwrap())] {
+            assert_eq!(opened.map_or_else(|e| e.code.name(), |_| "opens"), code, "{name}");
+        }
+    }
+}
+
+#[test]
+fn refuses_what_is_no_metadata_file() {
+    let code = |path: &Path| MetadataFile::open(path).err().map(|e| e.code);
+    assert_eq!(code(&suite().join("golden/absent.flatpoint")), Some(Code::NotFound));
+    assert_eq!(code(&suite().join("golden")), Some(Code::Io));
+
+    let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join("sparse.flatpoint");
+    fs::copy(suite().join("golden/small.flatpoint"), &path).unwrap();
+    fs::File::options().write(true).open(&path).unwrap().set_len(1 << 31).unwrap();
+    assert_eq!(code(&path), Some(Code::TooLarge));
+    fs::remove_file(&path).unwrap();
+}
+
+#[test]
+fn bytes_that_changed_fail_the_digest() {
+    let mut bytes = fs::read(suite().join("golden/small.flatpoint")).unwrap();
+    assert!(MetadataFile::from_bytes(&bytes).unwrap().digest_matches());
+    let last = bytes.len() - 25;
+    bytes[last] ^= 1;
+    assert!(!MetadataFile::from_bytes(&bytes).unwrap().digest_matches());
+}
