@@ -3,6 +3,7 @@ the programs that main.cpp and make_files.cpp become."""
 
 import os
 import pathlib
+import random
 import subprocess
 
 import hostile
@@ -50,6 +51,12 @@ def make_golden(folder, *which):
         write_pairs(path, questions.ask(path.stem, text, has_loose))
 
 
+def ask_hostile(path):
+    """What C++ says of a hostile file that opens, beside it."""
+    path.with_suffix(".json").write_bytes(reader("json", path))
+    path.with_suffix(".answers").write_bytes(reader("answers", path, SMALL_QUESTIONS))
+
+
 def make_hostile(folder):
     """Broken files, the codes they must give, and what is said of those that open."""
     lines = []
@@ -58,6 +65,25 @@ def make_hostile(folder):
         path.write_bytes(data)
         lines.append(f"{name}\t{code}\n")
         if code == "opens":
-            path.with_suffix(".json").write_bytes(reader("json", path))
-            path.with_suffix(".answers").write_bytes(reader("answers", path, SMALL_QUESTIONS))
+            ask_hostile(path)
     (folder / "codes.tsv").write_text("".join(sorted(lines)))
+
+
+def make_mutants(folder, count):
+    """Random damage in the same form as hostile/: nobody worked the answers out, but all readers must say what C++ says."""
+    whole, lines = (GOLDEN / "small.flatpoint").read_bytes(), []
+    for seed in range(count):
+        pick, data = random.Random(seed), bytearray(whole)
+        for _ in range(pick.randint(1, 4)):
+            size = pick.choice((1, 2, 4, 8))
+            at = pick.randrange(8, len(data) - 24) // size * size
+            number = pick.choice((0, 1, 2**31, 2**32, 2**63, 2**64 - 1, pick.getrandbits(64), pick.randrange(64)))
+            data[at : at + size] = (number % 256**size).to_bytes(size, "little")
+        path = folder / f"mutant_{seed}.flatpoint"
+        path.write_bytes(data)
+    for path in files(folder):
+        code = reader("codes", path).decode().strip()
+        lines.append(f"{path.stem}\t{code}\n")
+        if code == "opens":
+            ask_hostile(path)
+    (folder / "codes.tsv").write_text("".join(lines))

@@ -1,0 +1,374 @@
+package flatpoint_test
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+	"unicode/utf16"
+
+	flatpoint "flatpoint/bindings/go"
+)
+
+// suite is the folder of docs/conformance.md, or another of its form that FLATPOINT_SUITE names.
+func suite() string {
+	if folder := os.Getenv("FLATPOINT_SUITE"); folder != "" {
+		return folder
+	}
+	return "../../tests/conformance"
+}
+
+// files of a folder of the suite with that ending; never none.
+func files(t *testing.T, folder, ending string) []string {
+	t.Helper()
+	found, err := filepath.Glob(filepath.Join(suite(), folder, "*."+ending))
+	if err != nil || len(found) == 0 {
+		t.Fatalf("no .%s in %s", ending, folder)
+	}
+	return found
+}
+
+func with(path, ending string) string {
+	return strings.TrimSuffix(path, filepath.Ext(path)) + "." + ending
+}
+
+func read(t *testing.T, path string) string {
+	t.Helper()
+	bytes, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(bytes)
+}
+
+func lines(t *testing.T, path string) []string {
+	t.Helper()
+	return strings.Split(strings.TrimSuffix(read(t, path), "\n"), "\n")
+}
+
+// decode returns the code point at the front of a text (lone surrogates allowed) and its bytes; 0 bytes where it is not
+// well-formed.
+func decode(text string) (rune, int) {
+	first := rune(text[0])
+	length, least := 0, rune(0)
+	switch {
+	case first < 0x80:
+		return first, 1
+	case first >= 0xC2 && first < 0xE0:
+		length, least = 2, 0x80
+	case first >= 0xE0 && first < 0xF0:
+		length, least = 3, 0x800
+	case first >= 0xF0 && first < 0xF5:
+		length, least = 4, 0x10000
+	}
+	if length == 0 || len(text) < length {
+		return 0, 0
+	}
+	value := first & (0x7F >> length)
+	for _, next := range []byte(text[1:length]) {
+		if next&0xC0 != 0x80 {
+			return 0, 0
+		}
+		value = value<<6 | rune(next&0x3F)
+	}
+	if value < least || value > 0x10FFFF {
+		return 0, 0
+	}
+	return value, length
+}
+
+func quoted(text string) string {
+	var out strings.Builder
+	out.WriteByte('"')
+	for text != "" {
+		value, length := decode(text)
+		if length == 0 {
+			value, length = 0xFFFD, 1
+		}
+		text = text[length:]
+		switch {
+		case value == '"' || value == '\\':
+			out.WriteString("\\" + string(value))
+		case value >= 0x10000:
+			high, low := utf16.EncodeRune(value)
+			fmt.Fprintf(&out, "\\u%04x\\u%04x", high, low)
+		case value < 0x20 || value >= 0x7F:
+			fmt.Fprintf(&out, "\\u%04x", value)
+		default:
+			out.WriteRune(value)
+		}
+	}
+	out.WriteByte('"')
+	return out.String()
+}
+
+func optional(text []byte) string {
+	if text == nil {
+		return "null"
+	}
+	return quoted(string(text))
+}
+
+func list[T any](items []T, show func(T) string) string {
+	texts := make([]string, len(items))
+	for i, item := range items {
+		texts[i] = show(item)
+	}
+	return "[" + strings.Join(texts, ",") + "]"
+}
+
+func numbers(values []int64) string {
+	return list(values, func(n int64) string { return strconv.FormatInt(n, 10) })
+}
+
+func storage(info flatpoint.StorageInfo, found bool, err error) string {
+	if err != nil {
+		return `"corrupt"`
+	}
+	if !found {
+		return "null"
+	}
+	transforms := "null"
+	if info.TransformDescriptors != nil {
+		transforms = list(info.TransformDescriptors, quoted)
+	}
+	return fmt.Sprintf(`{"file":%d,"offset":%d,"length":%d,"transforms":%s}`, info.File, info.Offset, info.Length, transforms)
+}
+
+func tensor(t flatpoint.Tensor) string {
+	strides := "null"
+	if values, found := t.Strides(); found {
+		strides = numbers(values)
+	}
+	chunks := make([]string, t.Chunks())
+	for i := range chunks {
+		chunk, err := t.Chunk(i)
+		if err != nil {
+			chunks[i] = `"corrupt"`
+			continue
+		}
+		offsets, sizes := chunk.Box()
+		chunks[i] = fmt.Sprintf(`{"offsets":%s,"sizes":%s,"storage":%s}`, numbers(offsets), numbers(sizes), storage(chunk.Storage()))
+	}
+	return fmt.Sprintf(`"type":"tensor","dtype":%s,"layout":%s,"memory_format":%s,"requires_grad":%t,"pin_memory":%t,"strides":%s,"size":%s,"chunks":[%s]`,
+		quoted(t.Dtype()), quoted(t.Layout()), quoted(t.MemoryFormat()), t.RequiresGrad(), t.PinMemory(), strides,
+		numbers(t.Size()), strings.Join(chunks, ","))
+}
+
+func entry(m flatpoint.Metadata, position int) string {
+	e, err := m.Entry(position)
+	if err != nil {
+		return `"corrupt"`
+	}
+	found, isTensor, err := e.Tensor()
+	if err != nil {
+		return `"corrupt"`
+	}
+	what := `"type":"opaque"`
+	if isTensor {
+		what = tensor(found)
+	} else if e.IsBytes() {
+		what = `"type":"bytes","storage":` + storage(e.BytesStorage())
+	}
+	return fmt.Sprintf(`{"fqn":%s,%s}`, quoted(e.FQN()), what)
+}
+
+func canonicalJSON(m flatpoint.Metadata) string {
+	meta := "null"
+	if s := m.StorageMeta(); s != nil {
+		modules := "null"
+		if s.Modules != nil {
+			modules = list(s.Modules, func(text []byte) string { return quoted(string(text)) })
+		}
+		meta = fmt.Sprintf(`{"checkpoint_id":%s,"save_id":%s,"load_id":%s,"modules":%s}`,
+			optional(s.CheckpointID), optional(s.SaveID), optional(s.LoadID), modules)
+	}
+	names := make([]string, m.Files())
+	for i := range names {
+		name, err := m.FileName(i)
+		if err != nil {
+			name = "corrupt"
+		}
+		names[i] = name
+	}
+	entries := make([]string, m.Len())
+	for i := range entries {
+		entries[i] = entry(m, i)
+	}
+	c := m.Columns()
+	return fmt.Sprintf(`{"format":[%d,%d],"fragment_rank":%d,"version":%s,"storage_meta":%s,"files":%s,"entries":[%s]}`+"\n",
+		c.FormatMajor, c.FormatMinor, c.FragmentRank, optional(m.Version()), meta, list(names, quoted), strings.Join(entries, ","))
+}
+
+func parsed(t *testing.T, text string) []int64 {
+	values := []int64{}
+	if text == "()" {
+		return values
+	}
+	for _, piece := range strings.Split(text, ",") {
+		value, err := strconv.ParseInt(piece, 10, 64)
+		if err != nil {
+			t.Fatal(err)
+		}
+		values = append(values, value)
+	}
+	return values
+}
+
+func answer(t *testing.T, m flatpoint.Metadata, question string) string {
+	fields := strings.Split(question, "\t")
+	var name string
+	if _, err := fmt.Sscanf(fields[1], "%x", &name); err != nil && fields[1] != "" {
+		t.Fatal(err)
+	}
+	var said string
+	var found bool
+	var err error
+	switch fields[0] {
+	case "find":
+		var e flatpoint.Entry
+		e, found, err = m.Find(name)
+		said = strconv.Itoa(e.Position())
+	case "storage":
+		var offset []int64
+		if fields[2] != "-" {
+			offset = parsed(t, fields[2])
+		}
+		var info flatpoint.StorageInfo
+		info, found, err = m.FindStorage(name, offset)
+		said = fmt.Sprintf("%x\t%d\t%d", info.RelativePath, info.Offset, info.Length)
+	case "prefix":
+		var begin, end int
+		begin, end, err = m.Prefix(name)
+		said, found = fmt.Sprintf("%d\t%d", begin, end), begin < end
+	case "overlap":
+		var e flatpoint.Entry
+		var wanted flatpoint.Tensor
+		if e, found, err = m.Find(name); found {
+			wanted, found, err = e.Tensor()
+		}
+		if found {
+			rows := wanted.Overlapping(parsed(t, fields[2]), parsed(t, fields[3]))
+			said, found = strings.Trim(strings.ReplaceAll(fmt.Sprint(rows), " ", ","), "[]"), len(rows) > 0
+		}
+	default:
+		t.Fatalf("no question: %s", question)
+	}
+	if err != nil {
+		return "corrupt"
+	}
+	if !found {
+		return "absent"
+	}
+	return "found\t" + said
+}
+
+// check compares what the files of a folder that open say with what stands beside them.
+func check(t *testing.T, folder string, questions func(path string) string) {
+	for _, path := range files(t, folder, "json") {
+		t.Run(filepath.Base(path), func(t *testing.T) {
+			file, err := flatpoint.Open(with(path, "flatpoint"))
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer file.Close()
+			if folder == "golden" && !file.DigestMatches() {
+				t.Error("the digest is not that of the bytes")
+			}
+			if said, expected := canonicalJSON(file.Metadata()), read(t, path); said != expected {
+				t.Errorf("says %s\nnot  %s", said, expected)
+			}
+			asked, expected := lines(t, questions(path)), lines(t, with(path, "answers"))
+			if len(asked) != len(expected) {
+				t.Fatalf("%d questions, %d answers", len(asked), len(expected))
+			}
+			for i, question := range asked {
+				if said := answer(t, file.Metadata(), question); said != expected[i] {
+					t.Errorf("%q: says %q, not %q", question, said, expected[i])
+				}
+			}
+		})
+	}
+}
+
+func TestGoldenFiles(t *testing.T) {
+	check(t, "golden", func(path string) string { return with(path, "questions") })
+}
+
+func TestHostileFilesThatOpen(t *testing.T) {
+	check(t, "hostile", func(string) string { return filepath.Join(suite(), "golden", "small.questions") })
+}
+
+func codeOf(file *flatpoint.File, err error) string {
+	var failure *flatpoint.Error
+	if errors.As(err, &failure) {
+		return string(failure.Code)
+	}
+	defer file.Close()
+	return "opens"
+}
+
+func TestCodes(t *testing.T) {
+	codes := lines(t, filepath.Join(suite(), "hostile", "codes.tsv"))
+	if len(codes) != len(files(t, "hostile", "flatpoint")) {
+		t.Error("not one code per file")
+	}
+	for _, line := range codes {
+		name, code, _ := strings.Cut(line, "\t")
+		path := filepath.Join(suite(), "hostile", name+".flatpoint")
+		if said := codeOf(flatpoint.Open(path)); said != code {
+			t.Errorf("%s: mapped: %s, not %s", name, said, code)
+		}
+		bytes := []byte(read(t, path))
+		for shift := 0; shift < 2; shift++ { // aligned or not
+			moved := append(make([]byte, shift, shift+len(bytes)), bytes...)[shift:]
+			if said := codeOf(flatpoint.FromBytes(moved)); said != code {
+				t.Errorf("%s: from bytes: %s, not %s", name, said, code)
+			}
+		}
+	}
+}
+
+func TestNoMetadataFiles(t *testing.T) {
+	if said := codeOf(flatpoint.Open(filepath.Join(suite(), "golden", "absent.flatpoint"))); said != "not_found" {
+		t.Error(said)
+	}
+	if said := codeOf(flatpoint.Open(filepath.Join(suite(), "golden"))); said != "io" {
+		t.Error(said)
+	}
+	sparse := filepath.Join(t.TempDir(), "sparse.flatpoint")
+	if err := os.WriteFile(sparse, []byte(read(t, filepath.Join(suite(), "golden", "small.flatpoint"))), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Truncate(sparse, 1<<31); err != nil {
+		t.Fatal(err)
+	}
+	if said := codeOf(flatpoint.Open(sparse)); said != "too_large" {
+		t.Error(said)
+	}
+}
+
+func TestDigest(t *testing.T) {
+	bytes := []byte(read(t, filepath.Join(suite(), "golden", "small.flatpoint")))
+	bytes[len(bytes)-25] ^= 1
+	file, err := flatpoint.FromBytes(bytes)
+	if err != nil || file.DigestMatches() {
+		t.Error("bytes that changed keep their digest")
+	}
+}
+
+// The generated accessors read the same file: what Columns leaves out.
+func TestRoot(t *testing.T) {
+	file, err := flatpoint.Open(filepath.Join(suite(), "golden", "small.flatpoint"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer file.Close()
+	root := file.Root()
+	if root.EntriesLength() != file.Metadata().Len() || root.OpaqueLength() != 1 || root.PlannerOrderLength() != 3 {
+		t.Error("the generated accessors say something else")
+	}
+}

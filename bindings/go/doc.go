@@ -1,0 +1,7 @@
+// Package flatpoint reads flatpoint metadata files in place: which tensors a sharded checkpoint holds, how they are cut, and
+// where each piece lies.
+//
+// Opening checks the shape of the file (rules F1 to F8 of docs/format.md) at the same cost for any size. Look-ups check the
+// ranges that they follow: whatever the bytes are, they answer or return an *Error, and never read outside the file.
+// Everything may be used from any number of goroutines until the file is closed.
+package flatpoint

@@ -1,0 +1,30 @@
+package flatpoint
+
+import "fmt"
+
+// Code tells what kind of thing went wrong; its text is the same in every flatpoint reader.
+type Code string
+
+const (
+	NotFound     Code = "not_found"
+	IO           Code = "io"
+	NotFlatpoint Code = "not_flatpoint"
+	Truncated    Code = "truncated"
+	Version      Code = "version"
+	Corrupt      Code = "corrupt"
+	TooLarge     Code = "too_large"
+)
+
+// Error is what every call of this package returns where it fails: a code for programs, a message for people.
+type Error struct {
+	Code    Code
+	Message string
+}
+
+func (e *Error) Error() string { return e.Message }
+
+func fail(code Code, format string, arguments ...any) *Error {
+	return &Error{code, fmt.Sprintf(format, arguments...)}
+}
+
+func corrupt(format string, arguments ...any) *Error { return fail(Corrupt, format, arguments...) }
