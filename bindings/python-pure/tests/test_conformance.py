@@ -1,0 +1,232 @@
+"""The suite that every reader passes: docs/conformance.md. FLATPOINT_SUITE names another of its form."""
+
+import os
+import pathlib
+import re
+
+import pytest
+
+import flatpoint_pure
+from flatpoint_pure import Error
+
+SUITE = pathlib.Path(os.environ.get("FLATPOINT_SUITE") or pathlib.Path(__file__).parents[3] / "tests" / "conformance")
+
+
+def files(folder, suffix):
+    found = sorted((SUITE / folder).glob("*" + suffix))
+    assert found, f"no {suffix} in {SUITE / folder}"
+    return found
+
+
+def code_point(data):
+    """The code point at the front of bytes (lone surrogates allowed) and its bytes; U+FFFD where it is not well-formed."""
+    for length in (1, 2, 3, 4):
+        try:
+            return ord(data[:length].decode("utf-8", "surrogatepass")), length
+        except (UnicodeDecodeError, TypeError):
+            continue
+    return 0xFFFD, 1
+
+
+def quoted(data):
+    out = []
+    while data:
+        value, length = code_point(data)
+        data = data[length:]
+        if value in (0x22, 0x5C):
+            out.append("\\" + chr(value))
+        elif value >= 0x10000:
+            out.append(f"\\u{0xD800 + (value - 0x10000 >> 10):04x}\\u{0xDC00 + (value - 0x10000 & 0x3FF):04x}")
+        else:
+            out.append(chr(value) if 0x20 <= value < 0x7F else f"\\u{value:04x}")
+    return '"' + "".join(out) + '"'
+
+
+def as_bytes(text):
+    return text.encode("utf-8", "surrogatepass")
+
+
+def optional(value, show):
+    return "null" if value is None else show(value)
+
+
+def listed(items, show=str):
+    return "[" + ",".join(map(show, items)) + "]"
+
+
+def boolean(value):
+    return "true" if value else "false"
+
+
+def corrupt_or(make):
+    """What `make` gives; "corrupt" in its place where the file is."""
+    try:
+        return make()
+    except Error as error:
+        assert error.code == "corrupt"
+        return '"corrupt"'
+
+
+def storage(make):
+    def show(info):
+        transforms = optional(info.transform_descriptors, lambda texts: listed(texts, quoted))
+        return f'{{"file":{info.file},"offset":{info.offset},"length":{info.length},"transforms":{transforms}}}'
+
+    return corrupt_or(lambda: optional(make(), show))
+
+
+def chunk(tensor, i):
+    def make():
+        chunk = tensor.chunk(i)
+        return f'{{"offsets":{listed(chunk.offsets)},"sizes":{listed(chunk.sizes)},"storage":{storage(chunk.storage)}}}'
+
+    return corrupt_or(make)
+
+
+def entry(file, position):
+    def make():
+        entry = file[position]
+        if entry.is_tensor:
+            tensor = entry.tensor()
+            what = (
+                f'"type":"tensor","dtype":{quoted(as_bytes(tensor.dtype))},"layout":{quoted(as_bytes(tensor.layout))},'
+                f'"memory_format":{quoted(as_bytes(tensor.memory_format))},"requires_grad":{boolean(tensor.requires_grad)},'
+                f'"pin_memory":{boolean(tensor.pin_memory)},"strides":{optional(tensor.strides, listed)},"size":{listed(tensor.size)},'
+                f'"chunks":{listed(range(tensor.chunk_count), lambda i: chunk(tensor, i))}'
+            )
+        elif entry.is_bytes:
+            what = f'"type":"bytes","storage":{storage(entry.bytes_storage)}'
+        else:
+            what = '"type":"opaque"'
+        return f'{{"fqn":{quoted(entry.fqn)},{what}}}'
+
+    return corrupt_or(make)
+
+
+def canonical_json(file):
+    def show_meta(meta):
+        return (
+            f'{{"checkpoint_id":{optional(meta.checkpoint_id, quoted)},"save_id":{optional(meta.save_id, quoted)},'
+            f'"load_id":{optional(meta.load_id, quoted)},"modules":{optional(meta.modules, lambda texts: listed(texts, quoted))}}}'
+        )
+
+    columns = file.columns
+    names = listed(range(len(columns.files)), lambda i: corrupt_or(lambda: quoted(file.file_name(i))))
+    return (
+        f'{{"format":[{columns.format_major},{columns.format_minor}],"fragment_rank":{columns.fragment_rank},'
+        f'"version":{optional(file.version, quoted)},"storage_meta":{optional(file.storage_meta, show_meta)},'
+        f'"files":{names},"entries":{listed(range(len(file)), lambda i: entry(file, i))}}}\n'
+    )
+
+
+def parsed(text):
+    return [] if text == "()" else list(map(int, text.split(",")))
+
+
+def answer(file, question):
+    verb, name, *rest = question.split("\t")
+    name = bytes.fromhex(name)
+    said = None
+    try:
+        if verb == "find":
+            found = file.find(name)
+            said = found and found.position
+        elif verb == "storage":
+            info = file.find_storage(name, None if rest[0] == "-" else parsed(rest[0]))
+            said = info and f"{info.relative_path.hex()}\t{info.offset}\t{info.length}"
+        elif verb == "prefix":
+            found = file.prefix(name)
+            said = f"{found.start}\t{found.stop}" if found else None
+        elif verb == "overlap":
+            found = file.find(name)
+            tensor = found and found.tensor()
+            rows = tensor.overlapping(*map(parsed, rest)) if tensor else []
+            said = ",".join(map(str, rows)) or None
+        else:
+            raise AssertionError(question)
+    except Error as error:
+        assert error.code == "corrupt"
+        return "corrupt"
+    return "absent" if said is None else f"found\t{said}"
+
+
+def check(path, questions):
+    with flatpoint_pure.open(path.with_suffix(".flatpoint")) as file:
+        assert canonical_json(file) == path.read_text()
+        asked = questions.read_text().splitlines()
+        assert [(q, answer(file, q)) for q in asked] == list(zip(asked, path.with_suffix(".answers").read_text().splitlines(), strict=True))
+
+
+@pytest.mark.parametrize("path", files("golden", ".json"), ids=lambda path: path.stem)
+def test_golden_files(path):
+    check(path, path.with_suffix(".questions"))
+    assert flatpoint_pure.open(path.with_suffix(".flatpoint")).digest_matches()
+
+
+def test_hostile_files_that_open():
+    for path in files("hostile", ".json"):
+        check(path, SUITE / "golden" / "small.questions")
+
+
+def code_of(opener, argument):
+    try:
+        opener(argument).close()
+    except Error as error:
+        return error.code
+    return "opens"
+
+
+@pytest.mark.parametrize(
+    "opener", [flatpoint_pure.open, lambda path: flatpoint_pure.from_bytes(path.read_bytes())], ids=["mapped", "bytes"]
+)
+def test_codes(opener):
+    codes = dict(line.split("\t") for line in (SUITE / "hostile" / "codes.tsv").read_text().splitlines())
+    assert {path.stem: code_of(opener, path) for path in files("hostile", ".flatpoint")} == codes
+
+
+def test_no_metadata_files(tmp_path):
+    assert code_of(flatpoint_pure.open, SUITE / "golden" / "absent.flatpoint") == "not_found"
+    assert code_of(flatpoint_pure.open, SUITE / "golden") == "io"
+    sparse = tmp_path / "sparse.flatpoint"
+    sparse.write_bytes((SUITE / "golden" / "small.flatpoint").read_bytes())
+    os.truncate(sparse, 2**31)
+    assert code_of(flatpoint_pure.open, sparse) == "too_large"
+
+
+def test_digest():
+    data = bytearray((SUITE / "golden" / "small.flatpoint").read_bytes())
+    data[-25] ^= 1
+    assert not flatpoint_pure.from_bytes(data).digest_matches()
+
+
+def test_root_and_columns():
+    """The generated accessors and the columns read the same file."""
+    with flatpoint_pure.open(SUITE / "golden" / "small.flatpoint") as file:
+        root = file.root()
+        assert (root.EntriesLength(), root.OpaqueLength(), root.PlannerOrderLength()) == (len(file), 1, 3)
+        assert list(file.columns.chunk_offsets) == [root.ChunkOffsets(i) for i in range(root.ChunkOffsetsLength())]
+        boxes = file.columns.boxes
+    assert boxes.format == "q" and len(boxes.tolist()) == len(boxes)  # a column outlives close()
+
+
+def test_tables_are_those_of_the_schema():
+    """The list of fields that the reader checks is the schema's, in its order."""
+    from flatpoint_pure import _columns
+
+    schema = (pathlib.Path(__file__).parents[3] / "schema" / "metadata.fbs").read_text()
+    for table, fields in (
+        ("Metadata", _columns.METADATA),
+        ("StorageMeta", _columns.STORAGE_META),
+        ("Source", _columns.SOURCE),
+    ):
+        body = re.search(rf"^table {table} {{(.*?)^}}", schema, re.MULTILINE | re.DOTALL)[1]
+        assert [field.name for field in fields] == re.findall(r"^ +(\w+):", body, re.MULTILINE)
+
+
+def test_readme_shows_what_works(tmp_path, monkeypatch, capsys):
+    readme = (pathlib.Path(__file__).parents[1] / "README.md").read_text()
+    (tmp_path / "ckpt").mkdir()
+    (tmp_path / "ckpt" / ".metadata.flatpoint").write_bytes((SUITE / "golden" / "small.flatpoint").read_bytes())
+    monkeypatch.chdir(tmp_path)
+    exec(re.search(r"```python\n(.*?)```", readme, re.DOTALL)[1], {})
+    assert capsys.readouterr().out.splitlines()[:2] == ["even float32 (8, 2)", "explicit float32 (8,)"]
