@@ -1,0 +1,214 @@
+// The suite that every reader passes: docs/conformance.md. FLATPOINT_SUITE names another of its form.
+import assert from "node:assert/strict";
+import * as fs from "node:fs";
+import * as os from "node:os";
+import * as path from "node:path";
+import { test } from "node:test";
+
+import { FlatpointError, MetadataFile, type StorageInfo, type Tensor, asText } from "../src/index.js";
+import { METADATA, SOURCE, STORAGE_META } from "../src/columns.js";
+
+// The tests are compiled into bindings/typescript/dist/bindings/typescript/test.
+const ROOT = path.resolve(import.meta.dirname, "../../../../../..");
+const SUITE = process.env.FLATPOINT_SUITE || path.join(ROOT, "tests/conformance");
+
+function files(folder: string, ending: string): string[] {
+  const found = fs.readdirSync(path.join(SUITE, folder)).filter((name) => name.endsWith(`.${ending}`));
+  assert.notEqual(found.length, 0, `no .${ending} in ${folder}`);
+  return found.sort().map((name) => path.join(SUITE, folder, name.slice(0, -ending.length - 1)));
+}
+
+const read = (file: string) => fs.readFileSync(file, "utf8");
+const lines = (file: string) => read(file).trimEnd().split("\n");
+
+function quoted(text: string): string {
+  let out = '"';
+  for (let i = 0; i < text.length; ++i) {
+    const unit = text.charCodeAt(i);
+    if (unit === 0x22 || unit === 0x5c) out += "\\" + text[i];
+    else if (unit < 0x20 || unit >= 0x7f) out += "\\u" + unit.toString(16).padStart(4, "0");
+    else out += text[i];
+  }
+  return out + '"';
+}
+
+const text = (bytes: Uint8Array) => quoted(asText(bytes));
+const optional = <T>(value: T | undefined, show: (value: T) => string) => (value === undefined ? "null" : show(value));
+const list = <T>(items: Iterable<T>, show: (item: T) => string = String) => `[${Array.from(items, show).join(",")}]`;
+const indices = (length: number) => Array.from({ length }, (_, i) => i);
+
+/** What `make` gives; "corrupt" in its place where the file is. */
+function orCorrupt(make: () => string, instead = '"corrupt"'): string {
+  try {
+    return make();
+  } catch (error) {
+    assert(error instanceof FlatpointError && error.code === "corrupt", String(error));
+    return instead;
+  }
+}
+
+function storage(make: () => StorageInfo | undefined): string {
+  return orCorrupt(() =>
+    optional(make(), ({ file, offset, length, transformDescriptors }) => {
+      const transforms = optional(transformDescriptors, (texts) => list(texts, text));
+      return `{"file":${file},"offset":${offset},"length":${length},"transforms":${transforms}}`;
+    }),
+  );
+}
+
+function tensor(t: Tensor): string {
+  const chunk = (i: number) =>
+    orCorrupt(() => {
+      const { offsets, sizes, ...rest } = { chunk: t.chunk(i), offsets: t.chunk(i).offsets, sizes: t.chunk(i).sizes };
+      return `{"offsets":${list(offsets)},"sizes":${list(sizes)},"storage":${storage(() => rest.chunk.storage())}}`;
+    });
+  return (
+    `"type":"tensor","dtype":${quoted(t.dtype)},"layout":${quoted(t.layout)},"memory_format":${quoted(t.memoryFormat)},` +
+    `"requires_grad":${t.requiresGrad},"pin_memory":${t.pinMemory},"strides":${optional(t.strides, list)},` +
+    `"size":${list(t.size)},"chunks":${list(indices(t.chunkCount), chunk)}`
+  );
+}
+
+function entry(file: MetadataFile, position: number): string {
+  return orCorrupt(() => {
+    const e = file.entry(position);
+    let what = '"type":"opaque"';
+    if (e.isTensor) what = tensor(e.tensor()!);
+    else if (e.isBytes) what = `"type":"bytes","storage":${storage(() => e.bytesStorage())}`;
+    return `{"fqn":${text(e.fqn)},${what}}`;
+  });
+}
+
+function canonicalJson(file: MetadataFile): string {
+  const { formatMajor, formatMinor, fragmentRank, files } = file.columns;
+  const meta = optional(file.storageMeta, ({ checkpointId, saveId, loadId, modules }) => {
+    const shown = optional(modules, (texts) => list(texts, text));
+    const [checkpoint, save, load] = [checkpointId, saveId, loadId].map((id) => optional(id, text));
+    return `{"checkpoint_id":${checkpoint},"save_id":${save},"load_id":${load},"modules":${shown}}`;
+  });
+  const names = list(indices(files.length), (i) => orCorrupt(() => text(file.fileName(i))));
+  const entries = list(indices(file.length), (i) => entry(file, i));
+  return (
+    `{"format":[${formatMajor},${formatMinor}],"fragment_rank":${fragmentRank},"version":${optional(file.version, text)},` +
+    `"storage_meta":${meta},"files":${names},"entries":${entries}}\n`
+  );
+}
+
+const parsed = (field: string) => (field === "()" ? [] : field.split(",").map(BigInt));
+const found = (said: unknown) => (said === undefined ? "absent" : `found\t${said}`);
+
+function answer(file: MetadataFile, question: string): string {
+  const [verb, hex, ...rest] = question.split("\t");
+  const name = Buffer.from(hex, "hex");
+  return orCorrupt(() => {
+    switch (verb) {
+      case "find":
+        return found(file.find(name)?.position);
+      case "storage": {
+        const info = file.findStorage(name, rest[0] === "-" ? undefined : parsed(rest[0]));
+        return found(info && `${Buffer.from(info.relativePath).toString("hex")}\t${info.offset}\t${info.length}`);
+      }
+      case "prefix": {
+        const range = file.prefix(name);
+        return found(range && `${range.begin}\t${range.end}`);
+      }
+      case "overlap": {
+        const rows = file.find(name)?.tensor()?.overlapping(parsed(rest[0]), parsed(rest[1]));
+        return found(rows?.length ? rows.join(",") : undefined);
+      }
+      default:
+        throw new Error(`no question: ${question}`);
+    }
+  }, "corrupt");
+}
+
+function check(stem: string, questions: string): void {
+  const file = MetadataFile.open(`${stem}.flatpoint`);
+  assert.equal(canonicalJson(file), read(`${stem}.json`), stem);
+  const asked = lines(questions);
+  const answers = asked.map((question) => `${question} -> ${answer(file, question)}`);
+  const expected = lines(`${stem}.answers`).map((line, i) => `${asked[i]} -> ${line}`);
+  assert.deepEqual(answers, expected, stem);
+}
+
+for (const stem of files("golden", "json")) {
+  test(`golden ${path.basename(stem)}`, () => {
+    check(stem, `${stem}.questions`);
+    assert(MetadataFile.open(`${stem}.flatpoint`).digestMatches());
+  });
+}
+
+test("hostile files that open", () => {
+  for (const stem of files("hostile", "json")) check(stem, path.join(SUITE, "golden/small.questions"));
+});
+
+function codeOf(open: () => MetadataFile): string {
+  try {
+    open();
+    return "opens";
+  } catch (error) {
+    assert(error instanceof FlatpointError, String(error));
+    return error.code;
+  }
+}
+
+test("codes", () => {
+  const codes = lines(path.join(SUITE, "hostile/codes.tsv")).map((line) => line.split("\t"));
+  assert.equal(codes.length, files("hostile", "flatpoint").length);
+  for (const [name, code] of codes) {
+    const file = path.join(SUITE, "hostile", `${name}.flatpoint`);
+    assert.equal(
+      codeOf(() => MetadataFile.open(file)),
+      code,
+      name,
+    );
+    for (const shift of [0, 1]) {
+      const bytes = new Uint8Array(fs.statSync(file).size + shift).subarray(shift);
+      bytes.set(fs.readFileSync(file));
+      assert.equal(
+        codeOf(() => MetadataFile.fromBytes(bytes)),
+        code,
+        name,
+      );
+    }
+  }
+});
+
+test("no metadata files", () => {
+  const code = (file: string) => codeOf(() => MetadataFile.open(file));
+  assert.equal(code(path.join(SUITE, "golden/absent.flatpoint")), "not_found");
+  assert.equal(code(path.join(SUITE, "golden")), "io");
+  const folder = fs.mkdtempSync(path.join(os.tmpdir(), "flatpoint-"));
+  const sparse = path.join(folder, "sparse.flatpoint");
+  fs.copyFileSync(path.join(SUITE, "golden/small.flatpoint"), sparse);
+  fs.truncateSync(sparse, 2 ** 31);
+  assert.equal(code(sparse), "too_large");
+  fs.rmSync(folder, { recursive: true });
+});
+
+test("bytes that changed fail the digest", () => {
+  const bytes = new Uint8Array(fs.readFileSync(path.join(SUITE, "golden/small.flatpoint")));
+  bytes[bytes.length - 25] ^= 1;
+  assert(!MetadataFile.fromBytes(bytes).digestMatches());
+});
+
+test("the generated accessors read the same file", () => {
+  const file = MetadataFile.open(path.join(SUITE, "golden/small.flatpoint"));
+  const root = file.root();
+  assert.deepEqual([root.entriesLength(), root.opaqueLength(), root.plannerOrderLength()], [file.length, 1, 3]);
+  assert.deepEqual(
+    Array.from(file.columns.chunkOffsets),
+    indices(root.chunkOffsetsLength()).map((i) => root.chunkOffsets(i)),
+  );
+});
+
+test("the tables that are checked are those of the schema", () => {
+  const schema = read(path.join(ROOT, "schema/metadata.fbs"));
+  for (const [name, fields] of Object.entries({ Metadata: METADATA, StorageMeta: STORAGE_META, Source: SOURCE })) {
+    const body = new RegExp(`^table ${name} {(.*?)^}`, "ms").exec(schema)![1];
+    assert.deepEqual(
+      fields.map((field) => field.name),
+      Array.from(body.matchAll(/^ +(\w+):/gm), (match) => match[1]),
+    );
+  }
+});
