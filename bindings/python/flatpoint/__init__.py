@@ -1,0 +1,76 @@
+"""The metadata of sharded checkpoints, without torch and without running anything that a file says.
+
+    with flatpoint.open("ckpt/") as checkpoint:
+        tensor = checkpoint["model.norm.weight"]
+        tensor.dtype, tensor.shape, tensor.chunks[0].storage
+
+`open` takes a checkpoint's folder, a `.metadata` that PyTorch wrote, or a flatpoint file. The answer is a read-only
+mapping of FQN to Tensor, Bytes or Opaque, in the order of DCP's dictionary; nothing of the file is read before it is
+asked for. Objects that were taken from a checkpoint stay readable after it is closed.
+"""
+
+from collections.abc import ItemsView, KeysView, Mapping, Sequence, ValuesView
+from importlib.metadata import PackageNotFoundError, version
+
+from ._columns import Columns
+from ._core import Bytes, Checkpoint, Chunk, Chunks, Fqns, LoadPlan, Opaque, Tensor, from_bytes, open
+from ._errors import Error, ErrorCode, IoError, NotFoundError
+from ._records import (
+    BrokenRule,
+    FileRead,
+    Finding,
+    LoadIssue,
+    Overlap,
+    ReadItem,
+    StorageInfo,
+    StorageMeta,
+    TensorProperties,
+    VerifyReport,
+    Wanted,
+)
+
+__all__ = [
+    "BrokenRule",
+    "Bytes",
+    "Checkpoint",
+    "Chunk",
+    "Chunks",
+    "Columns",
+    "Error",
+    "ErrorCode",
+    "FileRead",
+    "Finding",
+    "Fqns",
+    "IoError",
+    "LoadIssue",
+    "LoadPlan",
+    "NotFoundError",
+    "Opaque",
+    "Overlap",
+    "ReadItem",
+    "StorageInfo",
+    "StorageMeta",
+    "Tensor",
+    "TensorProperties",
+    "VerifyReport",
+    "Wanted",
+    "from_bytes",
+    "open",
+]
+
+try:
+    __version__ = version("flatpoint")
+except PackageNotFoundError:  # run from a folder that nobody installed
+    __version__ = "unknown"
+
+# What collections.abc builds on the few methods that the native types bring.
+Mapping.register(Checkpoint)
+Checkpoint.keys = lambda self: KeysView(self)
+Checkpoint.items = lambda self: ItemsView(self)
+Checkpoint.values = lambda self: ValuesView(self)
+Checkpoint.columns = property(Columns, doc="The columns of the file, without a copy.")
+for _type in (Chunks, Fqns, LoadPlan):
+    Sequence.register(_type)
+    for _name in ("__contains__", "__reversed__", "index", "count"):
+        setattr(_type, _name, getattr(Sequence, _name))
+del _type, _name

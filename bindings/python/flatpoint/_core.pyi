@@ -1,0 +1,250 @@
+"""The C++ library for Python."""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from os import PathLike
+from types import TracebackType
+from typing import Any, final, overload
+
+from ._columns import Columns
+from ._records import (
+    FileRead,
+    Finding,
+    LoadIssue,
+    Overlap,
+    ReadItem,
+    StorageInfo,
+    StorageMeta,
+    TensorProperties,
+    VerifyReport,
+    Wanted,
+)
+
+column_names: tuple[str, ...]
+
+def open(
+    path: str | PathLike[str],
+    *,
+    rank: int | None = None,
+    copy: bool = False,
+    limits: Mapping[str, int] | None = None,
+) -> Checkpoint:
+    """Open a checkpoint's folder, a `.metadata`, or a flatpoint file.
+
+    In a folder with both files a `.metadata.flatpoint` that was imported from the `.metadata` beside it wins; otherwise
+    the `.metadata` is imported in memory, as data: nothing of it is executed. `rank` picks one of the `__R.metadata` of a
+    save without collectives. `copy` reads the file instead of mapping it, for folders where others write in place.
+    `limits` are those of include/flatpoint/dcp.hpp: {"max_chunks": 1_000_000}.
+
+    Raises Error; NotFoundError is a FileNotFoundError, IoError an OSError.
+    """
+
+def from_bytes(data: bytes | bytearray | memoryview, *, limits: Mapping[str, int] | None = None) -> Checkpoint:
+    """Open the bytes of a flatpoint file or of a `.metadata`, which are copied. Raises Error."""
+
+@final
+class Checkpoint(Mapping[str, Tensor | Bytes | Opaque]):
+    """An open checkpoint: a read-only mapping of FQN to what it holds, in DCP's order. Safe to read from many threads."""
+
+    def __getitem__(self, fqn: str) -> Tensor | Bytes | Opaque: ...
+    def __len__(self) -> int: ...
+    def __iter__(self) -> Iterator[str]: ...
+    def __enter__(self) -> Checkpoint: ...
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, traceback: TracebackType | None
+    ) -> None: ...
+    def close(self) -> None:
+        """Forget the file: what is asked of the checkpoint later raises ValueError. Objects that were taken from it,
+        columns included, stay readable, and keep the file mapped."""
+
+    @property
+    def closed(self) -> bool: ...
+    @property
+    def path(self) -> str:
+        """The file that was read; empty for bytes."""
+
+    @property
+    def origin(self) -> str:
+        """ "flatpoint", or "pickle": a `.metadata` that was imported in memory."""
+
+    @property
+    def notices(self) -> tuple[str, ...]:
+        """For people: why a file beside it was passed over, ..."""
+
+    @property
+    def findings(self) -> tuple[Finding, ...]:
+        """What is odd about the pickle that was imported."""
+
+    @property
+    def files(self) -> tuple[str, ...]:
+        """relative_path of every data file."""
+
+    @property
+    def storage_meta(self) -> StorageMeta | None: ...
+    @property
+    def version(self) -> str | None:
+        """DCP's version."""
+
+    @property
+    def columns(self) -> Columns:
+        """The columns of the file, without a copy."""
+
+    def find(self, fqn: str, offset: Iterable[int] | None = None) -> StorageInfo | None:
+        """storage_data[MetadataIndex(fqn, offset)]. No offset is that of bytes."""
+
+    def prefix(self, prefix: str) -> Fqns:
+        """FQNs that begin with a text, sorted by bytes."""
+
+    def planner_path(self, fqn: str) -> tuple[str | int, ...] | None:
+        """planner_data[fqn]: the FQN as keys and positions in lists."""
+
+    def plan(
+        self,
+        wanted: Mapping[str, Iterable[tuple[Sequence[int], Sequence[int]]] | Wanted | None],
+        *,
+        strict: bool = True,
+        max_gap: int = 0,
+    ) -> LoadPlan:
+        """Plan the reads of what is wanted: FQN to boxes (offsets, sizes), None for all of it, or a Wanted.
+
+        What does not fit is in the plan's issues. With `strict` an FQN that the checkpoint lacks is a fatal one. Ranges of
+        one file at most `max_gap` bytes apart are read at once.
+        """
+
+    def verify(self, *, max_messages: int = 10) -> VerifyReport:
+        """Check every rule of the format on every row, in time linear in the file's size."""
+
+    def write(self, path: str | PathLike[str], *, overwrite: bool = False) -> None:
+        """Publish the metadata as a flatpoint file: synced, and renamed into place.
+
+        Raises Error with code CONFLICT where there is a file already, unless `overwrite`.
+        """
+
+    @property
+    def _file_bytes(self) -> Column: ...
+    @property
+    def _has_storage_data(self) -> bool: ...
+    @property
+    def _has_planner_data(self) -> bool: ...
+    def _column(self, name: str) -> Column: ...
+
+@final
+class Tensor:
+    """A tensor of the checkpoint (TensorStorageMetadata), read in place."""
+
+    @property
+    def fqn(self) -> str: ...
+    @property
+    def dtype(self) -> str:
+        """torch's name less "torch."."""
+
+    @property
+    def shape(self) -> tuple[int, ...]: ...
+    @property
+    def nbytes(self) -> int | None:
+        """Elements times bytes per element; None for a dtype that this version does not know."""
+
+    @property
+    def properties(self) -> TensorProperties: ...
+    @property
+    def chunks(self) -> Chunks:
+        """In DCP's order."""
+
+    def overlapping(self, offsets: Iterable[int], sizes: Iterable[int]) -> list[Overlap]:
+        """The chunks that overlap a box, by ascending offsets: arithmetic where the chunks form a grid."""
+
+@final
+class Bytes:
+    """An object that is saved as bytes (BytesStorageMetadata)."""
+
+    @property
+    def fqn(self) -> str: ...
+    @property
+    def storage(self) -> StorageInfo | None: ...
+
+@final
+class Opaque:
+    """Metadata of a class that is not DCP's, kept as a pickle."""
+
+    @property
+    def fqn(self) -> str: ...
+    @property
+    def pickle(self) -> bytes:
+        """Nothing here ever executes it."""
+
+@final
+class Chunk:
+    """One chunk of a tensor (ChunkStorageMetadata), and where it lies."""
+
+    @property
+    def offsets(self) -> tuple[int, ...]: ...
+    @property
+    def sizes(self) -> tuple[int, ...]: ...
+    @property
+    def storage(self) -> StorageInfo | None: ...
+    @property
+    def row(self) -> int:
+        """Row of the chunk columns (`Checkpoint.columns`)."""
+
+@final
+class Chunks(Sequence[Chunk]):
+    """A tensor's chunks, in DCP's order."""
+
+    @overload
+    def __getitem__(self, index: int) -> Chunk: ...
+    @overload
+    def __getitem__(self, index: slice) -> Sequence[Chunk]: ...
+    def __len__(self) -> int: ...
+
+@final
+class Fqns(Sequence[str]):
+    """FQNs, read in place."""
+
+    @overload
+    def __getitem__(self, index: int) -> str: ...
+    @overload
+    def __getitem__(self, index: slice) -> Sequence[str]: ...
+    def __len__(self) -> int: ...
+
+@final
+class LoadPlan(Sequence[ReadItem]):
+    """What one rank reads, grouped by file and sorted by position there."""
+
+    @overload
+    def __getitem__(self, index: int) -> ReadItem: ...
+    @overload
+    def __getitem__(self, index: slice) -> Sequence[ReadItem]: ...
+    def __len__(self) -> int: ...
+    @property
+    def reads(self) -> tuple[FileRead, ...]:
+        """The ranges of files that serve the items, by file, then offset."""
+
+    @property
+    def issues(self) -> tuple[LoadIssue, ...]:
+        """Everything that does not fit, in the order of what was wanted."""
+
+    @property
+    def unexpected(self) -> tuple[str, ...]:
+        """FQNs of the checkpoint that were not wanted, sorted."""
+
+    @property
+    def loadable(self) -> bool:
+        """Whether no issue is fatal."""
+
+    @property
+    def needed_bytes(self) -> int:
+        """Bytes of the wanted elements."""
+
+    @property
+    def stored_bytes(self) -> int:
+        """Bytes of the stored chunks that hold them, each counted once."""
+
+    @property
+    def read_bytes(self) -> int:
+        """Bytes of all reads, gaps included."""
+
+@final
+class Column:
+    """A column where it lies in the file: a read-only buffer."""
+
+    def __len__(self) -> int: ...
+    def __buffer__(self, flags: int) -> memoryview: ...

@@ -1,0 +1,51 @@
+"""Errors of the C++ library as exceptions."""
+
+import enum
+
+
+class ErrorCode(enum.IntEnum):
+    """What kind of thing went wrong: include/flatpoint/error.hpp. Values are stable."""
+
+    NOT_FOUND = 1
+    IO = 2
+    NOT_FLATPOINT = 3
+    TRUNCATED = 4
+    VERSION = 5
+    CORRUPT = 6
+    TOO_LARGE = 7
+    INVALID_ARGUMENT = 8
+    CONFLICT = 9
+    NOT_PICKLE = 10
+    BAD_PICKLE = 11
+    AMBIGUOUS = 12
+    OPAQUE_RECORDS = 13
+    STALE = 14
+
+
+class Error(Exception):
+    """A call of the library failed. `code` is for programs, `str()` for people."""
+
+    code: ErrorCode
+
+    def __init__(self, code: ErrorCode, message: str):
+        super().__init__(message)
+        self.code = code
+
+    def __reduce__(self):
+        return type(self), (self.code, str(self))
+
+
+class NotFoundError(Error, FileNotFoundError):
+    """ErrorCode.NOT_FOUND, which a handler of FileNotFoundError catches too."""
+
+
+class IoError(Error, OSError):
+    """ErrorCode.IO, which a handler of OSError catches too."""
+
+
+_types = {ErrorCode.NOT_FOUND: NotFoundError, ErrorCode.IO: IoError}
+
+
+def make_error(code: int, message: str) -> Error:
+    code = ErrorCode(code)
+    return _types.get(code, Error)(code, message)

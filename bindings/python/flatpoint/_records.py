@@ -1,0 +1,134 @@
+"""Values that the native module hands out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from ._core import Chunk
+
+
+class StorageInfo(NamedTuple):
+    """DCP's _StorageInfo: the bytes [offset, offset + length) of a data file."""
+
+    relative_path: str
+    offset: int
+    length: int
+    transform_descriptors: tuple[str, ...] | None
+    """The first to apply on read comes first."""
+
+
+class StorageMeta(NamedTuple):
+    """DCP's StorageMeta."""
+
+    checkpoint_id: str | None
+    checkpoint_id_type: str | None
+    """Python's type of it: "str", "PosixPath", ..."""
+    save_id: str | None
+    load_id: str | None
+    modules: tuple[str, ...] | None
+    """None in files from before the attribute existed."""
+
+
+class TensorProperties(NamedTuple):
+    """DCP's TensorProperties, with torch's names less "torch."."""
+
+    dtype: str
+    layout: str
+    requires_grad: bool
+    memory_format: str
+    pin_memory: bool
+    strides: tuple[int, ...] | None
+    """In elements; None in files from before torch 2.15."""
+
+
+class Overlap(NamedTuple):
+    """A chunk that overlaps a box, and the region that they share."""
+
+    chunk: Chunk
+    chunk_offsets: tuple[int, ...]
+    """Where the region begins inside the chunk."""
+    box_offsets: tuple[int, ...]
+    """Where it begins inside the box."""
+    lengths: tuple[int, ...]
+    """Elements, per dimension."""
+
+
+class Wanted(NamedTuple):
+    """What `Checkpoint.plan` is asked for under one FQN. None: as the checkpoint has it."""
+
+    boxes: Iterable[tuple[Sequence[int], Sequence[int]]] | None = None
+    """Pairs (offsets, sizes); None is the whole tensor."""
+    size: Sequence[int] | None = None
+    """Of the whole tensor; another size than the checkpoint's is an issue of the plan."""
+    dtype: str | None = None
+    """Likewise; torch's name without "torch."."""
+    kind: str | None = None
+    """ "tensor" or "bytes"."""
+
+
+class ReadItem(NamedTuple):
+    """DCP's ReadItem, and where the saved chunk lies."""
+
+    fqn: str
+    kind: str
+    """ "tensor" or "bytes"."""
+    box: int
+    """Number of the wanted box among those of its FQN."""
+    box_offsets: tuple[int, ...] | None
+    """Of the wanted box in the tensor (dest_index.offset)."""
+    dest_offsets: tuple[int, ...]
+    """Inside the wanted box."""
+    chunk_offsets: tuple[int, ...] | None
+    """Of the saved chunk in the tensor (storage_index.offset)."""
+    storage_offsets: tuple[int, ...]
+    """Inside the saved chunk."""
+    lengths: tuple[int, ...]
+    """Elements, per dimension."""
+    relative_path: str
+    offset: int
+    length: int
+
+
+class FileRead(NamedTuple):
+    """A range of a file that is read at once, and the items that it serves."""
+
+    relative_path: str
+    offset: int
+    length: int
+    item_begin: int
+    item_count: int
+
+
+class LoadIssue(NamedTuple):
+    """Something wanted that does not fit. Fatal: torch would refuse the load, or fail in it."""
+
+    kind: str
+    fatal: bool
+    fqn: str
+    message: str
+
+
+class BrokenRule(NamedTuple):
+    """A rule of the format that a file breaks: "F4", "E2", ..."""
+
+    rule: str
+    message: str
+
+
+class Finding(NamedTuple):
+    """Something about a checkpoint that is legal, but that its owner may want to know."""
+
+    kind: str
+    message: str
+
+
+class VerifyReport(NamedTuple):
+    """What `Checkpoint.verify` found."""
+
+    sound: bool
+    broken_rules: tuple[BrokenRule, ...]
+    findings: tuple[Finding, ...]
+    suppressed: int
+    """Messages beyond `max_messages` of a rule or kind."""

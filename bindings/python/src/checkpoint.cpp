@@ -1,0 +1,218 @@
+// Checkpoint: an open file as Python's Mapping of FQNs.
+#include "flatpoint/records.hpp"
+#include "flatpoint/verify.hpp"
+#include "flatpoint/write_file.hpp"
+#include "opened.hpp"
+#include "text.hpp"
+
+namespace flatpoint::python {
+namespace {
+
+struct Checkpoint {
+  Opened opened;  // null once closed
+
+  [[nodiscard]] const Opened& get() const {
+    if (!opened) throw nb::value_error("the checkpoint is closed");
+    return opened;
+  }
+  [[nodiscard]] MetadataView view() const { return get()->file.view(); }
+};
+
+/// FQNs as a sequence: a range of the sorted order, or all of DCP's.
+struct Fqns {
+  Opened opened;
+  EntryRange range;
+  bool dcp_order;
+
+  [[nodiscard]] Lookup<EntryView> entry(std::uint32_t i) const noexcept {
+    const MetadataView view = opened->file.view();
+    return dcp_order ? view.entry_in_dcp_order(range.begin + i) : view.entry(range.begin + i);
+  }
+};
+
+Fqns all_fqns(const Checkpoint& checkpoint) { return {checkpoint.get(), {0, checkpoint.view().size()}, true}; }
+
+nb::object iterate(const Checkpoint& checkpoint) {
+  return checked(PySeqIter_New(nb::cast(all_fqns(checkpoint)).ptr()));
+}
+
+nb::object get_item(const Checkpoint& checkpoint, nb::handle fqn) {
+  const auto entry = find_entry(checkpoint.view(), fqn);
+  if (found(entry)) return make_entry(checkpoint.opened, *entry);
+  PyErr_SetObject(PyExc_KeyError, fqn.ptr());
+  throw nb::python_error();
+}
+
+nb::object get_or(const Checkpoint& checkpoint, nb::handle fqn, nb::handle otherwise) {
+  const auto entry = find_entry(checkpoint.view(), fqn);
+  return found(entry) ? make_entry(checkpoint.opened, *entry) : nb::borrow(otherwise);
+}
+
+bool contains(const Checkpoint& checkpoint, nb::handle fqn) {
+  return PyUnicode_Check(fqn.ptr()) != 0 && found(find_entry(checkpoint.view(), fqn));
+}
+
+nb::object find_storage(const Checkpoint& checkpoint, nb::handle fqn, nb::handle offset) {
+  const Text text(fqn);
+  std::vector<std::int64_t> values;
+  std::optional<std::span<const std::int64_t>> where;
+  if (!offset.is_none()) where = values = to_values(offset);
+  const auto storage = checkpoint.view().find_storage(text.view(), where);
+  return found(storage) ? make_storage_info(*storage) : nb::none();
+}
+
+Fqns with_prefix(const Checkpoint& checkpoint, nb::handle prefix) {
+  const auto range = checkpoint.view().prefix(Text(prefix).view());
+  return {checkpoint.opened, found(range) ? *range : EntryRange{}, false};
+}
+
+nb::object verify_report(const Checkpoint& checkpoint, std::uint32_t max_messages) {
+  const Opened opened = checkpoint.get();
+  const VerifyReport report = [&] {
+    const nb::gil_scoped_release release;
+    return verify(opened->file, {max_messages});
+  }();
+  nb::list rules;
+  for (const BrokenRule& broken : report.broken_rules) {
+    rules.append(make_record(records().broken_rule, to_str(broken.rule), to_str(broken.message)));
+  }
+  return make_record(records().verify_report, report.sound(), nb::tuple(rules), make_findings(report.findings),
+                     report.suppressed);
+}
+
+void write(const Checkpoint& checkpoint, nb::handle path, bool overwrite) {
+  const Opened opened = checkpoint.get();
+  const auto target = to_path(path);
+  value_of([&] {
+    const nb::gil_scoped_release release;
+    return write_file(target, opened->file.bytes(), overwrite ? IfExists::Replace : IfExists::Fail);
+  }());
+}
+
+nb::tuple files(const Checkpoint& checkpoint) {
+  const MetadataView view = checkpoint.view();
+  nb::list names;
+  for (std::uint32_t i = 0; i < view.file_count(); ++i) names.append(to_str(value_of(view.file_name(i))));
+  return nb::tuple(names);
+}
+
+nb::object optional_text(const std::optional<std::string_view>& text) {
+  return text ? nb::object(to_str(*text)) : nb::none();
+}
+
+nb::object storage_meta(const Checkpoint& checkpoint) {
+  const auto view = checkpoint.view().storage_meta();
+  if (!view) return nb::none();
+  const StorageMeta meta = view->to_value();
+  nb::object modules = nb::none();
+  if (meta.modules) {
+    nb::list names;
+    for (const std::string& name : *meta.modules) names.append(to_str(name));
+    modules = nb::tuple(names);
+  }
+  constexpr const char* kPathTypes[] = {nullptr, "str", "PosixPath", "WindowsPath", "PurePosixPath", "PureWindowsPath"};
+  const auto type = static_cast<std::size_t>(meta.checkpoint_id_type);
+  const char* type_name = type < std::size(kPathTypes) ? kPathTypes[type] : nullptr;
+  return make_record(records().storage_meta, optional_text(meta.checkpoint_id), type_name, optional_text(meta.save_id),
+                     optional_text(meta.load_id), modules);
+}
+
+nb::object planner_path_of(const Checkpoint& checkpoint, nb::handle fqn) {
+  const auto entry = find_entry(checkpoint.view(), fqn);
+  if (!found(entry)) return nb::none();
+  auto path = planner_path(checkpoint.view(), *entry);
+  if (!found(path)) return nb::none();
+  PlannerPathView rest = *path;
+  nb::list elements;
+  for (auto element = rest.next(); found(element); element = rest.next()) {
+    const nb::object text = to_str(element->text);
+    elements.append(element->is_index ? nb::object(nb::int_(text)) : text);
+  }
+  return nb::tuple(elements);
+}
+
+nb::tuple notices(const Checkpoint& checkpoint) {
+  nb::list texts;
+  for (const std::string& notice : checkpoint.get()->notices) texts.append(to_str(notice));
+  return nb::tuple(texts);
+}
+
+void bind_fqns(nb::module_& m) {
+  nb::class_<Fqns> type(m, "Fqns", nb::is_final(), "FQNs, read in place: a lazy sequence of str.");
+  bind_sequence<Fqns>(
+      type, [](const Fqns& f) { return f.range.size(); },
+      [](const Fqns& f, std::uint32_t i) { return nb::object(to_str(value_of(f.entry(i)).fqn())); });
+}
+
+void bind_mapping(nb::class_<Checkpoint>& type) {
+  type.def("__len__", [](const Checkpoint& c) { return c.view().size(); })
+      .def("__iter__", &iterate)
+      .def("__contains__", &contains)
+      .def("__getitem__", &get_item)
+      .def("get", &get_or, nb::arg("fqn"), nb::arg("default") = nb::none(), "checkpoint[fqn], or the default.")
+      .def("__enter__", [](nb::handle self) { return self; })
+      .def("__exit__", [](Checkpoint& c, nb::args) { c.opened.reset(); })
+      .def(
+          "close", [](Checkpoint& c) { c.opened.reset(); }, "Forget the file. What was taken from it stays readable.")
+      .def_prop_ro("closed", [](const Checkpoint& c) { return c.opened == nullptr; });
+}
+
+void bind_queries(nb::class_<Checkpoint>& type) {
+  type.def("find", &find_storage, nb::arg("fqn"), nb::arg("offset") = nb::none(),
+           "storage_data[MetadataIndex(fqn, offset)]: a StorageInfo, or None where there is none.")
+      .def("prefix", &with_prefix, nb::arg("prefix"), "FQNs that begin with a text, sorted: a lazy sequence.")
+      .def("planner_path", &planner_path_of, nb::arg("fqn"), "planner_data[fqn], or None where there is none.")
+      .def(
+          "plan",
+          [](const Checkpoint& c, nb::handle wanted, bool strict, std::uint64_t max_gap) {
+            return make_plan(c.get(), wanted, {strict, max_gap});
+          },
+          nb::arg("wanted"), nb::kw_only(), nb::arg("strict") = true, nb::arg("max_gap") = 0,
+          "Plan the reads of what is wanted: a mapping of FQN to boxes (offsets, sizes), None (all of it), or Wanted.")
+      .def("verify", &verify_report, nb::kw_only(), nb::arg("max_messages") = 10,
+           "Check every rule of the format on every row.")
+      .def("write", &write, nb::arg("path"), nb::kw_only(), nb::arg("overwrite") = false,
+           "Publish the metadata as a flatpoint file: synced, and renamed into place.");
+}
+
+void bind_facts(nb::class_<Checkpoint>& type) {
+  type.def_prop_ro(
+          "path", [](const Checkpoint& c) { return to_str(c.get()->path.native()); }, "The file that was read.")
+      .def_prop_ro(
+          "origin", [](const Checkpoint& c) { return c.get()->origin == dcp::Origin::Pickle ? "pickle" : "flatpoint"; },
+          "\"flatpoint\", or \"pickle\": a .metadata that was imported in memory.")
+      .def_prop_ro("notices", &notices, "For people: why a file beside it was passed over, ...")
+      .def_prop_ro(
+          "findings", [](const Checkpoint& c) { return make_findings(c.get()->findings); },
+          "What is odd about the pickle.")
+      .def_prop_ro("files", &files, "relative_path of every data file.")
+      .def_prop_ro("storage_meta", &storage_meta, "StorageMeta, or None.")
+      .def_prop_ro(
+          "version", [](const Checkpoint& c) { return optional_text(c.view().version()); }, "DCP's version, or None.")
+      .def_prop_ro("_file_bytes", [](const Checkpoint& c) { return make_file_bytes(c.get()); })
+      .def_prop_ro("_has_storage_data", [](const Checkpoint& c) { return c.view().columns().has_storage_data; })
+      .def_prop_ro("_has_planner_data", [](const Checkpoint& c) { return c.view().columns().has_planner_data; })
+      .def("_column", [](const Checkpoint& c, nb::str name) { return make_column(c.get(), Text(name).view()); })
+      .def("__repr__", [](const Checkpoint& c) {
+        if (!c.opened) return nb::object(nb::str("Checkpoint(closed)"));
+        return nb::str("Checkpoint({!r}, {} FQNs)").attr("format")(to_str(c.opened->path.native()), c.view().size());
+      });
+}
+
+}  // namespace
+
+nb::object make_checkpoint(dcp::OpenedCheckpoint&& opened) {
+  return nb::cast(Checkpoint{std::make_shared<const dcp::OpenedCheckpoint>(std::move(opened))});
+}
+
+void bind_checkpoint(nb::module_& m) {
+  bind_fqns(m);
+  nb::class_<Checkpoint> type(
+      m, "Checkpoint", nb::is_final(), nb::is_weak_referenceable(),
+      "An open checkpoint: a read-only Mapping of FQN to Tensor, Bytes or Opaque, in DCP's order.");
+  bind_mapping(type);
+  bind_queries(type);
+  bind_facts(type);
+}
+
+}  // namespace flatpoint::python

@@ -1,0 +1,146 @@
+// flatpoint._core: the C++ library for Python. The package around it is in ../flatpoint.
+#include <cstring>
+
+#include "opened.hpp"
+#include "text.hpp"
+
+namespace flatpoint::python {
+namespace {
+
+Records types;                 // of flatpoint._records, which lives as long as the interpreter
+nb::handle make_error_object;  // flatpoint._errors.make_error
+
+void set_limits(dcp::ImportLimits& limits, nb::handle named) {
+  for (nb::handle pair : named.attr("items")()) {
+    const nb::object name = pair[0];
+    const auto value = nb::cast<std::uint64_t>(nb::object(pair[1]));
+    const std::string_view text = Text(name).view();
+    if (text == "max_input_bytes")
+      limits.max_input_bytes = value;
+    else if (text == "max_depth")
+      limits.max_depth = static_cast<std::uint32_t>(std::min<std::uint64_t>(value, UINT32_MAX));
+    else if (text == "max_memo")
+      limits.max_memo = value;
+    else if (text == "max_opcodes")
+      limits.max_opcodes = value;
+    else if (text == "max_chunks")
+      limits.max_chunks = value;
+    else if (text == "max_output_bytes")
+      limits.max_output_bytes = value;
+    else
+      throw nb::value_error("no limit of that name");
+  }
+}
+
+nb::object open_path(nb::handle path, nb::handle rank, bool copy, nb::handle limits) {
+  const auto where = to_path(path);
+  dcp::OpenOptions options;
+  if (!rank.is_none()) options.rank = nb::cast<std::uint32_t>(rank);
+  if (copy) options.mode = OpenMode::Copy;
+  if (!limits.is_none()) set_limits(options.import.limits, limits);
+  auto opened = [&] {
+    const nb::gil_scoped_release release;
+    return dcp::open_checkpoint(where, options);
+  }();
+  return make_checkpoint(value_of(std::move(opened)));
+}
+
+Result<dcp::OpenedCheckpoint> open_bytes(std::span<const std::byte> bytes, const dcp::ImportOptions& options) {
+  Buffer copy(bytes.size());
+  if (!bytes.empty()) std::memcpy(copy.mutable_bytes().data(), bytes.data(), bytes.size());
+  auto file = MetadataFile::from_buffer(std::move(copy));
+  if (file) return dcp::OpenedCheckpoint{std::move(*file), {}, dcp::Origin::Flatpoint, {}, {}};
+  if (file.error().code != ErrorCode::NotFlatpoint) return tl::unexpected(std::move(file.error()));
+  auto imported = dcp::import_pickle(bytes, options);
+  if (!imported) return tl::unexpected(std::move(imported.error()));
+  return MetadataFile::from_buffer(std::move(imported->bytes)).map([&](MetadataFile&& made) {
+    return dcp::OpenedCheckpoint{std::move(made), {}, dcp::Origin::Pickle, {}, std::move(imported->findings)};
+  });
+}
+
+/// A contiguous buffer of Python's, for as long as this lives.
+class BorrowedBytes {
+ public:
+  explicit BorrowedBytes(nb::handle buffer) {
+    if (PyObject_GetBuffer(buffer.ptr(), &view_, PyBUF_SIMPLE) != 0) throw nb::python_error();
+  }
+  BorrowedBytes(const BorrowedBytes&) = delete;
+  BorrowedBytes& operator=(const BorrowedBytes&) = delete;
+  ~BorrowedBytes() { PyBuffer_Release(&view_); }
+  [[nodiscard]] std::span<const std::byte> get() const noexcept {
+    return {static_cast<const std::byte*>(view_.buf), static_cast<std::size_t>(view_.len)};
+  }
+
+ private:
+  Py_buffer view_{};
+};
+
+nb::object from_bytes(nb::handle data, nb::handle limits) {
+  const BorrowedBytes bytes(data);
+  dcp::ImportOptions options;
+  if (!limits.is_none()) set_limits(options.limits, limits);
+  auto opened = [&] {
+    const nb::gil_scoped_release release;
+    return open_bytes(bytes.get(), options);
+  }();
+  return make_checkpoint(value_of(std::move(opened)));
+}
+
+void load_types() {
+  const nb::module_ module = nb::module_::import_("flatpoint._records");
+  const auto type = [&](const char* name) { return nb::object(module.attr(name)).release(); };
+  types = {.finding = type("Finding"),
+           .broken_rule = type("BrokenRule"),
+           .verify_report = type("VerifyReport"),
+           .storage_info = type("StorageInfo"),
+           .storage_meta = type("StorageMeta"),
+           .tensor_properties = type("TensorProperties"),
+           .overlap = type("Overlap"),
+           .wanted = type("Wanted"),
+           .read_item = type("ReadItem"),
+           .file_read = type("FileRead"),
+           .load_issue = type("LoadIssue")};
+  make_error_object = nb::object(nb::module_::import_("flatpoint._errors").attr("make_error")).release();
+}
+
+}  // namespace
+
+void raise(ErrorCode code, std::string_view message) {
+  const nb::object error = make_error_object(static_cast<int>(code), to_str(message));
+  PyErr_SetObject(reinterpret_cast<PyObject*>(Py_TYPE(error.ptr())), error.ptr());
+  throw nb::python_error();
+}
+
+void raise_corrupt() { raise(ErrorCode::Corrupt, "the file breaks a rule of the format here; verify() names it"); }
+
+const Records& records() { return types; }
+
+std::filesystem::path to_path(nb::handle path) {
+  PyObject* converted = nullptr;
+  if (PyUnicode_FSConverter(path.ptr(), &converted) == 0) throw nb::python_error();
+  const nb::object bytes = nb::steal(converted);
+  return std::string(PyBytes_AsString(converted), static_cast<std::size_t>(PyBytes_Size(converted)));
+}
+
+nb::tuple make_findings(std::span<const Finding> findings) {
+  nb::list list;
+  for (const Finding& finding : findings)
+    list.append(make_record(types.finding, to_str(finding.kind), to_str(finding.message)));
+  return nb::tuple(list);
+}
+
+}  // namespace flatpoint::python
+
+NB_MODULE(_core, m) {
+  using namespace flatpoint::python;
+  load_types();
+  bind_entries(m);
+  bind_columns(m);
+  bind_plan(m);
+  bind_checkpoint(m);
+  m.def("open", &open_path, nb::arg("path"), nb::kw_only(), nb::arg("rank") = nb::none(), nb::arg("copy") = false,
+        nb::arg("limits") = nb::none(), "Open a checkpoint's folder, a .metadata, or a flatpoint file.");
+  m.def("from_bytes", &from_bytes, nb::arg("data"), nb::kw_only(), nb::arg("limits") = nb::none(),
+        "Open the bytes of a flatpoint file or of a .metadata.");
+  m.attr("column_names") = column_names();
+}

@@ -1,0 +1,111 @@
+// What every object of the module shares: the open file that it reads, and how the library's answers become Python's.
+#pragma once
+
+#include <nanobind/nanobind.h>
+
+#include <memory>
+#include <span>
+#include <string_view>
+#include <type_traits>
+#include <utility>
+
+#include "flatpoint/dcp.hpp"
+#include "flatpoint/error.hpp"
+#include "flatpoint/load_plan.hpp"
+#include "flatpoint/lookup.hpp"
+#include "flatpoint/views.hpp"
+
+namespace flatpoint::python {
+
+namespace nb = nanobind;
+
+/// An open checkpoint. Every object that reads it holds one, so that the mapping outlives the last of them.
+using Opened = std::shared_ptr<const dcp::OpenedCheckpoint>;
+
+/// Raises flatpoint.Error.
+[[noreturn]] void raise(ErrorCode code, std::string_view message);
+[[noreturn]] void raise_corrupt();
+
+/// The value of a Result; raises flatpoint.Error.
+template <class T>
+T value_of(Result<T>&& result) {
+  if (!result) raise(result.error().code, result.error().message);
+  if constexpr (!std::is_void_v<T>) return std::move(*result);
+}
+
+/// Whether a look-up found something; raises flatpoint.Error where the file is corrupt.
+template <class T>
+bool found(const Lookup<T>& lookup) {
+  if (lookup.corrupt()) raise_corrupt();
+  return lookup.found();
+}
+
+/// The value of a look-up that must find one.
+template <class T>
+T value_of(const Lookup<T>& lookup) {
+  if (!lookup) raise_corrupt();
+  return *lookup;
+}
+
+/// The types of flatpoint._records that the module makes instances of.
+struct Records {
+  nb::handle finding, broken_rule, verify_report, storage_info, storage_meta, tensor_properties, overlap, wanted,
+      read_item, file_read, load_issue;
+};
+const Records& records();
+
+/// An instance of a NamedTuple, made as a tuple is: its own `__new__` is Python code.
+template <class... Fields>
+nb::object make_record(nb::handle type, Fields&&... fields) {
+  static const auto make_tuple_of = reinterpret_cast<newfunc>(PyType_GetSlot(&PyTuple_Type, Py_tp_new));
+  const nb::tuple arguments = nb::make_tuple(nb::make_tuple(std::forward<Fields>(fields)...));
+  PyObject* record = make_tuple_of(reinterpret_cast<PyTypeObject*>(type.ptr()), arguments.ptr(), nullptr);
+  if (record == nullptr) throw nb::python_error();
+  return nb::steal(record);
+}
+
+/// Makes a type a sequence: indexes from either end, and slices.
+template <class T>
+void bind_sequence(nb::class_<T>& type, std::uint32_t (*size)(const T&), nb::object (*item)(const T&, std::uint32_t)) {
+  type.def("__len__", size);
+  type.def("__getitem__", [size, item](const T& sequence, Py_ssize_t index) {
+    const auto count = static_cast<Py_ssize_t>(size(sequence));
+    if (index < 0) index += count;
+    if (index < 0 || index >= count) throw nb::index_error();
+    return item(sequence, static_cast<std::uint32_t>(index));
+  });
+  type.def("__getitem__", [size, item](const T& sequence, nb::slice slice) {
+    const auto [begin, end, step, length] = slice.compute(size(sequence));
+    nb::list items;
+    for (std::size_t i = 0; i < length; ++i) {
+      items.append(item(sequence, static_cast<std::uint32_t>(begin + static_cast<Py_ssize_t>(i) * step)));
+    }
+    return items;
+  });
+}
+
+/// What os.fspath makes of it.
+std::filesystem::path to_path(nb::handle path);
+
+nb::tuple make_findings(std::span<const Finding> findings);
+nb::object make_storage_info(const StorageInfoView& storage);
+/// Tensor, Bytes or Opaque.
+nb::object make_entry(const Opened& opened, const EntryView& entry);
+/// The entry that a str names. Absent where there is none.
+Lookup<EntryView> find_entry(const MetadataView& metadata, nb::handle fqn);
+
+/// Names of columns, and one column as an object with the buffer interface; raises KeyError.
+nb::tuple column_names();
+nb::object make_column(const Opened& opened, std::string_view name);
+/// The whole file, likewise.
+nb::object make_file_bytes(const Opened& opened);
+
+nb::object make_checkpoint(dcp::OpenedCheckpoint&& opened);
+nb::object make_plan(const Opened& opened, nb::handle wanted, const LoadOptions& options);
+
+void bind_entries(nb::module_& m);
+void bind_columns(nb::module_& m);
+void bind_plan(nb::module_& m);
+void bind_checkpoint(nb::module_& m);
+
+}  // namespace flatpoint::python

@@ -1,0 +1,159 @@
+// Load plans: what is wanted as Python says it, and the plan as a sequence of read items.
+#include <optional>
+#include <vector>
+
+#include "flatpoint/load_plan.hpp"
+#include "opened.hpp"
+#include "text.hpp"
+
+namespace flatpoint::python {
+namespace {
+
+struct Plan {
+  Opened opened;
+  LoadPlan plan;
+};
+
+/// One item of the mapping, with the memory that a Wanted borrows.
+struct WantedItem {
+  Text fqn;
+  StorageType type = StorageType::Tensor;
+  std::vector<std::int64_t> size{};
+  std::vector<std::int64_t> boxes{};
+  std::uint32_t box_count = 0;
+  std::optional<ScalarType> dtype{};
+
+  [[nodiscard]] Wanted to_wanted() const { return {fqn.view(), type, size, box_count, boxes, dtype}; }
+};
+
+void append_box(WantedItem& item, nb::handle box) {
+  if (nb::len(box) != 2) throw nb::value_error("a box is a pair: offsets, sizes");
+  for (int part = 0; part < 2; ++part) {
+    const auto values = to_values(nb::object(box[part]));
+    if (values.size() != item.size.size())
+      throw nb::value_error("a box needs one offset and one size for each dimension");
+    item.boxes.insert(item.boxes.end(), values.begin(), values.end());
+  }
+  ++item.box_count;
+}
+
+void append_whole(WantedItem& item) {
+  item.boxes.resize(item.size.size());
+  item.boxes.insert(item.boxes.end(), item.size.begin(), item.size.end());
+  item.box_count = 1;
+}
+
+/// `what`: boxes, None for all of it, or a Wanted, which says more. What it leaves open is as the checkpoint has it.
+WantedItem to_item(const MetadataView& metadata, nb::handle fqn, nb::handle what) {
+  WantedItem item{Text(fqn)};
+  nb::object boxes = nb::borrow(what);
+  nb::object size = nb::none();
+  const auto saved = find_entry(metadata, fqn);
+  if (found(saved)) item.type = saved->type();
+  if (nb::isinstance(what, records().wanted)) {
+    boxes = what.attr("boxes");
+    size = what.attr("size");
+    if (const nb::object dtype = what.attr("dtype"); !dtype.is_none()) {
+      item.dtype = scalar_type_from_name(Text(dtype).view());
+      if (!item.dtype) throw nb::value_error("Wanted.dtype is no name of a torch dtype");
+    }
+    if (const nb::object kind = what.attr("kind"); !kind.is_none()) {
+      item.type = Text(kind).view() == "bytes" ? StorageType::Bytes : StorageType::Tensor;
+    }
+  }
+  if (item.type != StorageType::Tensor) return item;
+  if (!size.is_none()) {
+    item.size = to_values(size);
+  } else if (found(saved) && saved->type() == StorageType::Tensor) {
+    const auto saved_size = value_of(saved->tensor()).size();
+    item.size.assign(saved_size.begin(), saved_size.end());
+  }
+  if (boxes.is_none()) {
+    append_whole(item);
+  } else if (found(saved) || !size.is_none()) {  // else of no known size, and missing whatever the boxes are
+    for (nb::handle box : boxes) append_box(item, box);
+  }
+  return item;
+}
+
+nb::object to_tuple_or_none(const std::optional<Size>& values) {
+  return values ? nb::object(to_tuple(*values)) : nb::none();
+}
+
+nb::object make_read_item(const Plan& plan, std::uint32_t i) {
+  const ReadItemView view = plan.plan.item(i);
+  const ReadItem item = view.to_value();
+  const auto path = value_of(plan.opened->file.view().file_name(view.file()));
+  return make_record(records().read_item, to_str(view.fqn()), item.type == LoadItemType::Bytes ? "bytes" : "tensor",
+                     view.box(), to_tuple_or_none(item.dest_index.offset), to_tuple(item.dest_offsets),
+                     to_tuple_or_none(item.storage_index.offset), to_tuple(item.storage_offsets),
+                     to_tuple(item.lengths), to_str(path), view.offset(), view.length());
+}
+
+nb::tuple issues_of(const Plan& plan) {
+  nb::list issues;
+  for (const LoadIssue& issue : plan.plan.issues()) {
+    const std::string_view kind = to_string(issue.kind);
+    issues.append(make_record(records().load_issue, nb::str(kind.data(), kind.size()), issue.fatal, to_str(issue.fqn),
+                              to_str(issue.message)));
+  }
+  return nb::tuple(issues);
+}
+
+nb::tuple reads_of(const Plan& plan) {
+  nb::list reads;
+  for (const FileRead& read : plan.plan.reads()) {
+    const auto path = value_of(plan.opened->file.view().file_name(read.file));
+    reads.append(
+        make_record(records().file_read, to_str(path), read.offset, read.length, read.item_begin, read.item_count));
+  }
+  return nb::tuple(reads);
+}
+
+nb::tuple unexpected_of(const Plan& plan) {
+  nb::list fqns;
+  for (const std::uint32_t at : plan.plan.unexpected()) {
+    fqns.append(to_str(value_of(plan.opened->file.view().entry(at)).fqn()));
+  }
+  return nb::tuple(fqns);
+}
+
+}  // namespace
+
+nb::object make_plan(const Opened& opened, nb::handle wanted, const LoadOptions& options) {
+  const MetadataView metadata = opened->file.view();
+  std::vector<WantedItem> items;
+  const nb::object pairs = wanted.attr("items")();
+  std::vector<nb::object> kept;  // what Text borrows from
+  for (nb::handle pair : pairs) {
+    kept.push_back(nb::borrow(pair));
+    items.push_back(to_item(metadata, nb::object(pair[0]), nb::object(pair[1])));
+  }
+  std::vector<Wanted> borrowed;
+  for (const WantedItem& item : items) borrowed.push_back(item.to_wanted());
+  auto plan = [&] {
+    const nb::gil_scoped_release release;
+    return plan_load(metadata, borrowed, options);
+  }();
+  return nb::cast(Plan{opened, value_of(std::move(plan))});
+}
+
+void bind_plan(nb::module_& m) {
+  nb::class_<Plan> type(m, "LoadPlan", nb::is_final(), "What one rank reads: a sequence of ReadItem, grouped by file.");
+  bind_sequence<Plan>(
+      type, [](const Plan& p) { return p.plan.size(); }, &make_read_item);
+  type.def_prop_ro("reads", &reads_of, "FileRead: the ranges of files that serve the items, by file, then offset.")
+      .def_prop_ro("issues", &issues_of, "LoadIssue: everything that does not fit, in the order of what was wanted.")
+      .def_prop_ro("unexpected", &unexpected_of, "FQNs of the checkpoint that were not wanted, sorted.")
+      .def_prop_ro(
+          "loadable", [](const Plan& p) { return p.plan.loadable(); }, "Whether no issue is fatal.")
+      .def_prop_ro(
+          "needed_bytes", [](const Plan& p) { return p.plan.needed_bytes(); }, "Bytes of the wanted elements.")
+      .def_prop_ro(
+          "stored_bytes", [](const Plan& p) { return p.plan.stored_bytes(); },
+          "Bytes of the stored chunks that hold them, each counted once.")
+      .def_prop_ro(
+          "read_bytes", [](const Plan& p) { return p.plan.read_bytes(); }, "Bytes of all reads.");
+}
+
+}  // namespace flatpoint::python
