@@ -102,7 +102,7 @@ std::optional<std::uint64_t> Balancer::length_of(const Target& target, std::uint
 }
 
 tl::unexpected<Error> Balancer::corrupt(const Target& target, std::uint32_t chunk) const {
-  const auto entry = metadata_.entry(target.entry);
+  const auto entry = metadata_.entry(target.wanted);
   return fail(ErrorCode::Corrupt, fmt::format("FQN '{}': the file or the length of chunk {} lies outside its column",
                                               entry ? entry->fqn() : "?", chunk));
 }
@@ -130,14 +130,15 @@ Result<void> Balancer::add_bytes(const Target& target) {
 /// Sums over the class speak for a tensor whose chunks have one length and whose dtype is known; others go reader by
 /// reader.
 Result<void> Balancer::add_tensor(const Target& target, ClassSums& sums) {
-  if (target.chunk_count == 0) return {};
+  const auto chunk_count = static_cast<std::uint32_t>(readers_.begin.size() - 1);
+  if (chunk_count == 0) return {};
   const bool uniform = !target.lengths_differ && target.item_size != 0;
   const auto first_length = length_of(target, 0);
   if (uniform && !first_length) return corrupt(target, 0);
   ++sums.tensors;
   sums.item_sizes += target.item_size;
   if (uniform) sums.lengths += *first_length;
-  for (std::uint32_t chunk = 0; chunk < target.chunk_count; ++chunk) {
+  for (std::uint32_t chunk = 0; chunk < chunk_count; ++chunk) {
     const auto readers = readers_.of(chunk);
     if (readers.empty()) continue;
     const std::uint32_t file = file_of(target, chunk);

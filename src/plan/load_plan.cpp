@@ -91,7 +91,7 @@ class Resolver {
       mismatch(LoadIssueKind::NoStorage, true, wanted, "its bytes have no storage information");
       return {};
     }
-    targets_.push_back({i, entry.position(), row.chunk_begin, 1, row.length_begin, plan::kBytesPattern, 0, false});
+    targets_.push_back({i, row.chunk_begin, row.length_begin, plan::kBytesPattern, 0, false});
     return {};
   }
 
@@ -117,8 +117,8 @@ class Resolver {
     const std::uint32_t pattern = pattern_of(wanted, *tensor);
     if (auto fits = report_pattern(wanted, writer_.pattern(pattern)); !fits || !*fits) return fits.map([](bool) {});
     const EntryRow& row = tensor->row();
-    targets_.push_back({i, entry.position(), row.chunk_begin, row.chunk_count, row.length_begin, pattern,
-                        item_size(tensor->dtype()), row.lengths_differ != 0});
+    targets_.push_back(
+        {i, row.chunk_begin, row.length_begin, pattern, plan::item_size_of(*tensor), row.lengths_differ != 0});
     return {};
   }
 
@@ -235,6 +235,11 @@ std::string_view to_string(LoadIssueKind kind) noexcept {
 
 LoadItemType ReadItemView::type() const noexcept {
   return item().region == 0 ? LoadItemType::Bytes : LoadItemType::Tensor;
+}
+
+std::uint32_t ReadItemView::file() const noexcept {
+  const auto behind = std::ranges::upper_bound(plan_->reads_, i_, {}, &FileRead::item_begin);
+  return std::prev(behind)->file;
 }
 
 Lookup<EntryView> ReadItemView::entry() const noexcept {

@@ -20,6 +20,7 @@ struct MeshPlanner::State {
   std::uint32_t rank_count;
   LoadOptions options;
   plan::MeshTargets targets;
+  std::uint32_t plans = 0;  // made so far
 
   Result<void> write(std::uint32_t rank, LoadPlan& plan);
   Result<void> add_pattern(std::uint32_t rank, TensorClass& tensors, PlanWriter& writer);
@@ -56,6 +57,7 @@ Result<void> MeshPlanner::State::write(std::uint32_t rank, LoadPlan& plan) {
   if (rank >= rank_count) {
     return fail(ErrorCode::InvalidArgument, fmt::format("rank {} of a mesh of {} ranks", rank, rank_count));
   }
+  if (++plans == 2) targets.find_shared_files(metadata);  // pays from the second plan on
   PlanWriter writer(metadata, plan);
   for (TensorClass& tensors : targets.classes) {
     if (auto done = add_pattern(rank, tensors, writer); !done) return done;
@@ -74,8 +76,10 @@ Result<void> MeshPlanner::State::add_pattern(std::uint32_t rank, TensorClass& te
   if (!box) return named(box.error().code, box.error().message);
   Size values = std::move(box->offsets);
   values.insert(values.end(), box->sizes.begin(), box->sizes.end());
-  switch (writer.pattern(writer.add_pattern(tensor, 1, values, tensors.index_for_query())).fault) {
+  const std::uint32_t pattern = writer.add_pattern(tensor, 1, values, tensors.index_for_query());
+  switch (writer.pattern(pattern).fault) {
     case Pattern::Fault::None:
+      if (tensors.shares_files) writer.share_files(pattern, tensors.members, tensors.files);
       return {};
     case Pattern::Fault::Overflow:
       return named(ErrorCode::TooLarge, fmt::format("the elements of rank {} leave 64 bits", rank));
@@ -95,7 +99,7 @@ void MeshPlanner::State::report_uncovered(PlanWriter& writer) const {
   for (const Target& target : targets.targets) {
     if (!uncovered[target.pattern]) continue;
     const Pattern& pattern = writer.pattern(target.pattern);
-    const auto entry = metadata.entry(target.entry);
+    const auto entry = metadata.entry(target.wanted);
     writer.add_issue(LoadIssueKind::Uncovered, false, entry->fqn(),
                      fmt::format("FQN '{}': saved chunks hold {} of the {} elements wanted", entry->fqn(),
                                  pattern.found_elements, pattern.wanted_elements));

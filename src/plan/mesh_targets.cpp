@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cstring>
 
 #include "plan/boxes.hpp"
 
@@ -70,8 +71,7 @@ Result<void> MeshTargets::add(const EntryView& entry, std::span<const std::int64
       if (row.chunk_count == 0) {
         issue(LoadIssueKind::NoStorage, "its bytes have no storage information");
       } else {
-        targets.push_back(
-            {entry.position(), entry.position(), row.chunk_begin, 1, row.length_begin, kBytesPattern, 0, false});
+        targets.push_back({entry.position(), row.chunk_begin, row.length_begin, kBytesPattern, 0, false});
       }
       return {};
     default:
@@ -86,16 +86,34 @@ Result<void> MeshTargets::add_tensor(const TensorView& tensor, std::span<const s
   const std::uint32_t id =
       ids_.find_or_add(geometry.hash(seed_), [&](std::uint32_t i) { return classes[i].geometry == geometry; });
   if (id == classes.size()) {
-    classes.push_back({geometry, tensor, placements_for(placements, tensor.rank()), {}});
+    classes.push_back(
+        {.geometry = geometry, .tensor = tensor, .placements = placements_for(placements, tensor.rank())});
     if (auto box = local_box(tensor.size(), mesh_shape, classes.back().placements, 0); !box) {
       return fail(box.error().code,
                   fmt::format("FQN '{}' of size {}: {}", tensor.fqn(), to_string(tensor.size()), box.error().message));
     }
   }
   const EntryRow& row = tensor.row();
-  targets.push_back({tensor.position(), tensor.position(), row.chunk_begin, row.chunk_count, row.length_begin, id + 1,
-                     item_size(tensor.dtype()), row.lengths_differ != 0});
+  ++classes[id].members;
+  targets.push_back(
+      {tensor.position(), row.chunk_begin, row.length_begin, id + 1, item_size_of(tensor), row.lengths_differ != 0});
   return {};
+}
+
+void MeshTargets::find_shared_files(const MetadataView& metadata) {
+  const auto chunk_files = metadata.columns().chunk_files;
+  for (const Target& target : targets) {
+    if (target.pattern == kBytesPattern) continue;
+    TensorClass& tensors = classes[target.pattern - 1];
+    const auto own = chunk_files.subspan(target.chunk_begin, tensors.geometry.chunk_count);
+    if (tensors.files.empty()) {
+      tensors.files.assign(own.begin(), own.end());
+      tensors.shares_files =
+          std::ranges::all_of(tensors.files, [&](auto file) { return file < metadata.file_count(); });
+    } else if (tensors.shares_files) {
+      tensors.shares_files = std::memcmp(tensors.files.data(), own.data(), own.size_bytes()) == 0;
+    }
+  }
 }
 
 }  // namespace flatpoint::plan

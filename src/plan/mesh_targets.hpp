@@ -17,8 +17,11 @@ struct TensorClass {
   Geometry geometry;
   TensorView tensor;  // the first; its size and boxes speak for all
   std::vector<Placement> placements;
-  OverlapIndex index;  // built once it pays
+  OverlapIndex index = {};  // built once it pays
   std::uint32_t queries = 0;
+  std::uint32_t members = 0;
+  bool shares_files = false;              // every member's chunk i lies in files[i]
+  std::vector<std::uint32_t> files = {};  // empty until looked for
 
   /// The index, where the chunks are many and this was not the first time.
   const OverlapIndex* index_for_query();
@@ -29,6 +32,9 @@ struct MeshTargets {
   /// Errors: Corrupt; as local_box of rank 0, with the FQN.
   static Result<MeshTargets> create(const MetadataView& metadata, std::span<const std::int64_t> mesh_shape,
                                     std::span<const Placement> placements);
+
+  /// Finds the classes whose tensors are spread over files alike, as they are where every rank wrote its own file.
+  void find_shared_files(const MetadataView& metadata);
 
   std::vector<Target> targets;
   std::vector<TensorClass> classes;

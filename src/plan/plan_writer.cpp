@@ -80,6 +80,8 @@ PlanWriter::PlanWriter(const MetadataView& metadata, LoadPlan& plan) : metadata_
   plan_.regions_.assign(1, {});  // of bytes
   plan_.region_values_.assign(3, 0);
   patterns_.push_back({.region_begin = 0, .region_end = 1});
+  files_.push_back(kNoFile);  // so that no pattern's begin at 0
+  file_at_.assign(std::size_t{metadata.file_count()} + 1, 0);
 }
 
 std::uint32_t PlanWriter::add_pattern(const TensorView& tensor, std::uint32_t box_count,
@@ -129,13 +131,24 @@ bool PlanWriter::add_regions(const TensorView& tensor, std::uint32_t box, std::s
   return true;
 }
 
+void PlanWriter::share_files(std::uint32_t i, std::uint32_t targets, std::span<const std::uint32_t> chunk_files) {
+  Pattern& pattern = patterns_[i];
+  pattern.shared_files = files_.size();
+  for (std::uint32_t region = pattern.region_begin; region < pattern.region_end; ++region) {
+    files_.push_back(chunk_files[plan_.regions_[region].chunk]);
+    file_at_[files_.back() + 1] += targets;
+  }
+  shared_targets_ += targets;
+  items_ += std::uint64_t{targets} * (pattern.region_end - pattern.region_begin);
+}
+
 void PlanWriter::add_issue(LoadIssueKind kind, bool fatal, std::string_view fqn, std::string message) {
   plan_.issues_.push_back({kind, fatal, std::string(fqn), std::move(message)});
   plan_.fatal_ += fatal;
 }
 
 tl::unexpected<Error> PlanWriter::corrupt(const Target& target, std::string_view what) const {
-  const auto entry = metadata_.entry(target.entry);
+  const auto entry = metadata_.entry(entry_of(target));
   return fail(ErrorCode::Corrupt, fmt::format("FQN '{}': {}", entry ? entry->fqn() : "?", what));
 }
 
@@ -148,37 +161,42 @@ Result<void> PlanWriter::write(std::span<const Target> targets, const LoadOption
   return {};
 }
 
-/// Asks for a target's rows before they are needed: they lie anywhere in columns of millions of rows.
-void PlanWriter::prefetch(const Target& target) const noexcept {
-  const Columns& columns = metadata_.columns();
-  const Pattern& pattern = patterns_[target.pattern];
-  if (pattern.region_begin == pattern.region_end) return;
-  const std::size_t row = std::size_t{target.chunk_begin} + plan_.regions_[pattern.region_begin].chunk;
-  __builtin_prefetch(columns.chunk_files.data() + row);
-  if (!columns.chunk_offsets.empty()) __builtin_prefetch(columns.chunk_offsets.data() + row);
+std::uint32_t PlanWriter::entry_of(const Target& target) const noexcept {
+  return plan_.entries_.empty() ? target.wanted : plan_.entries_[target.wanted];
 }
 
-/// Notes each item's file and how many items a file has. The file numbers are kept: the column may change underneath.
+/// Asks for a target's rows before they are needed: they lie anywhere in columns of millions of rows.
+template <class T>
+void PlanWriter::prefetch(std::span<const T> column, const Target& target) const noexcept {
+  const Pattern& pattern = patterns_[target.pattern];
+  if (pattern.region_begin == pattern.region_end || column.empty()) return;
+  const T* const rows = column.data() + target.chunk_begin;
+  const std::uint32_t first = plan_.regions_[pattern.region_begin].chunk;
+  const std::uint32_t last = plan_.regions_[pattern.region_end - 1].chunk;
+  __builtin_prefetch(rows + first);
+  if (last != first) __builtin_prefetch(rows + last);
+}
+
+/// Notes each item's file and how many items a file has, where that is not known yet. The file numbers are kept: the
+/// column may change underneath.
 Result<void> PlanWriter::count_items(std::span<const Target> targets) {
   const auto chunk_files = metadata_.columns().chunk_files;
   const std::uint32_t file_count = metadata_.file_count();
-  std::size_t items = 0;
-  for (const Target& target : targets)
-    items += patterns_[target.pattern].region_end - patterns_[target.pattern].region_begin;
-  if (items > kMaxItems) return too_many();
-  files_.resize(items);
-  file_at_.assign(std::size_t{file_count} + 1, 0);
-  std::uint32_t* next = files_.data();
-  for (std::size_t i = 0; i < targets.size(); ++i) {
-    if (i + kPrefetchDistance < targets.size()) prefetch(targets[i + kPrefetchDistance]);
+  own_files_ = files_.size();
+  std::size_t left = targets.size() - shared_targets_;
+  for (std::size_t i = 0; left > 0; ++i) {
     const Target& target = targets[i];
     const Pattern& pattern = patterns_[target.pattern];
+    if (pattern.shared_files != 0) continue;
+    --left;
+    items_ += pattern.region_end - pattern.region_begin;
+    if (items_ > kMaxItems) break;
+    if (i + kPrefetchDistance < targets.size()) prefetch(chunk_files, targets[i + kPrefetchDistance]);
     std::uint32_t unstored = 0;
     for (std::uint32_t region = pattern.region_begin; region < pattern.region_end; ++region) {
       const std::uint32_t chunk = plan_.regions_[region].chunk;
-      if (chunk >= target.chunk_count) return corrupt(target, "its chunks changed while it was read");
       const std::uint32_t file = base::read_once(chunk_files, std::size_t{target.chunk_begin} + chunk);
-      *next++ = file;
+      files_.push_back(file);
       if (file < file_count) {
         ++file_at_[file + 1];
       } else if (file == kNoFile) {
@@ -187,47 +205,67 @@ Result<void> PlanWriter::count_items(std::span<const Target> targets) {
         return corrupt(target, fmt::format("chunk {} lies in file {} of {}", chunk, file, file_count));
       }
     }
-    if (unstored > 0) {
-      const auto entry = metadata_.entry(target.entry);
-      add_issue(LoadIssueKind::NoStorage, true, entry->fqn(),
-                fmt::format("FQN '{}': {} of the {} chunks needed have no storage information", entry->fqn(), unstored,
-                            pattern.region_end - pattern.region_begin));
-    }
+    if (unstored > 0) report_unstored(target, unstored);
   }
+  if (items_ > kMaxItems) return too_many();
   return {};
+}
+
+void PlanWriter::report_unstored(const Target& target, std::uint32_t unstored) {
+  const Pattern& pattern = patterns_[target.pattern];
+  const auto entry = metadata_.entry(entry_of(target));
+  const std::string_view fqn = entry ? entry->fqn() : "?";
+  add_issue(LoadIssueKind::NoStorage, true, fqn,
+            fmt::format("FQN '{}': {} of the {} chunks needed have no storage information", fqn, unstored,
+                        pattern.region_end - pattern.region_begin));
 }
 
 /// Puts each item behind those of its file that come before it.
 Result<void> PlanWriter::place_items(std::span<const Target> targets) {
-  const Columns& columns = metadata_.columns();
+  const auto offsets = metadata_.columns().chunk_offsets;
+  const auto lengths = metadata_.columns().chunk_lengths;
   for (std::size_t file = 1; file < file_at_.size(); ++file) {
     plan_.file_count_ += file_at_[file] > 0;
     file_at_[file] += file_at_[file - 1];
   }
-  plan_.items_.resize(file_at_.back());
-  const std::uint32_t* file = files_.data();
-  for (const Target& target : targets) {
+  const std::uint32_t count = file_at_.back();
+  if (count > plan_.items_.capacity()) plan_.items_ = {};  // nothing of them is kept, so let no growth copy and double
+  plan_.items_.resize(count);
+  // Of these nothing below changes the place; the compiler cannot know.
+  Item* const items = plan_.items_.data();
+  std::uint32_t* const next_of_file = file_at_.data();
+  const LoadPlan::Region* const regions = plan_.regions_.data();
+  const std::uint32_t* own = files_.data() + own_files_;
+  for (std::size_t i = 0; i < targets.size(); ++i) {
+    if (i + kPrefetchDistance < targets.size()) prefetch(offsets, targets[i + kPrefetchDistance]);
+    const Target target = targets[i];
     const Pattern& pattern = patterns_[target.pattern];
+    const std::uint32_t begin = pattern.region_begin;
+    const std::uint32_t end = pattern.region_end;
+    const bool shared = pattern.shared_files != 0;
+    const std::uint32_t* const files = shared ? files_.data() + pattern.shared_files : own;
+    if (!shared) own += end - begin;
     std::uint64_t stored = 0;
-    for (std::uint32_t region = pattern.region_begin; region < pattern.region_end; ++region, ++file) {
-      if (*file == kNoFile) continue;
-      const std::uint32_t chunk = plan_.regions_[region].chunk;
+    for (std::uint32_t region = begin; region < end; ++region) {
+      const std::uint32_t file = files[region - begin];
+      if (file == kNoFile) continue;
+      const std::uint32_t chunk = regions[region].chunk;
       const std::size_t row = std::size_t{target.chunk_begin} + chunk;
       const std::size_t length_at = std::size_t{target.length_begin} + (target.lengths_differ ? chunk : 0);
-      if (row >= columns.chunk_offsets.size() || length_at >= columns.chunk_lengths.size()) {
+      if (row >= offsets.size() || length_at >= lengths.size()) {
         return corrupt(target, fmt::format("the storage information of chunk {} lies outside its columns", chunk));
       }
-      const std::uint64_t offset = base::read_once(columns.chunk_offsets, row);
-      const std::uint64_t length = base::read_once(columns.chunk_lengths, length_at);
+      const std::uint64_t offset = base::read_once(offsets, row);
+      const std::uint64_t length = base::read_once(lengths, length_at);
       if (length > std::numeric_limits<std::uint64_t>::max() - offset) {
         return corrupt(target,
                        fmt::format("chunk {} lies at byte {} with {} bytes, beyond 64 bits", chunk, offset, length));
       }
-      plan_.items_[file_at_[*file]++] = {offset, length, *file, target.wanted, region};
+      items[next_of_file[file]++] = {offset, length, target.wanted, region};
       add(stored, length);
     }
     std::uint64_t needed = stored;
-    if (target.item_size != 0 && !base::multiply(pattern.found_elements, target.item_size, needed)) {
+    if (target.item_size != 0 && !base::multiply(pattern.found_elements, std::uint64_t{target.item_size}, needed)) {
       needed = std::numeric_limits<std::uint64_t>::max();
     }
     add(plan_.needed_bytes_, needed);
@@ -256,23 +294,27 @@ void PlanWriter::sort_items() {
 }
 
 void PlanWriter::join_items(std::uint64_t max_gap) {
-  std::uint64_t end = 0;
-  for (std::uint32_t i = 0; i < plan_.items_.size(); ++i) {
-    const Item& item = plan_.items_[i];
-    const std::uint64_t item_end = item.offset + item.length;
-    const bool joins = !plan_.reads_.empty() && plan_.reads_.back().file == item.file &&
-                       (item.offset <= end || item.offset - end <= max_gap);
-    if (!joins) {
-      plan_.reads_.push_back({item.offset, 0, item.file, i, 0});
-      end = item.offset;
+  const std::span<const Item> items = plan_.items_;
+  std::uint32_t i = 0;
+  for (std::uint32_t file = 0; file + 1 < file_at_.size(); ++file) {
+    const std::uint32_t file_end = file_at_[file];
+    while (i < file_end) {
+      const std::uint32_t first = i;
+      std::uint64_t end = items[i].offset;
+      std::uint64_t stored = 0;
+      for (; i < file_end; ++i) {
+        const Item& item = items[i];
+        if (i != first && item.offset > end && item.offset - end > max_gap) break;
+        const std::uint64_t item_end = item.offset + item.length;
+        if (item_end <= end) continue;
+        stored += item_end - std::max(end, item.offset);
+        end = item_end;
+      }
+      const std::uint64_t length = end - items[first].offset;
+      plan_.reads_.push_back({items[first].offset, length, file, first, i - first});
+      add(plan_.stored_bytes_, stored);
+      add(plan_.read_bytes_, length);
     }
-    FileRead& read = plan_.reads_.back();
-    ++read.item_count;
-    if (item_end <= end) continue;
-    add(plan_.stored_bytes_, item_end - std::max(end, item.offset));
-    add(plan_.read_bytes_, item_end - end);
-    end = item_end;
-    read.length = end - read.offset;
   }
 }
 
