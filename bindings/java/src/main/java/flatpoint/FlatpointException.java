@@ -1,0 +1,38 @@
+package flatpoint;
+
+/** What every call of this package throws: a code for programs, a message for people. */
+public final class FlatpointException extends RuntimeException {
+  private static final long serialVersionUID = 1;
+
+  /** What kind of thing went wrong; the names are those of every flatpoint reader. */
+  public enum Code {
+    NOT_FOUND,
+    IO,
+    NOT_FLATPOINT,
+    TRUNCATED,
+    VERSION,
+    CORRUPT,
+    TOO_LARGE;
+
+    /** The stable, lower-case name. */
+    @Override
+    public String toString() {
+      return name().toLowerCase(java.util.Locale.ROOT);
+    }
+  }
+
+  private final Code code;
+
+  FlatpointException(Code code, String message) {
+    super(message);
+    this.code = code;
+  }
+
+  static FlatpointException corrupt(String message) {
+    return new FlatpointException(Code.CORRUPT, message);
+  }
+
+  public Code code() {
+    return code;
+  }
+}

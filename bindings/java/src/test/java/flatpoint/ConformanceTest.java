@@ -1,0 +1,326 @@
+package flatpoint;
+
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertFalse;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import java.io.IOException;
+import java.io.RandomAccessFile;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.HexFormat;
+import java.util.List;
+import java.util.Map;
+import java.util.Optional;
+import java.util.function.Function;
+import java.util.function.Supplier;
+import java.util.regex.MatchResult;
+import java.util.regex.Pattern;
+import java.util.stream.Collectors;
+import java.util.stream.IntStream;
+import java.util.stream.Stream;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.MethodSource;
+
+/**
+ * The suite that every reader passes: docs/conformance.md. FLATPOINT_SUITE names another of its
+ * form.
+ */
+class ConformanceTest {
+  private static final Path ROOT = Path.of("../..");
+  private static final Path SUITE =
+      Optional.ofNullable(System.getenv("FLATPOINT_SUITE"))
+          .filter(folder -> !folder.isEmpty())
+          .map(Path::of)
+          .orElse(ROOT.resolve("tests/conformance"));
+
+  /** Files of a folder of the suite with that ending, without it; never none. */
+  private static List<String> stems(String folder, String ending) throws IOException {
+    try (Stream<Path> files = Files.list(SUITE.resolve(folder))) {
+      List<String> found =
+          files
+              .map(Path::toString)
+              .filter(name -> name.endsWith(ending))
+              .map(name -> name.substring(0, name.length() - ending.length()))
+              .sorted()
+              .toList();
+      assertFalse(found.isEmpty(), "no " + ending + " in " + folder);
+      return found;
+    }
+  }
+
+  static List<String> golden() throws IOException {
+    return stems("golden", ".json");
+  }
+
+  private static String quoted(String text) {
+    StringBuilder out = new StringBuilder("\"");
+    for (char unit : text.toCharArray()) {
+      if (unit == '"' || unit == '\\') {
+        out.append('\\').append(unit);
+      } else if (unit < 0x20 || unit >= 0x7F) {
+        out.append("\\u%04x".formatted((int) unit));
+      } else {
+        out.append(unit);
+      }
+    }
+    return out.append('"').toString();
+  }
+
+  private static String quoted(byte[] text) {
+    return text == null ? "null" : quoted(Text.of(text));
+  }
+
+  private static <T> String list(Stream<T> items, Function<T, String> show) {
+    return items.map(show).collect(Collectors.joining(",", "[", "]"));
+  }
+
+  private static String numbers(long[] values) {
+    return list(Arrays.stream(values).boxed(), String::valueOf);
+  }
+
+  private static String texts(List<byte[]> texts) {
+    return texts == null ? "null" : list(texts.stream(), ConformanceTest::quoted);
+  }
+
+  private static String indices(int count, Function<Integer, String> show) {
+    return list(IntStream.range(0, count).boxed(), show);
+  }
+
+  /** What {@code make} gives; "corrupt" in its place where the file is. */
+  private static String orCorrupt(String instead, Supplier<String> make) {
+    try {
+      return make.get();
+    } catch (FlatpointException e) {
+      assertEquals(FlatpointException.Code.CORRUPT, e.code());
+      return instead;
+    }
+  }
+
+  private static String orCorrupt(Supplier<String> make) {
+    return orCorrupt("\"corrupt\"", make);
+  }
+
+  private static String storage(Supplier<Optional<StorageInfo>> make) {
+    return orCorrupt(
+        () ->
+            make.get()
+                .map(
+                    info ->
+                        "{\"file\":%s,\"offset\":%s,\"length\":%s,\"transforms\":%s}"
+                            .formatted(
+                                Integer.toUnsignedString(info.file()),
+                                Long.toUnsignedString(info.offset()),
+                                Long.toUnsignedString(info.length()),
+                                texts(info.transformDescriptors())))
+                .orElse("null"));
+  }
+
+  private static String chunk(Tensor tensor, int i) {
+    return orCorrupt(
+        () -> {
+          Chunk chunk = tensor.chunk(i);
+          return "{\"offsets\":%s,\"sizes\":%s,\"storage\":%s}"
+              .formatted(numbers(chunk.offsets()), numbers(chunk.sizes()), storage(chunk::storage));
+        });
+  }
+
+  private static String tensor(Tensor tensor) {
+    return ("\"type\":\"tensor\",\"dtype\":%s,\"layout\":%s,\"memory_format\":%s,"
+            + "\"requires_grad\":%b,\"pin_memory\":%b,\"strides\":%s,\"size\":%s,\"chunks\":%s")
+        .formatted(
+            quoted(tensor.dtype()),
+            quoted(tensor.layout()),
+            quoted(tensor.memoryFormat()),
+            tensor.requiresGrad(),
+            tensor.pinMemory(),
+            tensor.strides().map(ConformanceTest::numbers).orElse("null"),
+            numbers(tensor.size()),
+            indices(tensor.chunkCount(), i -> chunk(tensor, i)));
+  }
+
+  private static String entry(MetadataFile file, int position) {
+    return orCorrupt(
+        () -> {
+          Entry entry = file.entry(position);
+          String what = entry.tensor().map(ConformanceTest::tensor).orElse("\"type\":\"opaque\"");
+          if (entry.isBytes()) {
+            what = "\"type\":\"bytes\",\"storage\":" + storage(entry::bytesStorage);
+          }
+          return "{\"fqn\":%s,%s}".formatted(quoted(entry.fqn()), what);
+        });
+  }
+
+  private static String canonicalJson(MetadataFile file) {
+    Columns columns = file.columns();
+    String meta =
+        file.storageMeta()
+            .map(
+                m ->
+                    "{\"checkpoint_id\":%s,\"save_id\":%s,\"load_id\":%s,\"modules\":%s}"
+                        .formatted(
+                            quoted(m.checkpointId()),
+                            quoted(m.saveId()),
+                            quoted(m.loadId()),
+                            texts(m.modules())))
+            .orElse("null");
+    return ("{\"format\":[%d,%d],\"fragment_rank\":%d,\"version\":%s,\"storage_meta\":%s,"
+            + "\"files\":%s,\"entries\":%s}\n")
+        .formatted(
+            columns.formatMajor,
+            columns.formatMinor,
+            columns.fragmentRank,
+            file.version().map(ConformanceTest::quoted).orElse("null"),
+            meta,
+            indices(columns.files.size(), i -> orCorrupt(() -> quoted(file.fileName(i)))),
+            indices(file.size(), i -> entry(file, i)));
+  }
+
+  private static long[] parsed(String text) {
+    if (text.equals("()")) {
+      return new long[0];
+    }
+    return Arrays.stream(text.split(",")).mapToLong(Long::parseLong).toArray();
+  }
+
+  private static Optional<String> said(MetadataFile file, String[] fields) {
+    HexFormat hex = HexFormat.of();
+    byte[] name = hex.parseHex(fields[1]);
+    switch (fields[0]) {
+      case "find":
+        return file.find(name).map(entry -> String.valueOf(entry.position()));
+      case "storage":
+        long[] offset = fields[2].equals("-") ? null : parsed(fields[2]);
+        return file.findStorage(name, offset)
+            .map(
+                info ->
+                    hex.formatHex(info.relativePath())
+                        + "\t"
+                        + Long.toUnsignedString(info.offset())
+                        + "\t"
+                        + Long.toUnsignedString(info.length()));
+      case "prefix":
+        return file.prefix(name).map(range -> range.begin() + "\t" + range.end());
+      case "overlap":
+        return file.find(name)
+            .flatMap(Entry::tensor)
+            .map(tensor -> tensor.overlapping(parsed(fields[2]), parsed(fields[3])))
+            .filter(rows -> rows.length > 0)
+            .map(
+                rows ->
+                    Arrays.stream(rows).mapToObj(String::valueOf).collect(Collectors.joining(",")));
+      default:
+        throw new AssertionError("no question: " + fields[0]);
+    }
+  }
+
+  private static String answer(MetadataFile file, String question) {
+    String[] fields = question.split("\t", -1);
+    return orCorrupt("corrupt", () -> said(file, fields).map(s -> "found\t" + s).orElse("absent"));
+  }
+
+  private static void check(String stem, Path questions) throws IOException {
+    MetadataFile file = MetadataFile.open(Path.of(stem + ".flatpoint"));
+    assertEquals(Files.readString(Path.of(stem + ".json")), canonicalJson(file), stem);
+    List<String> asked = Files.readAllLines(questions);
+    List<String> expected = Files.readAllLines(Path.of(stem + ".answers"));
+    assertEquals(asked.size(), expected.size(), stem);
+    for (int i = 0; i < asked.size(); ++i) {
+      assertEquals(expected.get(i), answer(file, asked.get(i)), stem + ": " + asked.get(i));
+    }
+  }
+
+  @ParameterizedTest
+  @MethodSource("golden")
+  void goldenFiles(String stem) throws IOException {
+    check(stem, Path.of(stem + ".questions"));
+    assertTrue(MetadataFile.open(Path.of(stem + ".flatpoint")).digestMatches());
+  }
+
+  @Test
+  void hostileFilesThatOpen() throws IOException {
+    for (String stem : stems("hostile", ".json")) {
+      check(stem, SUITE.resolve("golden/small.questions"));
+    }
+  }
+
+  private static String codeOf(Supplier<MetadataFile> open) {
+    try {
+      open.get();
+      return "opens";
+    } catch (FlatpointException e) {
+      return e.code().toString();
+    }
+  }
+
+  @Test
+  void codes() throws IOException {
+    List<String> codes = Files.readAllLines(SUITE.resolve("hostile/codes.tsv"));
+    assertEquals(stems("hostile", ".flatpoint").size(), codes.size());
+    for (String line : codes) {
+      String[] fields = line.split("\t");
+      Path path = SUITE.resolve("hostile/" + fields[0] + ".flatpoint");
+      byte[] bytes = Files.readAllBytes(path);
+      assertEquals(fields[1], codeOf(() -> MetadataFile.open(path)), fields[0]);
+      assertEquals(fields[1], codeOf(() -> MetadataFile.of(bytes)), fields[0]);
+    }
+  }
+
+  @Test
+  void noMetadataFiles(@TempDir Path folder) throws IOException {
+    Path absent = SUITE.resolve("golden/absent.flatpoint");
+    assertEquals("not_found", codeOf(() -> MetadataFile.open(absent)));
+    assertEquals("io", codeOf(() -> MetadataFile.open(SUITE.resolve("golden"))));
+    Path sparse = folder.resolve("sparse.flatpoint");
+    Files.copy(SUITE.resolve("golden/small.flatpoint"), sparse);
+    try (RandomAccessFile file = new RandomAccessFile(sparse.toFile(), "rw")) {
+      file.setLength(1L << 31);
+    }
+    assertEquals("too_large", codeOf(() -> MetadataFile.open(sparse)));
+  }
+
+  @Test
+  void bytesThatChangedFailTheDigest() throws IOException {
+    byte[] bytes = Files.readAllBytes(SUITE.resolve("golden/small.flatpoint"));
+    bytes[bytes.length - 25] ^= 1;
+    assertFalse(MetadataFile.of(bytes).digestMatches());
+  }
+
+  @Test
+  void generatedAccessorsReadTheSameFile() {
+    MetadataFile file = MetadataFile.open(SUITE.resolve("golden/small.flatpoint"));
+    assertEquals(file.size(), file.root().entriesLength());
+    assertEquals(1, file.root().opaqueLength());
+    assertEquals(3, file.root().plannerOrderLength());
+    for (int i = 0; i < file.columns().chunkOffsets.limit(); ++i) {
+      assertEquals(file.root().chunkOffsets(i), file.columns().chunkOffsets.get(i));
+    }
+  }
+
+  /** The list of fields that the reader checks is the schema's, in its order. */
+  @Test
+  void tablesAreThoseOfTheSchema() throws IOException {
+    String schema = Files.readString(ROOT.resolve("schema/metadata.fbs"));
+    Map<String, List<TableReader.Field>> tables =
+        Map.of(
+            "Metadata", Columns.METADATA,
+            "StorageMeta", Columns.STORAGE_META,
+            "Source", Columns.SOURCE);
+    tables.forEach(
+        (name, fields) -> {
+          var table = Pattern.compile("(?ms)^table " + name + " \\{(.*?)^}").matcher(schema);
+          assertTrue(table.find());
+          List<String> names = new ArrayList<>();
+          Pattern.compile("(?m)^ +(\\w+):")
+              .matcher(table.group(1))
+              .results()
+              .map((MatchResult match) -> match.group(1))
+              .forEach(names::add);
+          assertEquals(names, fields.stream().map(TableReader.Field::name).toList());
+        });
+  }
+}
