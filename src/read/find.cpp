@@ -51,7 +51,9 @@ std::optional<std::uint32_t> partition_point(const Columns& columns, std::uint32
   const std::uint32_t begin = base::read_once(&row->fqn_begin);
   const std::uint32_t length = base::read_once(&row->fqn_length);
   if (!base::in_range(begin, length, columns.fqns.size())) return {kCorrupt};
-  if (length != fqn.size() || std::memcmp(columns.fqns.data() + begin, fqn.data(), length) != 0) return {kAbsent};
+  if (length != fqn.size()) return {kAbsent};
+  // An empty string_view may have no address, which memcmp does not allow.
+  if (length != 0 && std::memcmp(columns.fqns.data() + begin, fqn.data(), length) != 0) return {kAbsent};
   return {position, begin};
 }
 

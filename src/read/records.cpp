@@ -62,16 +62,20 @@ Lookup<PlannerPathView> planner_path(const MetadataView& metadata, const EntryVi
   PlannerPathView path;
   path.elements_ = columns.path_elements.subspan(begin, end - begin);
   path.rest_ = entry.fqn();
+  path.at_end_ = begin == end && path.rest_.empty();  // the path () of the FQN ""
   return path;
 }
 
 Lookup<PlannerPathView::Element> PlannerPathView::next() noexcept {
-  if (elements_.empty()) return at_end_ || rest_.empty() ? LookupStatus::Absent : LookupStatus::Corrupt;
+  if (elements_.empty()) return at_end_ ? LookupStatus::Absent : LookupStatus::Corrupt;
   const PathElementRow row = base::read_once(elements_, 0);
   elements_ = elements_.subspan(1);
   if (at_end_ || row.components == 0) return LookupStatus::Corrupt;
   std::size_t dot = rest_.find('.');
-  for (std::uint16_t i = 1; i < row.components && dot != std::string_view::npos; ++i) dot = rest_.find('.', dot + 1);
+  for (std::uint16_t i = 1; i < row.components; ++i) {
+    if (dot == std::string_view::npos) return LookupStatus::Corrupt;
+    dot = rest_.find('.', dot + 1);
+  }
   const Element element{rest_.substr(0, dot), row.is_index != 0};
   at_end_ = dot == std::string_view::npos;
   rest_ = at_end_ ? std::string_view() : rest_.substr(dot + 1);

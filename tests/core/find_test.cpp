@@ -88,6 +88,9 @@ BOOST_AUTO_TEST_CASE(names_that_no_c_string_holds) {
   }
   for (const std::string& miss : {"\0\0"s, "b"s, "a\0c"s, "\xED\xA0"s, std::string(99'999, 'x')}) BOOST_TEST(file.view().find(miss).absent());
   BOOST_TEST(file.view().entry(0)->fqn().empty());
+  BOOST_TEST(file.view().find(std::string_view()).found());  // without an address
+  BOOST_TEST(file.view().find_storage(std::string_view(), std::nullopt).absent());
+  BOOST_TEST(file.view().prefix(std::string_view())->size() == names.size());
   BOOST_TEST(file.view().entry(8)->fqn() == "\xFF");  // bytes sort without sign
 }
 

@@ -68,11 +68,12 @@ class Dump {
     for (std::size_t i = 0; i < file_->entries.size(); ++i) {
       const EntryRow& row = file_->entries[i];
       add(begin + i * sizeof row, 24,
-          fmt::format("entry {}: FQN at {}, {} byte; size at {}, box at {}, chunks {} + {}", i, row.fqn_begin, row.fqn_length,
-                      row.size_begin, row.box_begin, row.chunk_begin, row.chunk_count));
+          fmt::format("entry {}: FQN at {}, {} byte; size at {}, box at {}, chunks {} + {}", i, row.fqn_begin,
+                      row.fqn_length, row.size_begin, row.box_begin, row.chunk_begin, row.chunk_count));
       add(begin + i * sizeof row + 24, 24,
-          fmt::format("  order, length at {}; dtype {}; rank {}, layout {}", row.length_begin, static_cast<int>(row.properties.dtype),
-                      row.rank, row.chunk_layout == ChunkLayout::Whole ? "Whole" : "EvenGrid"));
+          fmt::format("  order, length at {}; dtype {}; rank {}, layout {}", row.length_begin,
+                      static_cast<int>(row.properties.dtype), row.rank,
+                      row.chunk_layout == ChunkLayout::Whole ? "Whole" : "EvenGrid"));
     }
   }
 
@@ -99,8 +100,10 @@ class Dump {
     for (std::size_t at = 0; at < part.size; at += kWidth) {
       const auto bytes = bytes_.subspan(part.begin + at, std::min(kWidth, part.size - at));
       std::string hex;
-      for (std::size_t i = 0; i < bytes.size(); ++i) hex += fmt::format("{}{:02x}", i > 0 && i % 4 == 0 ? " " : "", static_cast<int>(bytes[i]));
-      text += at == 0 ? fmt::format("    {:4}  {:53}  {}", part.begin, hex, part.what) : fmt::format("    {:4}  {}", part.begin + at, hex);
+      for (std::size_t i = 0; i < bytes.size(); ++i)
+        hex += fmt::format("{}{:02x}", i > 0 && i % 4 == 0 ? " " : "", static_cast<int>(bytes[i]));
+      text += at == 0 ? fmt::format("    {:4}  {:53}  {}", part.begin, hex, part.what)
+                      : fmt::format("    {:4}  {}", part.begin + at, hex);
       text += '\n';
     }
   }

@@ -5,6 +5,7 @@
 #include <map>
 #include <tuple>
 
+#include "flatpoint/records.hpp"
 #include "support/model.hpp"
 
 namespace flatpoint::test {
@@ -162,9 +163,10 @@ class Comparer {
       where_ = fmt::format("storage_data item {}: ", i);
       const auto [key, usual] = key_of_row(order[i]);
       expect(key == Key(item.fqn, item.offset), "key");
-      expect(index_of_row(order[i], usual) == item.index, "index");
+      expect(index_hint(view_, order[i], usual) == item.index, "index");
     }
     where_.clear();
+    compare_loose_storage();
     std::map<std::string, int> files;
     for (const ModelItem& item : *model_.storage_data) ++files[item.info.relative_path];
     expect(view_.file_count() == files.size(), "file_count");
@@ -176,6 +178,19 @@ class Comparer {
       const auto list = c_.chunk_transforms.empty() ? 0 : c_.chunk_transforms[row_of(item)];
       if (list != 0) expect(c_.transform_lists[list - 1U].type == item.transforms_type, "type of the transform list");
     }
+  }
+
+  void compare_loose_storage() {
+    std::size_t i = 0;
+    for (; const auto loose = loose_storage(view_, i); ++i) {
+      const auto item = items_.find(key_of_row(loose->row).first);
+      if (!expect(item != items_.end() && !model_.chunk_of(*item->second) && holds(loose->storage, *item->second), "loose storage")) return;
+      const auto first = first_loose_storage(view_, loose->fqn);
+      expect(first && *first <= i && loose_storage(view_, *first)->fqn == loose->fqn, "first_loose_storage");
+      expect(*first == 0 || loose_storage(view_, *first - 1)->fqn < loose->fqn, "loose storage is sorted");
+    }
+    const auto wanted = std::ranges::count_if(*model_.storage_data, [&](const ModelItem& item) { return !model_.chunk_of(item); });
+    expect(i == static_cast<std::size_t>(wanted), "number of loose storage");
   }
 
   std::vector<std::uint32_t> storage_order() const {
@@ -200,10 +215,8 @@ class Comparer {
   /// A row's MetadataIndex, and the index that it usually has: the first position in DCP's order that leads to the row.
   [[nodiscard]] std::pair<Key, std::optional<std::int64_t>> key_of_row(std::uint32_t row) const {
     if (row >= c_.chunk_rows()) {
-      const LooseStorageRow& loose = c_.loose_storage[row - c_.chunk_rows()];
-      const auto name = c_.fqns.subspan(loose.fqn_begin, loose.fqn_length);
-      const auto offset = c_.sizes.subspan(loose.offset_begin, loose.rank);
-      return {{std::string(name.begin(), name.end()), loose.has_offset != 0 ? std::optional(Size(offset.begin(), offset.end())) : std::nullopt},
+      const LooseStorageView loose = *loose_storage(view_, row - c_.chunk_rows());
+      return {{std::string(loose.fqn), loose.has_offset ? std::optional(Size(loose.offset.begin(), loose.offset.end())) : std::nullopt},
               std::nullopt};
     }
     const EntryView entry = *view_.entry(entry_of_row(row));
@@ -214,12 +227,6 @@ class Comparer {
     return {{std::string(entry.fqn()), tensor.chunk_by_row(row - entry.row().chunk_begin)->to_value().offsets}, position};
   }
 
-  [[nodiscard]] std::optional<std::int64_t> index_of_row(std::uint32_t row, std::optional<std::int64_t> usual) const {
-    const auto hint = std::ranges::find(c_.index_hints, row, &IndexHintRow::row);
-    if (hint == c_.index_hints.end()) return usual;
-    return hint->known != 0 ? std::optional(hint->index) : std::nullopt;
-  }
-
   [[nodiscard]] std::uint32_t row_of(const ModelItem& item) const {
     for (std::uint32_t row = 0;; ++row) {
       if (key_of_row(row).first == Key(item.fqn, item.offset)) return row;
@@ -227,13 +234,23 @@ class Comparer {
   }
 
   void compare_path(const EntryView& entry, const ModelEntry& wanted) {
-    std::optional<std::vector<PathElementRow>> path;
-    if (c_.has_planner_data && !c_.fqn_paths.empty() && c_.fqn_paths[entry.position()] != 0) {
-      const std::size_t number = c_.fqn_paths[entry.position()] - 1U;
-      const std::size_t begin = number == 0 ? 0 : c_.path_ends[number - 1];
-      path.emplace(c_.path_elements.begin() + static_cast<std::ptrdiff_t>(begin), c_.path_elements.begin() + c_.path_ends[number]);
+    const auto path = planner_path(view_, entry);
+    if (!model_.planner_data || !wanted.path) {
+      expect(path.absent(), "planner path of what has none");
+      return;
     }
-    expect(path == (model_.planner_data ? wanted.path : std::nullopt), "planner path");
+    if (!expect(path.found(), "planner path")) return;
+    PlannerPathView rest = *path;
+    std::string joined;  // the elements, each with its dot, are the FQN
+    std::size_t elements = 0;
+    for (auto element = rest.next(); !element.absent(); element = rest.next(), ++elements) {
+      if (!expect(element.found() && elements < wanted.path->size(), "element of a planner path")) return;
+      const PathElementRow& row = (*wanted.path)[elements];
+      const auto components = static_cast<std::size_t>(std::ranges::count(element->text, '.')) + 1;
+      expect(element->is_index == (row.is_index != 0) && components == row.components, "element of a planner path");
+      joined += (elements > 0 ? "." : "") + std::string(element->text);
+    }
+    expect(elements == wanted.path->size() && joined == wanted.fqn, "elements of a planner path");
   }
 
   void compare_planner_data() {
@@ -266,10 +283,9 @@ class Comparer {
     std::vector<ModelOpaque> wanted = model_.opaque;
     std::ranges::sort(wanted);
     std::vector<ModelOpaque> actual;
-    for (const OpaqueRecordRow& row : c_.opaque) {
-      const auto name = c_.opaque_names.subspan(row.name_begin, row.name_length);
-      const auto pickle = c_.opaque_pickles.subspan(row.pickle_begin, row.pickle_length);
-      actual.push_back({row.kind, row.position, std::string(name.begin(), name.end()), std::string(pickle.begin(), pickle.end())});
+    for (std::size_t i = 0; const auto record = opaque_record(view_, i); ++i) {
+      const std::string pickle(reinterpret_cast<const char*>(record->pickle.data()), record->pickle.size());
+      actual.push_back({record->kind, record->position, std::string(record->name), pickle});
     }
     expect(actual == wanted, "opaque records");
   }

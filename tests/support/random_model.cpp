@@ -21,7 +21,7 @@ class Generator {
     if (!once_in(6)) storage_data();
     if (!once_in(4)) planner_data();
     if (!once_in(3)) storage_meta();
-    if (once_in(2)) model_.version = pick<std::string>({"1.0.0", "", "x\0y"});
+    if (once_in(2)) model_.version = pick<std::string>({"1.0.0", "", std::string("x\0y", 3)});
     if (once_in(3)) opaque();
     if (once_in(8)) model_.metadata_class = "megatron.core MCoreMetadata";
     if (once_in(8)) model_.storage_info_class = "olmo_core.distributed.checkpoint.filesystem _StorageInfo";
