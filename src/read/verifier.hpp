@@ -24,7 +24,8 @@ class ReportBuilder {
 
   template <class... Args>
   void broken(std::string_view rule, fmt::format_string<Args...> format, Args&&... args) {
-    if (admit(rule)) report_.broken_rules.push_back({std::string(rule), fmt::format(format, std::forward<Args>(args)...)});
+    if (admit(rule))
+      report_.broken_rules.push_back({std::string(rule), fmt::format(format, std::forward<Args>(args)...)});
   }
   template <class... Args>
   void finding(std::string_view kind, fmt::format_string<Args...> format, Args&&... args) {
@@ -44,8 +45,8 @@ class ReportBuilder {
   std::map<std::string, std::uint32_t, std::less<>> counts_;
 };
 
-/// Checks columns whose frame and shape (rules F) hold already. Time and memory are linear in the file's size, also where
-/// a hostile file lets a million rows share one range: what breaks V1 or V4 is not looked at further.
+/// Checks columns whose frame and shape (rules F) hold already. Time and memory are linear in the file's size, also
+/// where a hostile file lets a million rows share one range: what breaks V1 or V4 is not looked at further.
 class Verifier {
  public:
   Verifier(const Columns& columns, ReportBuilder& report) : c_(columns), report_(report) {}
@@ -53,15 +54,15 @@ class Verifier {
 
  private:
   // verify_names.cpp
-  void names();            // E1, V1
-  void slots();            // V2
-  void orders();           // V3
-  void texts();            // V7
-  void planner();          // V10
+  void names();                                        // E1, V1
+  void slots();                                        // V2
+  void orders();                                       // V3
+  void texts();                                        // V7
+  void planner();                                      // V10
   void path(std::size_t entry, std::uint16_t number);  // V10
-  void opaque_records();   // V11
+  void opaque_records();                               // V11
   // verify_chunks.cpp
-  void rows();             // E4, V4
+  void rows();                                    // E4, V4
   void entry(const EntryView& entry);             // E2 to E5, V4
   void tensor(const TensorView& tensor);          // E5, V5, V6
   void explicit_boxes(const TensorView& tensor);  // V5
@@ -70,17 +71,18 @@ class Verifier {
   void findings_of(const TensorView& tensor);
   void enumerations(const EntryView& entry);
   // verify_storage.cpp
-  void storage_of(const EntryView& entry);        // E6, V8
+  void storage_of(const EntryView& entry);  // E6, V8
   LookupStatus storage_of_row(std::uint64_t row, std::uint64_t length_at);
-  /// A row of a tensor starts where the row before it does: they have one key in storage_data, so one storage information.
+  /// A row of a tensor starts where the row before it does: they have one key in storage_data, so one storage
+  /// information.
   void equal_keys(const TensorView& tensor, std::uint32_t row);  // V8
-  void storage_of_loose();  // E2, E6, V8, V12
-  void storage_order();     // V9
-  void index_hints();       // V9
+  void storage_of_loose();                                       // E2, E6, V8, V12
+  void storage_order();                                          // V9
+  void index_hints();                                            // V9
 
   /// `range_rule` is broken by a value that names nothing, `rule` by one that is there twice.
-  void permutation(std::string_view range_rule, std::string_view rule, std::string_view what, std::span<const std::uint32_t> order,
-                   std::size_t size);
+  void permutation(std::string_view range_rule, std::string_view rule, std::string_view what,
+                   std::span<const std::uint32_t> order, std::size_t size);
 
   const Columns& c_;
   ReportBuilder& report_;

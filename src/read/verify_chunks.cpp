@@ -8,7 +8,8 @@ namespace {
 
 std::string join(std::span<const std::int64_t> values) { return fmt::format("[{}]", fmt::join(values, ", ")); }
 
-bool lies_inside(std::span<const std::int64_t> offsets, std::span<const std::int64_t> sizes, std::span<const std::int64_t> size) {
+bool lies_inside(std::span<const std::int64_t> offsets, std::span<const std::int64_t> sizes,
+                 std::span<const std::int64_t> size) {
   for (std::size_t d = 0; d < size.size(); ++d) {
     std::int64_t end = 0;
     if (offsets[d] < 0 || sizes[d] < 0 || !base::add(offsets[d], sizes[d], end) || end > size[d]) return false;
@@ -37,7 +38,8 @@ void Verifier::rows() {
     end = std::uint64_t{row.chunk_begin} + row.chunk_count;
     if (view) entry(*view);
   }
-  if (!skipped && end != c_.chunk_rows()) report_.broken("V4", "the entries' rows end at {} of {}", end, c_.chunk_rows());
+  if (!skipped && end != c_.chunk_rows())
+    report_.broken("V4", "the entries' rows end at {} of {}", end, c_.chunk_rows());
 }
 
 void Verifier::entry(const EntryView& view) {
@@ -49,8 +51,8 @@ void Verifier::entry(const EntryView& view) {
       tensor(*tensor_view);
     } else {
       keys_known_ = false;
-      report_.broken(ViewAccess::broken_tensor_rule(c_, row), "FQN '{}': its size, boxes or chunk order do not fit their columns",
-                     shown(view.fqn()));
+      report_.broken(ViewAccess::broken_tensor_rule(c_, row),
+                     "FQN '{}': its size, boxes or chunk order do not fit their columns", shown(view.fqn()));
     }
     return;
   }
@@ -93,7 +95,8 @@ void Verifier::explicit_boxes(const TensorView& view) {
     const bool elements = holds_elements(after);
     if (same_start) equal_keys(view, static_cast<std::uint32_t>(row));
     if (same_start && elements && elements_here) {
-      report_.finding("duplicate_chunk", "FQN '{}': several chunks start at {}", shown(view.fqn()), join(after.first(view.rank())));
+      report_.finding("duplicate_chunk", "FQN '{}': several chunks start at {}", shown(view.fqn()),
+                      join(after.first(view.rank())));
     }
     elements_here = elements || (same_start && elements_here);
   }
@@ -105,13 +108,15 @@ void Verifier::grid(const TensorView& view) {
   for (unsigned i = 0; i < view.rank(); ++i) {
     const auto d = static_cast<std::uint8_t>(i);
     if (view.row().chunk_layout == ChunkLayout::EvenGrid) {
-      if (grid.step(d) < 0) report_.broken("V5", "FQN '{}': dimension {} has step {}", shown(view.fqn()), i, grid.step(d));
+      if (grid.step(d) < 0)
+        report_.broken("V5", "FQN '{}': dimension {} has step {}", shown(view.fqn()), i, grid.step(d));
       continue;
     }
     const auto count = static_cast<std::uint64_t>(grid.count(d));
     for (std::uint64_t split = 0; split < count; ++split) {
       if (grid.at(at + split) > grid.at(at + split + 1)) {
-        report_.broken("V5", "FQN '{}': split point {} of dimension {} lies after the next", shown(view.fqn()), split, i);
+        report_.broken("V5", "FQN '{}': split point {} of dimension {} lies after the next", shown(view.fqn()), split,
+                       i);
       }
     }
     at += count + 1;
@@ -120,7 +125,8 @@ void Verifier::grid(const TensorView& view) {
   Size before = view.chunk_by_row(0)->to_value().offsets;
   for (std::uint32_t row = 1; row < view.chunk_count(); ++row) {
     Size offsets = view.chunk_by_row(row)->to_value().offsets;
-    if (offsets < before) report_.broken("V5", "FQN '{}': cell {} starts before the cell before it", shown(view.fqn()), row);
+    if (offsets < before)
+      report_.broken("V5", "FQN '{}': cell {} starts before the cell before it", shown(view.fqn()), row);
     if (offsets == before) equal_keys(view, row);
     before = std::move(offsets);
   }
@@ -151,8 +157,10 @@ void Verifier::enumerations(const EntryView& entry) {
   if (entry.type() > StorageType::Opaque) unknown("storage type", entry.type());
   if (entry.type() != StorageType::Tensor) return;
   const TensorPropertiesRow& p = entry.row().properties;
-  if (p.dtype == ScalarType::Other ? !text_at(c_.type_names, p.dtype_name) : name_of(p.dtype).empty()) unknown("dtype", p.dtype);
-  if (p.layout == Layout::Other ? !text_at(c_.type_names, p.layout_name) : name_of(p.layout).empty()) unknown("layout", p.layout);
+  if (p.dtype == ScalarType::Other ? !text_at(c_.type_names, p.dtype_name) : name_of(p.dtype).empty())
+    unknown("dtype", p.dtype);
+  if (p.layout == Layout::Other ? !text_at(c_.type_names, p.layout_name) : name_of(p.layout).empty())
+    unknown("layout", p.layout);
   if (name_of(p.memory_format).empty()) unknown("memory format", p.memory_format);
   if (p.strides > StridesKind::Explicit) unknown("kind of strides", p.strides);
 }
@@ -164,8 +172,8 @@ void Verifier::findings_of(const TensorView& view) {
   }
   const auto check = [&](std::span<const std::int64_t> offsets, std::span<const std::int64_t> sizes) {
     if (lies_inside(offsets, sizes, size)) return;
-    report_.finding("chunk_outside", "FQN '{}': chunk with offsets {} sizes {} in a tensor of size {}", shown(view.fqn()), join(offsets),
-                    join(sizes), join(size));
+    report_.finding("chunk_outside", "FQN '{}': chunk with offsets {} sizes {} in a tensor of size {}",
+                    shown(view.fqn()), join(offsets), join(sizes), join(size));
   };
   if (view.row().chunk_layout == ChunkLayout::Explicit) {
     const auto boxes = c_.boxes.subspan(view.row().box_begin, std::size_t{2} * view.rank() * view.chunk_count());
@@ -184,7 +192,8 @@ void Verifier::findings_of(const TensorView& view) {
   const auto files = c_.chunk_files.subspan(view.row().chunk_begin, view.chunk_count());
   const auto unstored = std::count(files.begin(), files.end(), kNoFile);
   if (unstored > 0) {
-    report_.finding("no_storage", "FQN '{}': {} of {} chunks have no storage information", shown(view.fqn()), unstored, files.size());
+    report_.finding("no_storage", "FQN '{}': {} of {} chunks have no storage information", shown(view.fqn()), unstored,
+                    files.size());
   }
 }
 

@@ -56,7 +56,8 @@ bool path_fits(std::string_view fqn, std::span<const PathElementRow> path) {
 
 /// Rule V7: `size` is the length of the column that is cut at `ends`; end_of takes the number out of an element.
 template <class T, class EndOf>
-void check_ends(ReportBuilder& report, std::string_view name, std::span<const T> ends, EndOf&& end_of, std::size_t size) {
+void check_ends(ReportBuilder& report, std::string_view name, std::span<const T> ends, EndOf&& end_of,
+                std::size_t size) {
   std::uint32_t before = 0;
   for (std::size_t i = 0; i < ends.size(); ++i) {
     const std::uint32_t end = end_of(ends[i]);
@@ -95,26 +96,30 @@ void Verifier::names() {
   for (std::size_t i = 0; i < c_.entries.size(); ++i) {
     const auto name = name_of_row("entry", i, c_.entries[i].fqn_begin, c_.entries[i].fqn_length);
     if (!name) continue;
-    if (before && *name <= *before) report_.broken("V1", "entry {}: FQN '{}' does not sort after '{}'", i, shown(*name), shown(*before));
+    if (before && *name <= *before)
+      report_.broken("V1", "entry {}: FQN '{}' does not sort after '{}'", i, shown(*name), shown(*before));
     before = name;
   }
   for (std::size_t i = 0; i < c_.loose_storage.size(); ++i) {
     name_of_row("loose storage", i, c_.loose_storage[i].fqn_begin, c_.loose_storage[i].fqn_length);
   }
-  if (!skipped && end != c_.fqns.size()) report_.broken("V1", "the names of fqns end at {} of {} bytes", end, c_.fqns.size());
+  if (!skipped && end != c_.fqns.size())
+    report_.broken("V1", "the names of fqns end at {} of {} bytes", end, c_.fqns.size());
 }
 
 void Verifier::slots() {
   const auto entries = static_cast<std::uint32_t>(c_.entries.size());
   if (c_.fqn_slots.size() != format::slot_count(entries)) {
-    report_.broken("V2", "fqn_slots has {} slots, {} entries take {}", c_.fqn_slots.size(), entries, format::slot_count(entries));
+    report_.broken("V2", "fqn_slots has {} slots, {} entries take {}", c_.fqn_slots.size(), entries,
+                   format::slot_count(entries));
     return;
   }
   if (!names_apart_) return;
   const auto expected = format::make_fqn_slots(
       entries, [&](std::uint32_t i) { return *text_at(c_.fqns, c_.entries[i].fqn_begin, c_.entries[i].fqn_length); });
   for (std::size_t i = 0; i < expected.size(); ++i) {
-    if (c_.fqn_slots[i] != expected[i]) report_.broken("V2", "slot {} is {:#x}, the names give {:#x}", i, c_.fqn_slots[i], expected[i]);
+    if (c_.fqn_slots[i] != expected[i])
+      report_.broken("V2", "slot {} is {:#x}, the names give {:#x}", i, c_.fqn_slots[i], expected[i]);
   }
 }
 
@@ -137,12 +142,14 @@ void Verifier::orders() {
   permutation("V3", "V3", "fqn_order", c_.fqn_order, c_.entries.size());
   permutation("V3", "V3", "planner_order", c_.planner_order, c_.entries.size());
   if (c_.planner_order.empty()) return;
-  const auto keys = std::count_if(c_.fqn_paths.begin(), c_.fqn_paths.end(), [](std::uint16_t path) { return path != 0; });
+  const auto keys =
+      std::count_if(c_.fqn_paths.begin(), c_.fqn_paths.end(), [](std::uint16_t path) { return path != 0; });
   if (c_.planner_order.size() != static_cast<std::size_t>(keys)) {
     report_.broken("V3", "planner_order has {} values for {} keys of planner_data", c_.planner_order.size(), keys);
   }
   for (const std::uint32_t entry : c_.planner_order) {
-    if (entry < c_.fqn_paths.size() && c_.fqn_paths[entry] == 0) report_.broken("V3", "planner_order names entry {}, which has no path", entry);
+    if (entry < c_.fqn_paths.size() && c_.fqn_paths[entry] == 0)
+      report_.broken("V3", "planner_order names entry {}, which has no path", entry);
   }
 }
 
@@ -151,14 +158,17 @@ void Verifier::texts() {
   check_texts(report_, "type_names", c_.type_names);
   check_texts(report_, "transform_names", c_.transform_names);
   if (c_.storage_meta) check_texts(report_, "storage_meta.modules", c_.storage_meta->modules);
-  check_ends(report_, "transform_lists", c_.transform_lists, std::mem_fn(&TransformListRow::text_end), c_.transform_names.ends.size());
+  check_ends(report_, "transform_lists", c_.transform_lists, std::mem_fn(&TransformListRow::text_end),
+             c_.transform_names.ends.size());
   check_ends(report_, "path_ends", c_.path_ends, std::identity(), c_.path_elements.size());
   for (std::size_t i = 0; i < c_.transform_lists.size(); ++i) {
     const SequenceType type = c_.transform_lists[i].type;
-    if (type > SequenceType::Tuple) report_.finding("unknown_value", "transform list {}: type {}", i, static_cast<int>(type));
+    if (type > SequenceType::Tuple)
+      report_.finding("unknown_value", "transform list {}: type {}", i, static_cast<int>(type));
   }
   if (c_.storage_meta && c_.storage_meta->checkpoint_id_type > PathType::PureWindowsPath) {
-    report_.finding("unknown_value", "storage_meta: checkpoint_id has type {}", static_cast<int>(c_.storage_meta->checkpoint_id_type));
+    report_.finding("unknown_value", "storage_meta: checkpoint_id has type {}",
+                    static_cast<int>(c_.storage_meta->checkpoint_id_type));
   }
 }
 
@@ -189,7 +199,9 @@ void Verifier::opaque_records() {
   std::uint64_t name_end = 0;
   std::uint64_t pickle_end = 0;
   const OpaqueRecordRow* before = nullptr;
-  const auto name_of_row = [&](const OpaqueRecordRow& row) { return text_at(c_.opaque_names, row.name_begin, row.name_length).value_or(""); };
+  const auto name_of_row = [&](const OpaqueRecordRow& row) {
+    return text_at(c_.opaque_names, row.name_begin, row.name_length).value_or("");
+  };
   const auto key = [&](const OpaqueRecordRow& row) { return std::tuple(row.kind, row.position, name_of_row(row)); };
   for (std::size_t i = 0; i < c_.opaque.size(); ++i) {
     const OpaqueRecordRow& row = c_.opaque[i];
@@ -202,12 +214,15 @@ void Verifier::opaque_records() {
       report_.broken("V11", "opaque record {} does not follow the one before it", i);
       continue;
     }
-    if (before != nullptr && key(row) < key(*before)) report_.broken("V11", "opaque record {} does not sort after the one before it", i);
+    if (before != nullptr && key(row) < key(*before))
+      report_.broken("V11", "opaque record {} does not sort after the one before it", i);
     before = &row;
     name_end = std::uint64_t{row.name_begin} + row.name_length;
     pickle_end = std::uint64_t{row.pickle_begin} + row.pickle_length;
-    if (row.kind > OpaqueKind::Version) report_.finding("unknown_value", "opaque record {} has kind {}", i, static_cast<int>(row.kind));
-    report_.finding("opaque_record", "'{}': {} bytes of pickle that is not executed", shown(name_of_row(row)), row.pickle_length);
+    if (row.kind > OpaqueKind::Version)
+      report_.finding("unknown_value", "opaque record {} has kind {}", i, static_cast<int>(row.kind));
+    report_.finding("opaque_record", "'{}': {} bytes of pickle that is not executed", shown(name_of_row(row)),
+                    row.pickle_length);
   }
   if (name_end != c_.opaque_names.size() || pickle_end != c_.opaque_pickles.size()) {
     report_.broken("V11", "the opaque records end before their columns do");

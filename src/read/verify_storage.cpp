@@ -14,7 +14,8 @@ bool same_storage(const ChunkView& a, const ChunkView& b, const Columns& columns
   const auto transforms = [&](const ChunkView& chunk) {
     return columns.chunk_transforms.empty() ? 0 : columns.chunk_transforms[chunk.row()];
   };
-  return x->file() == y->file() && x->offset() == y->offset() && x->length() == y->length() && transforms(a) == transforms(b);
+  return x->file() == y->file() && x->offset() == y->offset() && x->length() == y->length() &&
+         transforms(a) == transforms(b);
 }
 
 /// Order of loose storage: FQN, no offset first, then offset.
@@ -39,8 +40,10 @@ void Verifier::storage_of(const EntryView& entry) {
 
 LookupStatus Verifier::storage_of_row(std::uint64_t row, std::uint64_t length_at) {
   const auto storage = ViewAccess::storage(c_, row, length_at);
-  if (storage.corrupt()) report_.broken("E6", "row {}: its file, offset, length or transforms do not fit their columns", row);
-  if (storage.found() && !c_.has_storage_data) report_.broken("V8", "row {} has a file although storage_data is None", row);
+  if (storage.corrupt())
+    report_.broken("E6", "row {}: its file, offset, length or transforms do not fit their columns", row);
+  if (storage.found() && !c_.has_storage_data)
+    report_.broken("V8", "row {} has a file although storage_data is None", row);
   return storage.status();
 }
 
@@ -48,7 +51,8 @@ void Verifier::equal_keys(const TensorView& view, std::uint32_t row) {
   const ChunkView chunk = *view.chunk_by_row(row);
   repeats_key_[chunk.row()] = true;
   if (!same_storage(*view.chunk_by_row(row - 1), chunk, c_)) {
-    report_.broken("V8", "FQN '{}': rows {} and {} start at the same place, but lie in different ones", shown(view.fqn()), row - 1, row);
+    report_.broken("V8", "FQN '{}': rows {} and {} start at the same place, but lie in different ones",
+                   shown(view.fqn()), row - 1, row);
   }
 }
 
@@ -79,22 +83,26 @@ void Verifier::storage_order() {
   permutation("V9", "V9", "storage_order", c_.storage_order, c_.chunk_files.size());
   if (c_.storage_order.empty() || !keys_known_) return;
   std::size_t keys = 0;
-  for (std::size_t row = 0; row < c_.chunk_files.size(); ++row) keys += c_.chunk_files[row] != kNoFile && !repeats_key_[row];
+  for (std::size_t row = 0; row < c_.chunk_files.size(); ++row)
+    keys += c_.chunk_files[row] != kNoFile && !repeats_key_[row];
   if (c_.storage_order.size() != keys) {
     report_.broken("V9", "storage_order has {} values for {} keys of storage_data", c_.storage_order.size(), keys);
   }
   for (const std::uint32_t row : c_.storage_order) {
     if (row >= c_.chunk_files.size()) continue;
     if (c_.chunk_files[row] == kNoFile) report_.broken("V9", "storage_order names row {}, which has no file", row);
-    if (repeats_key_[row]) report_.broken("V9", "storage_order names row {}, whose key is that of the row before it", row);
+    if (repeats_key_[row])
+      report_.broken("V9", "storage_order names row {}, whose key is that of the row before it", row);
   }
 }
 
 void Verifier::index_hints() {
   for (std::size_t i = 0; i < c_.index_hints.size(); ++i) {
     const IndexHintRow& hint = c_.index_hints[i];
-    if (hint.row >= c_.chunk_files.size()) report_.broken("V9", "index hint {}: row {} of {}", i, hint.row, c_.chunk_files.size());
-    if (i > 0 && hint.row <= c_.index_hints[i - 1].row) report_.broken("V9", "index hint {} does not sort after the one before it", i);
+    if (hint.row >= c_.chunk_files.size())
+      report_.broken("V9", "index hint {}: row {} of {}", i, hint.row, c_.chunk_files.size());
+    if (i > 0 && hint.row <= c_.index_hints[i - 1].row)
+      report_.broken("V9", "index hint {} does not sort after the one before it", i);
   }
 }
 

@@ -1,5 +1,5 @@
-// Any bytes as a metadata file: open, every look-up, verify. Once as they are, once under a right trailer, without which
-// no change would get past opening.
+// Any bytes as a metadata file: open, every look-up, verify. Once as they are, once under a right trailer, without
+// which no change would get past opening.
 #include <cstring>
 
 #include "flatpoint/buffer.hpp"

@@ -13,7 +13,10 @@ BOOST_AUTO_TEST_SUITE(cost)
 
 /// Columns of `count` equal entries over one name.
 struct Crowd {
-  Crowd(std::size_t count, std::size_t name_length, EntryRow row) : entries(count, row), name(name_length, 'n'), slots(format::slot_count(static_cast<std::uint32_t>(count)), 0xFFFFFFFF) {
+  Crowd(std::size_t count, std::size_t name_length, EntryRow row)
+      : entries(count, row),
+        name(name_length, 'n'),
+        slots(format::slot_count(static_cast<std::uint32_t>(count)), 0xFFFFFFFF) {
     columns.entries = entries;
     columns.fqns = name;
     columns.fqn_slots = slots;

@@ -33,7 +33,9 @@ void check(std::span<const std::byte> bytes) {
 /// Bytes at an address of their own, so that a sanitizer sees the first step outside.
 class Exact {
  public:
-  explicit Exact(std::span<const std::byte> bytes) : buffer_(bytes.size()) { std::memcpy(buffer_.mutable_bytes().data(), bytes.data(), bytes.size()); }
+  explicit Exact(std::span<const std::byte> bytes) : buffer_(bytes.size()) {
+    std::memcpy(buffer_.mutable_bytes().data(), bytes.data(), bytes.size());
+  }
   std::span<std::byte> operator*() { return buffer_.mutable_bytes(); }
 
  private:
@@ -101,7 +103,8 @@ BOOST_AUTO_TEST_CASE(many_bytes_at_once) {
       for (std::size_t c = 0; c < changes; ++c) {
         const std::size_t at = random() % (bytes.operator*().size() - 24);
         static constexpr unsigned kValues[] = {0, 1, 2, 0x7F, 0x80, 0xFF};
-        (*bytes)[at] = random() % 2 == 0 ? static_cast<std::byte>(kValues[random() % 6]) : static_cast<std::byte>(random());
+        (*bytes)[at] =
+            random() % 2 == 0 ? static_cast<std::byte>(kValues[random() % 6]) : static_cast<std::byte>(random());
       }
       format::write_trailer(*bytes);
       check(*bytes);

@@ -17,7 +17,8 @@ using S = LookupStatus;
 constexpr std::uint32_t kFar = 0xFFFFFFF0;
 
 /// The edit of one entry's row breaks the rules; look-ups stop where the first of them is checked.
-void entry_breaks(const Rules& rules, std::string_view fqn, const std::function<void(EntryRow&)>& edit, Answers wanted) {
+void entry_breaks(const Rules& rules, std::string_view fqn, const std::function<void(EntryRow&)>& edit,
+                  Answers wanted) {
   const Edit edit_file = [&](EditableFile& f) { edit(entry(f, fqn)); };
   breaks(rules, edit_file);
   const Answers actual = answers(edit_file, fqn);
@@ -34,9 +35,11 @@ constexpr Answers kNoStorage{S::Found, S::Found, S::Found, S::Corrupt};
 
 BOOST_AUTO_TEST_CASE(E1) {
   for (const std::uint32_t begin : {kFar, 0xFFFFFFFFU, 100'000U}) {
-    entry_breaks({"E1"}, "plain", [&](EntryRow& row) { row.fqn_begin = begin; }, kNoEntry);
+    entry_breaks(
+        {"E1"}, "plain", [&](EntryRow& row) { row.fqn_begin = begin; }, kNoEntry);
   }
-  entry_breaks({"E1"}, "plain", [](EntryRow& row) { row.fqn_length = kFar; }, kNoEntry);
+  entry_breaks(
+      {"E1"}, "plain", [](EntryRow& row) { row.fqn_length = kFar; }, kNoEntry);
   for (const std::uint32_t begin : {kFar, 100'000U}) {
     breaks({"E1"}, [&](EditableFile& f) { f.at(f->loose_storage).fqn_begin = begin; });
   }
@@ -44,9 +47,11 @@ BOOST_AUTO_TEST_CASE(E1) {
 
 BOOST_AUTO_TEST_CASE(E2) {
   for (const std::uint32_t begin : {kFar, 0xFFFFFFFFU}) {
-    entry_breaks({"E2"}, "plain", [&](EntryRow& row) { row.size_begin = begin; }, kNoTensor);
+    entry_breaks(
+        {"E2"}, "plain", [&](EntryRow& row) { row.size_begin = begin; }, kNoTensor);
   }
-  entry_breaks({"E2"}, "even", [](EntryRow& row) { row.rank = 255; }, kNoTensor);
+  entry_breaks(
+      {"E2"}, "even", [](EntryRow& row) { row.rank = 255; }, kNoTensor);
   breaks({"E2"}, [](EditableFile& f) {  // the size inside, the strides behind it not
     entry(f, "strided").size_begin = static_cast<std::uint32_t>(f->sizes.size() - 1);
   });
@@ -55,11 +60,15 @@ BOOST_AUTO_TEST_CASE(E2) {
 
 BOOST_AUTO_TEST_CASE(E3) {
   for (const char* fqn : {"even", "grid", "explicit"}) {
-    entry_breaks({"E3"}, fqn, [](EntryRow& row) { row.box_begin = kFar; }, kNoTensor);
+    entry_breaks(
+        {"E3"}, fqn, [](EntryRow& row) { row.box_begin = kFar; }, kNoTensor);
   }
-  entry_breaks({"E3"}, "grid", [](EntryRow& row) { row.chunk_layout = ChunkLayout::Whole; }, kNoTensor);
-  entry_breaks({"E3"}, "grid", [](EntryRow& row) { row.chunk_layout = static_cast<ChunkLayout>(4); }, kNoTensor);
-  entry_breaks({"E3"}, "grid", [](EntryRow& row) { row.chunk_layout = static_cast<ChunkLayout>(255); }, kNoTensor);
+  entry_breaks(
+      {"E3"}, "grid", [](EntryRow& row) { row.chunk_layout = ChunkLayout::Whole; }, kNoTensor);
+  entry_breaks(
+      {"E3"}, "grid", [](EntryRow& row) { row.chunk_layout = static_cast<ChunkLayout>(4); }, kNoTensor);
+  entry_breaks(
+      {"E3"}, "grid", [](EntryRow& row) { row.chunk_layout = static_cast<ChunkLayout>(255); }, kNoTensor);
   for (const std::int64_t count : {std::int64_t{0}, std::int64_t{-1}, std::int64_t{3}, INT64_MAX, INT64_MIN}) {
     const auto set = [&](std::string_view fqn, std::size_t dimension) {
       return [=](EditableFile& f) { f.at(f->boxes, entry(f, fqn).box_begin + dimension) = count; };
@@ -86,7 +95,8 @@ BOOST_AUTO_TEST_CASE(E4) {
 }
 
 BOOST_AUTO_TEST_CASE(E5) {
-  entry_breaks({"E5"}, "reordered", [](EntryRow& row) { row.order_begin = kFar; }, kNoTensor);
+  entry_breaks(
+      {"E5"}, "reordered", [](EntryRow& row) { row.order_begin = kFar; }, kNoTensor);
   for (const std::uint32_t value : {4U, 0xFFFFFFFFU}) {
     const Edit edit = [&](EditableFile& f) { f.at(f->chunk_order, entry(f, "reordered").order_begin) = value; };
     breaks({"E5"}, edit);
@@ -98,7 +108,8 @@ BOOST_AUTO_TEST_CASE(E6) {
   const Edit file = [](EditableFile& f) { f.at(f->chunk_files, entry(f, "plain").chunk_begin) = 1000; };
   breaks({"E6"}, file);
   BOOST_TEST(answers(file, "plain").storage == S::Corrupt);
-  entry_breaks({"E6"}, "plain", [](EntryRow& row) { row.length_begin = kFar; }, kNoStorage);
+  entry_breaks(
+      {"E6"}, "plain", [](EntryRow& row) { row.length_begin = kFar; }, kNoStorage);
   breaks({"E6"}, [](EditableFile& f) { f.at(f->loose_storage).length_begin = kFar; });
   breaks({"E6"}, [](EditableFile& f) {
     EntryRow& row = entry(f, "even");

@@ -33,7 +33,8 @@ BOOST_AUTO_TEST_CASE(F2) {
 
 BOOST_AUTO_TEST_CASE(F3) {
   for (const std::uint64_t difference : {8ULL, 1ULL, ~0ULL, 1ULL << 32, 1ULL << 63}) {
-    refused("F3", ErrorCode::Truncated, [&](EditableFile& f) { f.raw<std::uint64_t>(f.bytes().size() - 16) += difference; });
+    refused("F3", ErrorCode::Truncated,
+            [&](EditableFile& f) { f.raw<std::uint64_t>(f.bytes().size() - 16) += difference; });
   }
   const Buffer sound = encoded(rich_model());  // four bytes more before the trailer, which says so
   Buffer longer(sound.size() + 4);
@@ -86,19 +87,23 @@ BOOST_AUTO_TEST_CASE(F5_the_vtable) {
 BOOST_AUTO_TEST_CASE(the_file_has_every_field) {
   EditableFile file(encoded(rich_model()));
   const auto* table = reinterpret_cast<const flatbuffers::Table*>(file.root());
-  for (flatbuffers::voffset_t field = T::VT_FORMAT_MAJOR; field <= T::VT_SOURCE; field = static_cast<flatbuffers::voffset_t>(field + 2)) {
+  for (flatbuffers::voffset_t field = T::VT_FORMAT_MAJOR; field <= T::VT_SOURCE;
+       field = static_cast<flatbuffers::voffset_t>(field + 2)) {
     const bool is_default = field == T::VT_FORMAT_MINOR;
     BOOST_TEST((is_default || table->CheckField(field)), "field " << field << " is absent");
   }
 }
 
 BOOST_AUTO_TEST_CASE(F5_every_column) {
-  for (flatbuffers::voffset_t field = T::VT_FORMAT_MAJOR; field <= T::VT_SOURCE; field = static_cast<flatbuffers::voffset_t>(field + 2)) {
-    const bool scalar = field <= T::VT_FRAGMENT_RANK || field == T::VT_HAS_STORAGE_DATA || field == T::VT_HAS_PLANNER_DATA;
+  for (flatbuffers::voffset_t field = T::VT_FORMAT_MAJOR; field <= T::VT_SOURCE;
+       field = static_cast<flatbuffers::voffset_t>(field + 2)) {
+    const bool scalar =
+        field <= T::VT_FRAGMENT_RANK || field == T::VT_HAS_STORAGE_DATA || field == T::VT_HAS_PLANNER_DATA;
     if (scalar) continue;
     BOOST_TEST_CONTEXT("field " << field) {
       for (const std::uint32_t offset : {0U, 1U, 0x7FFFFFF0U, 0xFFFFFFFCU}) {
-        refused("F5", ErrorCode::Corrupt, [&](EditableFile& f) { f.raw<std::uint32_t>(f.field_position(field)) = offset; });
+        refused("F5", ErrorCode::Corrupt,
+                [&](EditableFile& f) { f.raw<std::uint32_t>(f.field_position(field)) = offset; });
       }
       if (field == T::VT_STORAGE_META || field == T::VT_SOURCE) continue;
       for (const std::uint32_t length : {0xFFFFFFFFU, 0x7FFFFFFFU, 0x20000000U}) {

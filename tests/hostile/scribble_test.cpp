@@ -1,4 +1,5 @@
-// Another process writes into a mapped file while it is opened and read. Answers may be anything; none comes from outside.
+// Another process writes into a mapped file while it is opened and read. Answers may be anything; none comes from
+// outside.
 #include <atomic>
 #include <cstring>
 #include <random>

@@ -164,7 +164,8 @@ BOOST_AUTO_TEST_CASE(V10_ways_to_cut_a_name) {
   BOOST_TEST(!fits("a", {}));
   BOOST_TEST(fits("..", {{1, 0, 0}, {1, 0, 0}, {1, 0, 0}}));
   BOOST_TEST(fits("..", {{3, 0, 0}}));
-  for (const char* index : {"0", "7", "-1", "9223372036854775807", "-9223372036854775808"}) BOOST_TEST(fits(index, {{1, 1, 0}}));
+  for (const char* index : {"0", "7", "-1", "9223372036854775807", "-9223372036854775808"})
+    BOOST_TEST(fits(index, {{1, 1, 0}}));
   for (const char* index : {"", "-", "00", "01", "-0", "+1", " 1", "1 ", "1x", "0x1", "9223372036854775808", "1e3"}) {
     BOOST_TEST(!fits(index, {{1, 1, 0}}));
   }
@@ -209,14 +210,24 @@ BOOST_AUTO_TEST_CASE(findings_break_no_rule) {
     return join(kinds);
   };
   BOOST_TEST(join(findings([](EditableFile&) {})) == join(usual));
-  BOOST_TEST(join(findings([](EditableFile& f) { f.at(f->sizes, entry(f, "grid").size_begin + 1) = 5; })) == also("chunk_outside"));
-  BOOST_TEST(join(findings([](EditableFile& f) { f.at(f->boxes, entry(f, "explicit").box_begin + 1) = INT64_MAX; })) == also("chunk_outside"));
-  BOOST_TEST(join(findings([](EditableFile& f) { f.at(f->boxes, entry(f, "explicit").box_begin + 5) = 1; })) == also("duplicate_chunk"));
-  BOOST_TEST(join(findings([](EditableFile& f) { entry(f, "plain").properties.dtype = static_cast<ScalarType>(99); })) == also("unknown_value"));
-  BOOST_TEST(join(findings([](EditableFile& f) { entry(f, "plain").properties.dtype_name = 99; })) == also("unknown_value"));
-  BOOST_TEST(join(findings([](EditableFile& f) { entry(f, "plain").properties.strides = static_cast<StridesKind>(9); })) == also("unknown_value"));
-  BOOST_TEST(join(findings([](EditableFile& f) { f.at(f->transform_lists).type = static_cast<SequenceType>(2); })) == also("unknown_value"));
-  BOOST_TEST(join(findings([](EditableFile& f) { f.at(f->opaque, 2).kind = static_cast<OpaqueKind>(200); })) == also("unknown_value"));
+  BOOST_TEST(join(findings([](EditableFile& f) { f.at(f->sizes, entry(f, "grid").size_begin + 1) = 5; })) ==
+             also("chunk_outside"));
+  BOOST_TEST(join(findings([](EditableFile& f) { f.at(f->boxes, entry(f, "explicit").box_begin + 1) = INT64_MAX; })) ==
+             also("chunk_outside"));
+  BOOST_TEST(join(findings([](EditableFile& f) { f.at(f->boxes, entry(f, "explicit").box_begin + 5) = 1; })) ==
+             also("duplicate_chunk"));
+  BOOST_TEST(join(findings([](EditableFile& f) {
+               entry(f, "plain").properties.dtype = static_cast<ScalarType>(99);
+             })) == also("unknown_value"));
+  BOOST_TEST(join(findings([](EditableFile& f) { entry(f, "plain").properties.dtype_name = 99; })) ==
+             also("unknown_value"));
+  BOOST_TEST(join(findings([](EditableFile& f) {
+               entry(f, "plain").properties.strides = static_cast<StridesKind>(9);
+             })) == also("unknown_value"));
+  BOOST_TEST(join(findings([](EditableFile& f) { f.at(f->transform_lists).type = static_cast<SequenceType>(2); })) ==
+             also("unknown_value"));
+  BOOST_TEST(join(findings([](EditableFile& f) { f.at(f->opaque, 2).kind = static_cast<OpaqueKind>(200); })) ==
+             also("unknown_value"));
 }
 
 BOOST_AUTO_TEST_CASE(chunks_without_storage_information_are_a_finding) {
@@ -230,7 +241,8 @@ BOOST_AUTO_TEST_CASE(chunks_without_storage_information_are_a_finding) {
 
 BOOST_AUTO_TEST_CASE(messages_are_counted_and_cut) {
   Model model;
-  for (int i = 0; i < 50; ++i) model.entries.push_back(tensor("t" + std::to_string(i) + std::string(i == 0 ? 1000 : 0, '\n'), {4}, {{{0}, {9}}}));
+  for (int i = 0; i < 50; ++i)
+    model.entries.push_back(tensor("t" + std::to_string(i) + std::string(i == 0 ? 1000 : 0, '\n'), {4}, {{{0}, {9}}}));
   const MetadataFile file = opened(model);
   const VerifyReport report = verify(file, {.max_messages = 3});
   BOOST_TEST(report.findings.size() == 3U);

@@ -42,9 +42,11 @@ Model rich_model() {
   items[3].index.reset();
   std::rotate(items.begin(), items.begin() + 2, items.end());  // first use of a file is not at its begin
 
-  m.storage_meta = StorageMeta{"/tmp/ckpt", PathType::PosixPath, "save", "load", std::vector<std::string>{"module", ""}};
+  m.storage_meta =
+      StorageMeta{"/tmp/ckpt", PathType::PosixPath, "save", "load", std::vector<std::string>{"module", ""}};
   m.version = "1.0.0";
-  m.opaque = {{OpaqueKind::Attribute, 0, "all_local_plans", "\x80\x04N."}, {OpaqueKind::StateDictValue, 8, "object", "\x80\x04N."},
+  m.opaque = {{OpaqueKind::Attribute, 0, "all_local_plans", "\x80\x04N."},
+              {OpaqueKind::StateDictValue, 8, "object", "\x80\x04N."},
               {OpaqueKind::PlannerItem, 2, "", "\x80\x04]."}};
   m.metadata_class = "some.module SomeMetadata";
   m.storage_info_class = "some.module SomeInfo";

@@ -59,7 +59,8 @@ class Walker {
 
   void ask_entry(const EntryView& entry) {
     inside(entry.fqn());
-    if (const auto same = count(view_.find(entry.fqn())); same && same->fqn() != entry.fqn()) wrong("find gave another FQN");
+    if (const auto same = count(view_.find(entry.fqn())); same && same->fqn() != entry.fqn())
+      wrong("find gave another FQN");
     ask_prefix(entry.fqn());
     ask_prefix(entry.fqn().substr(0, entry.fqn().size() / 2));
     ask_path(entry);
@@ -87,7 +88,8 @@ class Walker {
   void ask_chunk(const TensorView& tensor, const ChunkView& chunk) {
     const ChunkStorageMetadata box = chunk.to_value();
     for (std::uint8_t d = 0; d < chunk.rank() && d < 8; ++d) {
-      if (chunk.offset(d) != box.offsets[d] || chunk.size(d) != box.sizes[d]) wrong("to_value differs from offset and size");
+      if (chunk.offset(d) != box.offsets[d] || chunk.size(d) != box.sizes[d])
+        wrong("to_value differs from offset and size");
     }
     if (const auto same = count(tensor.find_chunk(box.offsets)); same && same->to_value().offsets != box.offsets) {
       wrong("find_chunk gave a chunk that starts elsewhere");
@@ -123,7 +125,9 @@ class Walker {
     for (auto element = count(rest.next()); element && in_budget(); element = count(rest.next())) inside(element->text);
   }
 
-  void ask_hint(std::uint32_t row) { walk_.touched += static_cast<std::uint64_t>(index_hint(view_, row, 0).value_or(1)); }
+  void ask_hint(std::uint32_t row) {
+    walk_.touched += static_cast<std::uint64_t>(index_hint(view_, row, 0).value_or(1));
+  }
 
   void ask_rest() {
     for (const std::string_view name : {"", "a", "\xFF\xFF", "no such name"}) {
@@ -160,13 +164,15 @@ std::vector<std::string> check_any_bytes(std::span<const std::byte> bytes) {
   const auto file = MetadataFile::from_bytes(bytes);
   if (!file) {
     const bool recognised = file.error().code != ErrorCode::NotFlatpoint;
-    if (report.has_value() != recognised || (report && report->sound())) return {"verify does not see what open refuses"};
+    if (report.has_value() != recognised || (report && report->sound()))
+      return {"verify does not see what open refuses"};
     return {};
   }
   if (!report) return {"verify refuses what opens: " + report.error().message};
   Walk answers = walk(*file);
   if (!flatbuffers_accepts(file->bytes())) answers.wrong.emplace_back("FlatBuffers' verifier refuses what opens");
-  if (report->sound() && answers.corrupt > 0) answers.wrong.push_back(fmt::format("{} corrupt answers from a sound file", answers.corrupt));
+  if (report->sound() && answers.corrupt > 0)
+    answers.wrong.push_back(fmt::format("{} corrupt answers from a sound file", answers.corrupt));
   return answers.wrong;
 }
 

@@ -1,5 +1,5 @@
-// Asks a file everything that it can be asked. What the answers are does not matter, as long as they come from inside the
-// file; a file that `verify` calls sound has no corrupt ones.
+// Asks a file everything that it can be asked. What the answers are does not matter, as long as they come from inside
+// the file; a file that `verify` calls sound has no corrupt ones.
 #pragma once
 
 #include <cstdint>
