@@ -3,6 +3,7 @@
 //   conformance json FILE...              canonical JSON
 //   conformance answers FILE QUESTIONS    answers
 //   conformance codes FILE...             "opens", or the code that opening gives
+//   conformance verify FILE...            "sound", or the first broken rule
 #include <cstdio>
 #include <exception>
 #include <fstream>
@@ -13,6 +14,7 @@
 
 #include "canonical.hpp"
 #include "flatpoint/metadata_file.hpp"
+#include "flatpoint/verify.hpp"
 
 namespace flatpoint::conformance {
 namespace {
@@ -35,6 +37,11 @@ std::string code_of(const char* path) {
   return file ? "opens" : std::string(to_string(file.error().code));
 }
 
+std::string first_broken_rule(const char* path) {
+  const auto report = verify(open(path));
+  return report.sound() ? "sound" : report.broken_rules.front().rule;
+}
+
 int run(std::span<const char* const> arguments) {
   const std::string command = arguments.empty() ? "" : arguments.front();
   if (command == "json") {
@@ -46,8 +53,10 @@ int run(std::span<const char* const> arguments) {
     print_answers(arguments[1], arguments[2]);
   } else if (command == "codes") {
     for (const char* path : arguments.subspan(1)) std::cout << code_of(path) << '\n';
+  } else if (command == "verify") {
+    for (const char* path : arguments.subspan(1)) std::cout << first_broken_rule(path) << '\n';
   } else {
-    std::cerr << "usage: conformance json FILE... | answers FILE QUESTIONS | codes FILE...\n";
+    std::cerr << "usage: conformance json FILE... | answers FILE QUESTIONS | codes FILE... | verify FILE...\n";
     return 2;
   }
   return std::cout.flush() ? 0 : 1;

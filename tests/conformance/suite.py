@@ -13,6 +13,7 @@ from surgery import Patient
 HERE = pathlib.Path(__file__).resolve().parent
 GOLDEN = HERE / "golden"
 HOSTILE = HERE / "hostile"
+WRITTEN = HERE / "written"
 SMALL_QUESTIONS = GOLDEN / "small.questions"  # hostile files are asked these
 
 
