@@ -10,6 +10,7 @@ from ._records import (
     FileRead,
     Finding,
     LoadIssue,
+    OpaqueRecord,
     Overlap,
     ReadItem,
     StorageInfo,
@@ -40,6 +41,9 @@ def open(
 
 def from_bytes(data: bytes | bytearray | memoryview, *, limits: Mapping[str, int] | None = None) -> Checkpoint:
     """Open the bytes of a flatpoint file or of a `.metadata`, which are copied. Raises Error."""
+
+def write_file(path: str | PathLike[str], data: bytes | bytearray | memoryview) -> None:
+    """Publish a file: written under another name, synced, and renamed into place. Raises Error."""
 
 @final
 class Checkpoint(Mapping[str, Tensor | Bytes | Opaque]):
@@ -119,6 +123,12 @@ class Checkpoint(Mapping[str, Tensor | Bytes | Opaque]):
         Raises Error with code CONFLICT where there is a file already, unless `overwrite`.
         """
 
+    @property
+    def opaque(self) -> tuple[OpaqueRecord, ...]:
+        """What fits no column, as pickles that nothing here executes."""
+
+    def _storage_keys(self) -> list[tuple[str, tuple[int, ...] | None, int | None]]: ...
+    def _planner_fqns(self) -> list[str]: ...
     @property
     def _file_bytes(self) -> Column: ...
     @property

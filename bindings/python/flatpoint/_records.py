@@ -110,6 +110,19 @@ class LoadIssue(NamedTuple):
     message: str
 
 
+class OpaqueRecord(NamedTuple):
+    """What fits no column, as a self-contained pickle: data to keep, never to execute."""
+
+    kind: str
+    """ "attribute", "state_dict_item", "state_dict_value", "planner_data", "planner_item", "storage_data",
+    "storage_item", "storage_meta" or "version"."""
+    position: int
+    """In its dictionary's order."""
+    name: str
+    """Of the attribute, or the FQN."""
+    pickle: bytes
+
+
 class BrokenRule(NamedTuple):
     """A rule of the format that a file breaks: "F4", "E2", ..."""
 

@@ -189,6 +189,11 @@ void bind_facts(nb::class_<Checkpoint>& type) {
       .def_prop_ro("storage_meta", &storage_meta, "StorageMeta, or None.")
       .def_prop_ro(
           "version", [](const Checkpoint& c) { return optional_text(c.view().version()); }, "DCP's version, or None.")
+      .def_prop_ro(
+          "opaque", [](const Checkpoint& c) { return opaque_records(c.view()); },
+          "OpaqueRecord: what fits no column, as pickles that nothing here executes.")
+      .def("_storage_keys", [](const Checkpoint& c) { return storage_keys(c.view()); })
+      .def("_planner_fqns", [](const Checkpoint& c) { return planner_fqns(c.view()); })
       .def_prop_ro("_file_bytes", [](const Checkpoint& c) { return make_file_bytes(c.get()); })
       .def_prop_ro("_has_storage_data", [](const Checkpoint& c) { return c.view().columns().has_storage_data; })
       .def_prop_ro("_has_planner_data", [](const Checkpoint& c) { return c.view().columns().has_planner_data; })

@@ -1,6 +1,7 @@
 // flatpoint._core: the C++ library for Python. The package around it is in ../flatpoint.
 #include <cstring>
 
+#include "flatpoint/write_file.hpp"
 #include "opened.hpp"
 #include "text.hpp"
 
@@ -86,6 +87,15 @@ nb::object from_bytes(nb::handle data, nb::handle limits) {
   return make_checkpoint(value_of(std::move(opened)));
 }
 
+void publish(nb::handle path, nb::handle data) {
+  const auto where = to_path(path);
+  const BorrowedBytes bytes(data);
+  value_of([&] {
+    const nb::gil_scoped_release release;
+    return write_file(where, bytes.get());
+  }());
+}
+
 void load_types() {
   const nb::module_ module = nb::module_::import_("flatpoint._records");
   const auto type = [&](const char* name) { return nb::object(module.attr(name)).release(); };
@@ -99,7 +109,8 @@ void load_types() {
            .wanted = type("Wanted"),
            .read_item = type("ReadItem"),
            .file_read = type("FileRead"),
-           .load_issue = type("LoadIssue")};
+           .load_issue = type("LoadIssue"),
+           .opaque_record = type("OpaqueRecord")};
   make_error_object = nb::object(nb::module_::import_("flatpoint._errors").attr("make_error")).release();
 }
 
@@ -142,5 +153,6 @@ NB_MODULE(_core, m) {
         nb::arg("limits") = nb::none(), "Open a checkpoint's folder, a .metadata, or a flatpoint file.");
   m.def("from_bytes", &from_bytes, nb::arg("data"), nb::kw_only(), nb::arg("limits") = nb::none(),
         "Open the bytes of a flatpoint file or of a .metadata.");
+  m.def("write_file", &publish, nb::arg("path"), nb::arg("data"), "Publish a file: synced, and renamed into place.");
   m.attr("column_names") = column_names();
 }

@@ -50,7 +50,7 @@ T value_of(const Lookup<T>& lookup) {
 /// The types of flatpoint._records that the module makes instances of.
 struct Records {
   nb::handle finding, broken_rule, verify_report, storage_info, storage_meta, tensor_properties, overlap, wanted,
-      read_item, file_read, load_issue;
+      read_item, file_read, load_issue, opaque_record;
 };
 const Records& records();
 
@@ -99,6 +99,11 @@ nb::tuple column_names();
 nb::object make_column(const Opened& opened, std::string_view name);
 /// The whole file, likewise.
 nb::object make_file_bytes(const Opened& opened);
+
+/// Keys of storage_data, (fqn, offset or None, index or None), and of planner_data, in their orders; opaque records.
+nb::list storage_keys(const MetadataView& metadata);
+nb::list planner_fqns(const MetadataView& metadata);
+nb::tuple opaque_records(const MetadataView& metadata);
 
 nb::object make_checkpoint(dcp::OpenedCheckpoint&& opened);
 nb::object make_plan(const Opened& opened, nb::handle wanted, const LoadOptions& options);

@@ -1,0 +1,14 @@
+"""PyTorch Distributed Checkpoint with flatpoint's metadata.
+
+    dcp.save(state_dict, storage_writer=FlatpointWriter("ckpt/"))
+    dcp.load(state_dict, storage_reader=FlatpointReader("ckpt/"))
+
+A rank that loads maps the metadata instead of unpickling it, and nothing of a `.metadata` is executed.
+"""
+
+from ._metadata import FileMetadata
+from ._planner import FlatpointLoadPlanner, IncompatibleCheckpointError
+from ._reader import FlatpointReader
+from ._writer import FlatpointWriter
+
+__all__ = ["FileMetadata", "FlatpointLoadPlanner", "FlatpointReader", "FlatpointWriter", "IncompatibleCheckpointError"]

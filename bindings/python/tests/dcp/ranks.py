@@ -1,0 +1,141 @@
+"""What each rank of a process group does in the tests."""
+
+import warnings
+
+import torch
+import torch.distributed as dist
+import torch.distributed.checkpoint as dcp
+from torch.distributed.checkpoint.default_planner import create_default_local_load_plan
+from torch.distributed.checkpoint.metadata import Metadata
+from torch.distributed.device_mesh import init_device_mesh
+from torch.distributed.tensor import DTensor, Replicate, Shard, distribute_tensor
+
+from flatpoint.torch import FileMetadata, FlatpointLoadPlanner, FlatpointReader, FlatpointWriter
+
+warnings.filterwarnings("ignore")
+
+
+def enter(rank, world, rendezvous, name, folder):
+    torch.set_num_threads(1)
+    dist.init_process_group("gloo", init_method=f"file://{rendezvous}", rank=rank, world_size=world)
+    try:
+        globals()[name](folder)
+        dist.barrier()
+    finally:
+        dist.destroy_process_group()
+
+
+# --- a state dict of every kind of sharding ---------------------------------------------------------------------------
+
+SHAPES = {"even": (8, 6), "uneven": (10, 3), "tiny": (3,), "columns": (4, 12), "replicated": (5,), "wide": (7, 33)}
+
+
+def full(fqn):
+    shape = SHAPES[fqn]
+    return torch.arange(1, torch.Size(shape).numel() + 1, dtype=torch.float32).reshape(shape) * (1 + len(fqn))
+
+
+def placements(fqn):
+    return {"columns": Shard(1), "replicated": Replicate()}.get(fqn, Shard(0))
+
+
+def make_state(filled, *, two_dimensions=False):
+    """The state dict of this rank; `filled` with the values, else with zeros to load into."""
+    world = dist.get_world_size()
+    mesh = init_device_mesh("cpu", (world,))
+    make = (lambda t: t) if filled else torch.zeros_like
+    tensors = {fqn: distribute_tensor(make(full(fqn)), mesh, [placements(fqn)]) for fqn in SHAPES}
+    if two_dimensions:
+        grid = init_device_mesh("cpu", (2, world // 2))
+        tensors["grid"] = distribute_tensor(make(full("wide")), grid, [Shard(0), Shard(1)])
+        tensors["strided"] = distribute_tensor(make(full("wide")), grid, [Shard(0), Shard(0)])
+    else:
+        tensors["grid"] = distribute_tensor(make(full("wide")), mesh, [Shard(0)])
+        tensors["strided"] = distribute_tensor(make(full("wide")), mesh, [Shard(1)])
+    scalar = torch.tensor(3.0 if filled else 0.0)
+    return {
+        "model": tensors,
+        "optimizer": {"state": [{"step": scalar, "plain": make(torch.arange(4.0))}], "name": "adam" if filled else ""},
+        "epoch": 7 if filled else 0,
+    }
+
+
+def assert_loaded(state):
+    for fqn, tensor in state["model"].items():
+        expected = full("wide") if fqn in ("grid", "strided") else full(fqn)
+        assert torch.equal(tensor.full_tensor(), expected), fqn
+    optimizer = state["optimizer"]
+    assert optimizer["state"][0]["step"] == 3.0 and torch.equal(optimizer["state"][0]["plain"], torch.arange(4.0))
+    assert optimizer["name"] == "adam" and state["epoch"] == 7
+
+
+# --- saving ------------------------------------------------------------------------------------------------------------
+
+
+def save_with_torch(folder):
+    dcp.save(make_state(True), checkpoint_id=folder)
+
+
+def save_with_torch_2d(folder):
+    dcp.save(make_state(True, two_dimensions=True), checkpoint_id=folder)
+
+
+def eager_of(folder):
+    return dcp.FileSystemReader(folder).read_metadata()
+
+
+def check_saved(metadata, folder):
+    """What dcp.save returned on this rank says what the `.metadata` says."""
+    eager = eager_of(folder)
+    eager.storage_meta.load_id = None
+    assert isinstance(metadata, Metadata)
+    assert metadata == eager and eager == metadata
+    assert (type(metadata) is FileMetadata) == (dist.get_rank() != 0)
+
+
+def save(folder):
+    metadata = dcp.save(make_state(True), storage_writer=FlatpointWriter(folder))
+    check_saved(metadata, folder)
+
+
+def save_2d(folder):
+    metadata = dcp.save(make_state(True, two_dimensions=True), storage_writer=FlatpointWriter(folder))
+    check_saved(metadata, folder)
+
+
+# --- loading -----------------------------------------------------------------------------------------------------------
+
+
+def load(folder):
+    state = make_state(False)
+    dcp.load(state, storage_reader=FlatpointReader(folder))
+    assert_loaded(state)
+
+
+def load_planned(folder):
+    state = make_state(False)
+    dcp.load(state, storage_reader=FlatpointReader(folder), planner=FlatpointLoadPlanner())
+    assert_loaded(state)
+
+
+def same_items_as_torch(folder):
+    metadata = FlatpointReader(folder).read_metadata()
+    planner = FlatpointLoadPlanner()
+    planner.set_up_planner(make_state(False), metadata, dist.get_rank() == 0)
+    ours = planner.create_local_plan().items
+    theirs = create_default_local_load_plan(planner.state_dict, eager_of(folder)).items
+    assert len(ours) == len(theirs) and ours
+    assert sorted(map(repr_of, ours)) == sorted(map(repr_of, theirs))
+
+
+def repr_of(item):
+    """A read item less the hint at the saved chunk's number, which takes no part in equality."""
+    dest, storage = item.dest_index, item.storage_index
+    return repr((item.type, dest.fqn, dest.offset, dest.index, item.dest_offsets, storage.fqn, storage.offset,
+                 item.storage_offsets, item.lengths))  # fmt: skip
+
+
+def load_everything(folder):
+    load(folder)
+    load_planned(folder)
+    same_items_as_torch(folder)
