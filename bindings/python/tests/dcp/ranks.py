@@ -1,5 +1,8 @@
 """What each rank of a process group does in the tests."""
 
+import os
+import pathlib
+import shutil
 import warnings
 
 import torch
@@ -93,28 +96,90 @@ def check_saved(metadata, folder):
     assert (type(metadata) is FileMetadata) == (dist.get_rank() != 0)
 
 
-def save(folder):
+def save_in_every_way(folder):
+    folder = pathlib.Path(folder)
+    check_saved(dcp.save(make_state(True), storage_writer=FlatpointWriter(folder / "plain")), folder / "plain")
+    two = make_state(True, two_dimensions=True)
+    check_saved(dcp.save(two, storage_writer=FlatpointWriter(folder / "two")), folder / "two")
+    dist.barrier()
+    load_into(make_state(False, two_dimensions=True), folder / "two")
+    share(folder)
+    cache_plans(folder)
+    save_asynchronously(folder)
+
+
+def remove(folder):
+    """Rank 0 removes what the others may have mapped already, or not looked at."""
+    dist.barrier()
+    if dist.get_rank() == 0:
+        shutil.rmtree(folder)
+    dist.barrier()
+
+
+def share(folder):
+    """Metadata that is looked at when the coordinator's folder is not to be seen."""
+    by_path = dcp.save(make_state(True), storage_writer=FlatpointWriter(folder / "path"))
+    by_bytes = dcp.save(make_state(True), storage_writer=FlatpointWriter(folder / "bytes", share="bytes"))
+    eager = eager_of(folder / "bytes")
+    eager.storage_meta.load_id = None
+    remove(folder / "path")
+    remove(folder / "bytes")
+    assert by_bytes == eager
+    if dist.get_rank() == 0:
+        assert len(by_path.state_dict_metadata) == len(eager.state_dict_metadata)
+        return
+    try:
+        len(by_path.state_dict_metadata)
+    except FileNotFoundError:
+        return
+    raise AssertionError("metadata of a folder that is gone")
+
+
+def cache_plans(folder):
+    for name in ("first", "second"):
+        planner = dcp.DefaultSavePlanner(enable_plan_caching=True)
+        metadata = dcp.save(make_state(True), storage_writer=FlatpointWriter(folder / name), planner=planner)
+        check_saved(metadata, folder / name)
+        if name == "first":
+            remove(folder / name)
+    dist.barrier()
+    load(folder / "second")
+
+
+def save_asynchronously(folder):
+    future = dcp.async_save(make_state(True), storage_writer=FlatpointWriter(folder / "thread"))
+    check_saved(future.result(), folder / "thread")
+    dist.barrier()
+    load(folder / "thread")
+
+
+def save_then_die(folder):
+    folder = pathlib.Path(folder)
     metadata = dcp.save(make_state(True), storage_writer=FlatpointWriter(folder))
-    check_saved(metadata, folder)
+    if dist.get_rank() == 0:
+        (folder / "save_id").write_text(metadata.storage_meta.save_id)
+    dist.barrier()
 
+    class Dying(dcp.DefaultSavePlanner):
+        def resolve_data(self, write_item):
+            if dist.get_rank() == 1:
+                os._exit(3)
+            return super().resolve_data(write_item)
 
-def save_2d(folder):
-    metadata = dcp.save(make_state(True, two_dimensions=True), storage_writer=FlatpointWriter(folder))
-    check_saved(metadata, folder)
+    dcp.save(make_state(True), storage_writer=FlatpointWriter(folder), planner=Dying())
 
 
 # --- loading -----------------------------------------------------------------------------------------------------------
 
 
-def load(folder):
-    state = make_state(False)
-    dcp.load(state, storage_reader=FlatpointReader(folder))
+def load_into(state, folder):
+    dcp.load(state, storage_reader=FlatpointReader(folder), planner=FlatpointLoadPlanner())
     assert_loaded(state)
 
 
-def load_planned(folder):
+def load(folder):
     state = make_state(False)
-    dcp.load(state, storage_reader=FlatpointReader(folder), planner=FlatpointLoadPlanner())
+    dcp.load(state, storage_reader=FlatpointReader(folder))
     assert_loaded(state)
 
 
@@ -137,5 +202,5 @@ def repr_of(item):
 
 def load_everything(folder):
     load(folder)
-    load_planned(folder)
+    load_into(make_state(False), folder)
     same_items_as_torch(folder)

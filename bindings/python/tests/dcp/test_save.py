@@ -1,0 +1,205 @@
+"""dcp.save through our writer."""
+
+import os
+import pickle
+import stat
+
+import flatpoint
+import pytest
+import torch
+import torch.distributed.checkpoint as dcp
+from flatpoint.torch import FlatpointLoadPlanner, FlatpointReader, FlatpointWriter
+from torch.distributed.checkpoint import DefaultSavePlanner
+from torch.distributed.checkpoint.metadata import Metadata
+from torch.distributed.checkpoint.planner import SavePlanner
+
+STATE = {"model": {"weight": torch.arange(12.0).reshape(3, 4)}, "epoch": 7}
+
+
+def names(folder):
+    return sorted(path.name for path in folder.iterdir())
+
+
+def eager_of(folder):
+    metadata = dcp.FileSystemReader(folder).read_metadata()
+    metadata.storage_meta.load_id = None
+    return metadata
+
+
+def assert_loads(folder, epoch=7):
+    readers = [FlatpointReader(folder)]
+    if (folder / ".metadata").exists():
+        readers.append(dcp.FileSystemReader(folder))
+    for reader in readers:
+        for planner in (None, FlatpointLoadPlanner()):
+            state = {"model": {"weight": torch.zeros(3, 4)}, "epoch": 0}
+            dcp.load(state, storage_reader=reader, planner=planner)
+            assert torch.equal(state["model"]["weight"], STATE["model"]["weight"]) and state["epoch"] == epoch
+
+
+def test_both_files(tmp_path):
+    metadata = dcp.save(STATE, storage_writer=FlatpointWriter(tmp_path))
+    assert names(tmp_path) == [".metadata", ".metadata.flatpoint", "__0_0.distcp"]
+    checkpoint = flatpoint.open(tmp_path)
+    assert checkpoint.origin == "flatpoint" and checkpoint.notices == ()
+    assert checkpoint.verify().sound
+    assert metadata == eager_of(tmp_path)
+    assert_loads(tmp_path)
+
+
+def test_without_the_pickle(tmp_path):
+    dcp.save(STATE, storage_writer=FlatpointWriter(tmp_path, write_pickle=False))
+    assert names(tmp_path) == [".metadata.flatpoint", "__0_0.distcp"]
+    assert_loads(tmp_path)
+
+
+def test_the_pickle_is_torchs_own(tmp_path):
+    """Metadata itself, whatever class our object has in memory."""
+    dcp.save(STATE, storage_writer=FlatpointWriter(tmp_path))
+    data = (tmp_path / ".metadata").read_bytes()
+    assert type(pickle.loads(data)) is Metadata
+    assert pickle.dumps(pickle.loads(data)) == data
+
+
+def test_the_object_is_filled_in_place(tmp_path):
+    seen = []
+
+    class Planner(DefaultSavePlanner):
+        def create_global_plan(self, plans):
+            plans, metadata = super().create_global_plan(plans)
+            seen.append(metadata)
+            return plans, metadata
+
+    returned = dcp.save(STATE, storage_writer=FlatpointWriter(tmp_path), planner=Planner())
+    assert returned is seen[0] and isinstance(returned, Metadata)
+    assert type(returned.storage_data) is dict and returned.storage_meta.save_id and returned.version
+
+
+def test_pickled_as_a_place(tmp_path):
+    metadata = dcp.save({f"t{i}": torch.zeros(1) for i in range(200)}, storage_writer=FlatpointWriter(tmp_path))
+    data = pickle.dumps(metadata)
+    assert len(data) < 1500 < len(pickle.dumps(eager_of(tmp_path))) / 10
+    assert pickle.loads(data) == metadata == eager_of(tmp_path)
+
+
+def test_attributes_that_others_attach_travel(tmp_path):
+    metadata = dcp.save(STATE, storage_writer=FlatpointWriter(tmp_path))
+    metadata.all_local_plans = [1, 2]
+    assert pickle.loads(pickle.dumps(metadata)).all_local_plans == [1, 2]
+
+
+def test_planner_data_of_ones_own(tmp_path):
+    """Not flatpoint's to read: the other ranks get what torch sends."""
+
+    class Planner(DefaultSavePlanner):
+        def create_global_plan(self, plans):
+            plans, metadata = super().create_global_plan(plans)
+            metadata.planner_data = {"mine": {1: 2.5}}
+            return plans, metadata
+
+    metadata = dcp.save(STATE, storage_writer=FlatpointWriter(tmp_path), planner=Planner())
+    assert pickle.loads(pickle.dumps(metadata)).planner_data == {"mine": {1: 2.5}} == eager_of(tmp_path).planner_data
+    assert_loads(tmp_path)
+
+
+def test_no_planner_data(tmp_path):
+    flat = {"weight": torch.ones(2)}
+    metadata = dcp.save(
+        flat, storage_writer=FlatpointWriter(tmp_path), planner=DefaultSavePlanner(flatten_state_dict=False)
+    )
+    assert metadata.planner_data is None and pickle.loads(pickle.dumps(metadata)).planner_data is None
+
+
+def test_overwriting(tmp_path):
+    dcp.save(STATE, storage_writer=FlatpointWriter(tmp_path))
+    dcp.save(STATE | {"epoch": 8}, storage_writer=FlatpointWriter(tmp_path))
+    assert flatpoint.open(tmp_path).notices == ()
+    assert_loads(tmp_path, epoch=8)
+    dcp.save(STATE | {"epoch": 9}, storage_writer=FlatpointWriter(tmp_path, write_pickle=False))
+    assert names(tmp_path) == [".metadata.flatpoint", "__0_0.distcp"]
+    assert_loads(tmp_path, epoch=9)
+    for leave_out in (False, True):
+        with pytest.raises(BaseException, match="already exists"):
+            dcp.save(STATE, storage_writer=FlatpointWriter(tmp_path, overwrite=False, write_pickle=leave_out))
+
+
+def test_torch_overwrites_ours(tmp_path):
+    dcp.save(STATE, storage_writer=FlatpointWriter(tmp_path))
+    dcp.save(STATE | {"epoch": 8}, checkpoint_id=tmp_path)
+    assert_loads(tmp_path, epoch=8)
+
+
+def test_mode_follows_the_umask(tmp_path):
+    old = os.umask(0o027)
+    try:
+        dcp.save(STATE, storage_writer=FlatpointWriter(tmp_path))
+    finally:
+        os.umask(old)
+    for name in (".metadata", ".metadata.flatpoint"):
+        assert stat.S_IMODE((tmp_path / name).stat().st_mode) == 0o640
+
+
+def test_a_save_that_fails_leaves_the_old_metadata(tmp_path):
+    dcp.save(STATE, storage_writer=FlatpointWriter(tmp_path))
+    before = {name: (tmp_path / name).read_bytes() for name in (".metadata", ".metadata.flatpoint")}
+
+    class Planner(DefaultSavePlanner):
+        def resolve_data(self, write_item):
+            raise OSError("disk full")
+
+    with pytest.raises(BaseException, match="disk full"):
+        dcp.save(STATE | {"epoch": 8}, storage_writer=FlatpointWriter(tmp_path), planner=Planner())
+    assert {name: (tmp_path / name).read_bytes() for name in before} == before
+
+
+def test_plan_caching(tmp_path):
+    """The coordinator's object is used again after its first checkpoint is gone."""
+    try:
+        for epoch, folder in enumerate((tmp_path / "a", tmp_path / "b")):
+            metadata = dcp.save(
+                STATE | {"epoch": epoch},
+                storage_writer=FlatpointWriter(folder),
+                planner=DefaultSavePlanner(enable_plan_caching=True),
+            )
+            assert metadata == eager_of(folder)
+            assert pickle.loads(pickle.dumps(metadata)) == metadata
+            assert_loads(folder, epoch=epoch)
+            if epoch == 0:
+                for path in folder.iterdir():
+                    path.unlink()
+    finally:
+        for cache in ("_cached_save_plan", "_cached_final_save_plan", "_cached_all_plans", "_cached_global_plan", "_cached_metadata"):
+            getattr(SavePlanner, cache).clear()
+
+
+def test_rank_files(tmp_path):
+    dcp.save(STATE, storage_writer=FlatpointWriter(tmp_path), use_collectives=False)
+    assert names(tmp_path) == ["__0.metadata", "__0_0.distcp"]
+
+
+def test_writer_is_used_again(tmp_path):
+    writer = FlatpointWriter(tmp_path / "a")
+    dcp.save(STATE, storage_writer=writer)
+    dcp.save(STATE | {"epoch": 8}, storage_writer=writer, checkpoint_id=tmp_path / "b")
+    assert_loads(tmp_path / "a")
+    assert_loads(tmp_path / "b", epoch=8)
+
+
+def test_options(tmp_path):
+    with pytest.raises(ValueError, match="share"):
+        FlatpointWriter(tmp_path, share="nothing")
+    dcp.save(STATE, storage_writer=FlatpointWriter(tmp_path, single_file_per_rank=False, thread_count=2))
+    assert_loads(tmp_path)
+
+
+def test_ranks(run_ranks, tmp_path):
+    run_ranks(4, "save_in_every_way", tmp_path / "c")
+    run_ranks(2, "load_everything", tmp_path / "c/plain")
+
+
+def test_a_rank_is_killed(run_ranks, tmp_path):
+    with pytest.raises(Exception, match="exit"):
+        run_ranks(2, "save_then_die", tmp_path / "c")
+    assert eager_of(tmp_path / "c").storage_meta.save_id == (tmp_path / "c/save_id").read_text()
+    assert flatpoint.open(tmp_path / "c").storage_meta.save_id == (tmp_path / "c/save_id").read_text()
+    assert flatpoint.open(tmp_path / "c").origin == "flatpoint"
