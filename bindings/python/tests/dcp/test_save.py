@@ -161,7 +161,7 @@ def test_plan_caching(tmp_path):
                 storage_writer=FlatpointWriter(folder),
                 planner=DefaultSavePlanner(enable_plan_caching=True),
             )
-            assert metadata == eager_of(folder)
+            assert metadata == eager_of(folder) and type(eager_of(folder)) is Metadata
             assert pickle.loads(pickle.dumps(metadata)) == metadata
             assert_loads(folder, epoch=epoch)
             if epoch == 0:
