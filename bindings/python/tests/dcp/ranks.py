@@ -10,7 +10,10 @@ import torch.distributed as dist
 import torch.distributed.checkpoint as dcp
 from torch.distributed.checkpoint.default_planner import create_default_local_load_plan
 from torch.distributed.checkpoint.metadata import Metadata
+from torch.distributed.checkpoint.state_dict import get_state_dict, set_state_dict
+from torch.distributed.checkpoint.state_dict_saver import AsyncCheckpointerType
 from torch.distributed.device_mesh import init_device_mesh
+from torch.distributed.fsdp import fully_shard
 from torch.distributed.tensor import DTensor, Replicate, Shard, distribute_tensor
 
 from flatpoint.torch import FileMetadata, FlatpointLoadPlanner, FlatpointReader, FlatpointWriter
@@ -151,6 +154,88 @@ def save_asynchronously(folder):
     check_saved(future.result(), folder / "thread")
     dist.barrier()
     load(folder / "thread")
+
+
+def save_in_a_process(folder):
+    """Another process saves; what comes back from it is a place on every rank."""
+    kind = AsyncCheckpointerType.PROCESS
+    future = dcp.async_save(make_state(True), storage_writer=FlatpointWriter(folder), async_checkpointer_type=kind)
+    metadata, eager = future.result(), eager_of(folder)
+    eager.storage_meta.load_id = None
+    assert type(metadata) is FileMetadata and metadata == eager
+    dist.barrier()
+    load(folder)
+
+
+class Model(torch.nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.embedding = torch.nn.Embedding(13, 6)
+        self.layers = torch.nn.ModuleList(torch.nn.Linear(6, 6) for _ in range(2))
+        self.head = torch.nn.Linear(6, 3, bias=False)
+
+    def forward(self, x):
+        x = self.embedding(x)
+        for layer in self.layers:
+            x = torch.relu(layer(x))
+        return self.head(x)
+
+
+def train(steps):
+    """A model and its optimizer, sharded by FSDP2 over all ranks, after some steps."""
+    torch.manual_seed(steps)
+    model = Model()
+    mesh = init_device_mesh("cpu", (dist.get_world_size(),))
+    for layer in model.layers:
+        fully_shard(layer, mesh=mesh)
+    fully_shard(model, mesh=mesh)
+    optimizer = torch.optim.AdamW(model.parameters(), lr=0.1)
+    for step in range(steps):
+        model(torch.arange(8) + step).sum().backward()
+        optimizer.step()
+        optimizer.zero_grad()
+    return model, optimizer
+
+
+def gathered(value):
+    if isinstance(value, dict):
+        return {key: gathered(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [gathered(item) for item in value]
+    return value.full_tensor() if isinstance(value, DTensor) else value
+
+
+def assert_same(a, b):
+    if isinstance(a, dict):
+        assert a.keys() == b.keys()
+        for key in a:
+            assert_same(a[key], b[key])
+    elif isinstance(a, list):
+        for x, y in zip(a, b, strict=True):
+            assert_same(x, y)
+    else:
+        assert torch.equal(a, b) if isinstance(a, torch.Tensor) else a == b
+
+
+def save_fsdp(folder):
+    model, optimizer = train(3)
+    model_state, optimizer_state = get_state_dict(model, optimizer)
+    state = {"model": model_state, "optimizer": optimizer_state}
+    dcp.save(state, storage_writer=FlatpointWriter(folder, write_pickle=False))
+    everything = gathered(state)
+    if dist.get_rank() == 0:
+        torch.save(everything, f"{folder}/expected.pt")
+
+
+def load_fsdp(folder):
+    """On another number of ranks, into a model in another state."""
+    model, optimizer = train(1)
+    model_state, optimizer_state = get_state_dict(model, optimizer)
+    state = {"model": model_state, "optimizer": optimizer_state}
+    dcp.load(state, storage_reader=FlatpointReader(folder), planner=FlatpointLoadPlanner())
+    set_state_dict(model, optimizer, model_state_dict=state["model"], optim_state_dict=state["optimizer"])
+    loaded = dict(zip(("model", "optimizer"), get_state_dict(model, optimizer)))
+    assert_same(gathered(loaded), torch.load(f"{folder}/expected.pt", weights_only=False))
 
 
 def save_then_die(folder):

@@ -197,6 +197,16 @@ def test_ranks(run_ranks, tmp_path):
     run_ranks(2, "load_everything", tmp_path / "c/plain")
 
 
+def test_another_process_saves(run_ranks, tmp_path):
+    run_ranks(2, "save_in_a_process", tmp_path / "c")
+
+
+def test_fsdp_from_four_to_two_to_three(run_ranks, tmp_path):
+    run_ranks(4, "save_fsdp", tmp_path / "c")
+    run_ranks(2, "load_fsdp", tmp_path / "c")
+    run_ranks(3, "load_fsdp", tmp_path / "c")
+
+
 def test_a_rank_is_killed(run_ranks, tmp_path):
     with pytest.raises(Exception, match="exit"):
         run_ranks(2, "save_then_die", tmp_path / "c")
