@@ -71,7 +71,13 @@ inline Answers answers(const Edit& edit, std::string_view fqn) {
   edit(file);
   const auto opened = MetadataFile::from_bytes(file.bytes());
   BOOST_TEST_REQUIRE(opened.has_value());
-  const auto found = opened->view().find(fqn);
+  const MetadataView view = opened->view();
+  const auto found = view.find(fqn);
+  // The row is checked wherever it is read.
+  const MetadataFile sound = test::opened(rich_model());
+  const std::uint32_t position = sound.view().find(fqn)->position();
+  BOOST_TEST((view.entry(position).status() == found.status()));
+  if (found.corrupt()) BOOST_TEST(view.find_storage(fqn, std::nullopt).corrupt());
   const auto tensor = found ? found->tensor() : Lookup<TensorView>(LookupStatus::Absent);
   const auto chunk = tensor ? tensor->chunk(0) : Lookup<ChunkView>(LookupStatus::Absent);
   const auto storage = chunk ? chunk->storage() : Lookup<StorageInfoView>(LookupStatus::Absent);
