@@ -13,8 +13,7 @@ class Buffer {
  public:
   Buffer() = default;
   /// Uninitialised bytes; throws std::bad_alloc only.
-  explicit Buffer(std::size_t size)
-      : words_(std::make_unique_for_overwrite<std::uint64_t[]>((size + 7) / 8)), size_(size) {}
+  explicit Buffer(std::size_t size);
 
   [[nodiscard]] std::span<const std::byte> bytes() const& noexcept { return {data(), size_}; }
   std::span<const std::byte> bytes() const&& = delete;  // would outlive its buffer
@@ -28,9 +27,16 @@ class Buffer {
   }
 
  private:
-  [[nodiscard]] std::byte* data() const noexcept { return reinterpret_cast<std::byte*>(words_.get()) + begin_; }
+  [[nodiscard]] std::byte* data() const noexcept { return block_.get() + begin_; }
 
-  std::unique_ptr<std::uint64_t[]> words_;
+  struct Release {
+    Release() noexcept : allocated(0) {}
+    explicit Release(std::size_t bytes) noexcept : allocated(bytes) {}
+    void operator()(std::byte* block) const noexcept;
+    std::size_t allocated;
+  };
+
+  std::unique_ptr<std::byte[], Release> block_;
   std::size_t begin_ = 0;
   std::size_t size_ = 0;
 };

@@ -5,18 +5,19 @@
 
 namespace flatpoint::build {
 
-void Assembler::reserve(std::size_t entries, std::size_t rows, std::size_t box_values) {
+void Assembler::reserve(std::size_t entries, std::size_t rows, std::size_t box_values, std::size_t name_bytes) {
   entries_.reserve(entries);
   paths_.reserve(entries);
   files_.reserve(rows);
   offsets_.reserve(rows);
   lengths_.reserve(rows);
   boxes_.reserve(box_values);
+  fqns_.reserve(name_bytes);
 }
 
 std::uint32_t Assembler::add_name(std::string_view name) {
   const auto begin = static_cast<std::uint32_t>(fqns_.size());
-  fqns_.append(name);
+  fqns_.insert(fqns_.end(), name.begin(), name.end());
   return begin;
 }
 
@@ -71,21 +72,29 @@ void Assembler::add_size(const EntryParts& entry, EntryRow& row) {
 void Assembler::add_rows(const EntryParts& entry, std::span<const std::uint32_t> chunk_of_row) {
   const std::size_t rows = entry.files.size();
   const std::size_t begin = files_.size();
+  row_lengths_.resize(rows);
+  if (rows == 0) return;
   files_.resize(begin + rows);
   offsets_.resize(begin + rows);
-  row_lengths_.resize(rows);
   if (!entry.transforms.empty() || !transforms_.empty()) transforms_.resize(begin + rows, 0);
-  for (std::size_t row = 0; row < rows; ++row) {
-    const std::size_t chunk = chunk_of_row.empty() ? row : chunk_of_row[row];
-    const bool stored = entry.files[chunk] != kNoFile;
-    files_[begin + row] = entry.files[chunk];
-    offsets_[begin + row] = stored ? entry.offsets[chunk] : 0;
-    row_lengths_[row] = stored ? entry.lengths[chunk] : 0;
-    if (!entry.transforms.empty() && stored) transforms_[begin + row] = entry.transforms[chunk];
-    keys_ += stored;
+  const auto stored = rows - static_cast<std::size_t>(std::ranges::count(entry.files, kNoFile));
+  keys_ += stored;
+  if (stored == rows && chunk_of_row.empty()) {
+    std::ranges::copy(entry.files, files_.data() + begin);
+    std::ranges::copy(entry.offsets, offsets_.data() + begin);
+    std::ranges::copy(entry.lengths, row_lengths_.data());
+    std::ranges::copy(entry.transforms, transforms_.data() + (entry.transforms.empty() ? 0 : begin));
+  } else {
+    for (std::size_t row = 0; row < rows; ++row) {
+      const std::size_t chunk = chunk_of_row.empty() ? row : chunk_of_row[row];
+      const bool is_stored = entry.files[chunk] != kNoFile;
+      files_[begin + row] = entry.files[chunk];
+      offsets_[begin + row] = is_stored ? entry.offsets[chunk] : 0;
+      row_lengths_[row] = is_stored ? entry.lengths[chunk] : 0;
+      if (!entry.transforms.empty() && is_stored) transforms_[begin + row] = entry.transforms[chunk];
+    }
   }
-  if (entry.type == StorageType::Tensor && rows > 1 && layout_.find_equal_offsets(entry.size))
-    repeat_storage(begin, rows);
+  if (entry.type == StorageType::Tensor && rows > 1 && layout_.equal_offsets()) repeat_storage(begin, rows);
 }
 
 /// Rows with one offset have one key in storage_data: the first speaks for all.

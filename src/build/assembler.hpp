@@ -45,8 +45,9 @@ struct LooseParts {
 
 class Assembler {
  public:
-  /// Makes room. What stays unused costs address space only. `box_values`: of explicit boxes at most.
-  void reserve(std::size_t entries, std::size_t rows, std::size_t box_values = 0);
+  /// Makes room. What stays unused costs address space only. `box_values`, `name_bytes`: of explicit boxes and of FQNs
+  /// at most; 0 where unknown.
+  void reserve(std::size_t entries, std::size_t rows, std::size_t box_values = 0, std::size_t name_bytes = 0);
 
   /// What is no tensor and has no storage information gets no row. REQUIRES: the FQN sorts behind that of the entry
   /// added before.
@@ -87,8 +88,8 @@ class Assembler {
   ChunkLayoutFinder layout_;
   std::vector<std::int64_t> size_and_strides_;
 
-  std::vector<EntryRow> entries_;
-  std::string fqns_;
+  base::LargeVector<EntryRow> entries_;
+  base::LargeVector<char> fqns_;
   Pool<std::int64_t> sizes_;
   Pool<std::int64_t> boxes_;
   Pool<std::uint32_t> orders_;
@@ -98,7 +99,7 @@ class Assembler {
   std::vector<std::uint16_t> transforms_;   // shorter than files_ while only None came
   std::vector<std::uint64_t> row_lengths_;  // of the entry being added
   std::size_t keys_ = 0;                    // rows that are a key of storage_data
-  std::vector<std::uint32_t> paths_;        // per entry; the producer's number or kNoPath
+  base::LargeVector<std::uint32_t> paths_;  // per entry; the producer's number or kNoPath
   std::vector<LooseStorageRow> loose_;
 };
 

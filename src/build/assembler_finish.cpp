@@ -101,17 +101,19 @@ void Assembler::number_files(const DraftAttributes& attributes, std::span<const 
   FirstUse numbers(attributes.files, std::less<>());
   for (const std::uint32_t row : attributes.storage_order) numbers.number(files_[row]);
   if (attributes.storage_order.empty()) {
-    std::vector<bool> used(attributes.files.size(), false);
+    std::vector<char> used(attributes.files.size(), 0);
     for (const std::uint32_t file : files_) {
-      if (file != kNoFile) used[file] = true;
+      if (file != kNoFile) used[file] = 1;
     }
     for (std::uint32_t i = 0; i < used.size(); ++i) {
       const std::uint32_t file = file_order.empty() ? i : file_order[i];
       if (used[file]) numbers.number(file);
     }
   }
+  std::vector<std::uint32_t> number_of(attributes.files.size());
+  for (std::uint32_t i = 0; i < number_of.size(); ++i) number_of[i] = numbers.find(i);
   for (std::uint32_t& file : files_) {
-    if (file != kNoFile) file = numbers.number(file);
+    if (file != kNoFile) file = number_of[file];
   }
   for (const std::uint32_t file : numbers.used()) tail.file_names.add(attributes.files[file]);
 }
@@ -204,8 +206,9 @@ Result<Buffer> Assembler::finish(DraftAttributes&& attributes, std::vector<std::
   if (attributes.storage_meta) {
     for (const std::string_view module : attributes.storage_meta->modules) tail.modules.add(module);
   }
+  const std::string_view names(fqns_.data(), fqns_.size());
   tail.fqn_slots = format::make_fqn_slots(static_cast<std::uint32_t>(entries_.size()), [&](std::uint32_t i) {
-    return std::string_view(fqns_).substr(entries_[i].fqn_begin, entries_[i].fqn_length);
+    return names.substr(entries_[i].fqn_begin, entries_[i].fqn_length);
   });
   return format::encode(columns(attributes, tail));
 }
@@ -214,7 +217,7 @@ Columns Assembler::columns(const DraftAttributes& attributes, const Tail& tail) 
   Columns c;
   c.fragment_rank = attributes.fragment_rank;
   c.entries = entries_;
-  c.fqns = bytes_of(fqns_);
+  c.fqns = bytes_of({fqns_.data(), fqns_.size()});
   c.fqn_slots = tail.fqn_slots;
   c.fqn_order = tail.fqn_order;
   c.sizes = sizes_.values();

@@ -42,7 +42,7 @@ void append(Column& to, std::span<const T> column, std::size_t count, T otherwis
 
 /// The same for a column that is left short while nothing but 0 comes.
 template <class T>
-void append_lazily(std::vector<T>& to, std::span<const T> column, std::size_t rows_before, std::size_t count) {
+void append_lazily(base::LargeVector<T>& to, std::span<const T> column, std::size_t rows_before, std::size_t count) {
   if (std::all_of(column.begin(), column.end(), [](T value) { return value == 0; })) return;
   to.resize(rows_before, 0);
   append(to, column, count, T{0});
@@ -95,8 +95,7 @@ Result<std::uint16_t> BuilderState::type_number(std::string_view name) {
 /// Checks a declaration; what it adds to `sizes` and to the texts means nothing until the entry is kept.
 Result<BuilderEntry> BuilderState::make_tensor(std::string_view fqn, const TensorProperties& from,
                                                std::span<const std::int64_t> size) {
-  if (fqn.size() > format::kMaxFileSize)
-    return fail(ErrorCode::TooLarge, fmt::format("an FQN of {} bytes passes the format's limit of 2 GiB", fqn.size()));
+  if (auto checked = check_fqn(fqn); !checked) return tl::unexpected(std::move(checked.error()));
   if (size.size() > kMaxDimensions)
     return invalid(fqn, fmt::format("{} dimensions; the format's limit is {}", size.size(), kMaxDimensions));
   if (is_strict()) {
@@ -311,6 +310,10 @@ Result<TensorId> MetadataBuilder::add_tensors(const TensorColumns& tensors) {
     chunks += count;
     box_values += std::size_t{count} * rank;
   }
+  if (size_values != tensors.sizes.size()) {
+    return fail(ErrorCode::InvalidArgument,
+                fmt::format("column sizes has {} values; {} tensors need {}", tensors.sizes.size(), n, size_values));
+  }
   if (chunks != tensors.chunks.count) {
     return fail(ErrorCode::InvalidArgument,
                 fmt::format("chunk_counts add up to {}, but there are {} chunks", chunks, tensors.chunks.count));
@@ -337,6 +340,7 @@ Result<TensorId> MetadataBuilder::add_tensors(const TensorColumns& tensors) {
 
 Result<void> MetadataBuilder::add_bytes(std::string_view fqn, const StoredAt& stored) {
   BuilderState& s = *state_;
+  if (auto checked = build::check_fqn(fqn); !checked) return checked;
   const ChunkColumns row = one_chunk({}, {}, stored);
   if (auto checked = check_columns(row, 0, s.file_names.size(), s.transform_lists.size(), s.is_strict()); !checked) {
     return with_fqn(fqn, std::move(checked.error()));

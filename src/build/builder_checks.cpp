@@ -32,6 +32,11 @@ tl::unexpected<Error> invalid(std::string_view fqn, std::string_view what) {
   return fail(ErrorCode::InvalidArgument, fmt::format("FQN '{}': {}", fqn, what));
 }
 
+Result<void> check_fqn(std::string_view fqn) {
+  if (fqn.size() <= format::kMaxFileSize) return {};
+  return fail(ErrorCode::TooLarge, fmt::format("an FQN of {} bytes passes the format's limit of 2 GiB", fqn.size()));
+}
+
 Result<void> check_size(std::string_view fqn, std::span<const std::int64_t> size) {
   std::int64_t elements = 1;
   bool overflows = false;

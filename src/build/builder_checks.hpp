@@ -15,6 +15,9 @@ inline constexpr std::size_t kMaxDimensions = std::numeric_limits<std::uint8_t>:
 
 tl::unexpected<Error> invalid(std::string_view fqn, std::string_view what);
 
+/// The FQN alone does not pass the format's limit.
+Result<void> check_fqn(std::string_view fqn);
+
 /// No dimension is negative, and int64 holds the number of elements.
 Result<void> check_size(std::string_view fqn, std::span<const std::int64_t> size);
 

@@ -280,7 +280,7 @@ class BuilderFinish {
   Result<void> check_conflicts(const EntryParts& parts) {
     if (parts.type != StorageType::Tensor || parts.files.size() < 2) return {};
     const auto& layout = assembler_.layout();
-    const auto conflict = find_conflict(layout, parts.size, static_cast<std::uint32_t>(parts.files.size()), overlaps_);
+    const auto conflict = find_conflict(layout, parts.size.size(), static_cast<std::uint32_t>(parts.files.size()), overlaps_);
     if (!conflict) return {};
     const std::size_t rank = parts.size.size();
     const auto box = [&](std::uint32_t row) {

@@ -52,8 +52,8 @@ struct BuilderState {
   base::LargeVector<std::uint32_t> files;  // a row per chunk or bytes item, from here on
   base::LargeVector<std::uint64_t> byte_offsets;
   base::LargeVector<std::uint64_t> lengths;
-  std::vector<std::uint16_t> transforms;  // shorter than the others while only None came
-  std::vector<std::uint32_t> ranks;       // shorter than the others while only 0 came; empty in a fragment
+  base::LargeVector<std::uint16_t> transforms;  // shorter than the others while only None came
+  base::LargeVector<std::uint32_t> ranks;       // shorter than the others while only 0 came; empty in a fragment
 
   std::vector<std::string_view> file_names;
   std::unordered_map<std::string_view, std::uint32_t> file_numbers;

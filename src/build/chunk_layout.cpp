@@ -16,52 +16,62 @@ bool is_whole(std::span<const std::int64_t> size, const std::int64_t* box) noexc
 
 }  // namespace
 
-const std::int64_t* ChunkLayoutFinder::box(std::uint64_t row) const noexcept {
-  const std::uint64_t chunk = chunk_of_row_.empty() ? row : chunk_of_row_[row];
-  return boxes_.data() + chunk * 2 * rank_;
-}
-
 void ChunkLayoutFinder::find(std::span<const std::int64_t> size, std::span<const std::int64_t> boxes,
                              std::uint32_t chunk_count) {
   boxes_ = boxes;
   chunk_count_ = chunk_count;
   rank_ = size.size();
   values_.clear();
-  order_.clear();
-  chunk_of_row_.clear();
+  reordered_ = false;
+  stored_ = {};
+  equal_offsets_.reset();
   if (chunk_count == 1 && is_whole(size, boxes.data())) {
     layout_ = ChunkLayout::Whole;
     return;
   }
-  sort_rows();
+  if (!is_sorted()) {
+    reordered_ = true;
+    if (chunk_of_row_.size() != chunk_count || !is_sorted()) sort_rows();
+  }
   if (chunk_count > 1 && rank_ > 0 && find_grid()) {
     layout_ = ChunkLayout::Grid;
     simplify_even(size);
+    stored_ = values_;
     return;
   }
   layout_ = ChunkLayout::Explicit;
+  stored_ = boxes.first(std::size_t{2} * rank_ * chunk_count);
+  if (!reordered_) return;
   values_.clear();
   for (std::uint64_t row = 0; row < chunk_count; ++row) values_.insert(values_.end(), box(row), box(row) + 2 * rank_);
+  stored_ = values_;
+}
+
+/// Whether the rows, as they are ordered now, are sorted; then also finds equal offsets.
+bool ChunkLayoutFinder::is_sorted() {
+  equal_offsets_.reset();
+  const std::int64_t* before = box(0);
+  for (std::uint32_t row = 1; row < chunk_count_; ++row) {
+    const std::int64_t* const next = box(row);
+    const int order = compare_offsets(before, next);
+    if (order > 0 || (order == 0 && next < before)) return false;
+    if (order == 0 && !equal_offsets_) equal_offsets_.emplace(row - 1, row);
+    before = next;
+  }
+  return true;
 }
 
 /// By offsets; of chunks that start at the same place, the first in DCP's order comes first.
 void ChunkLayoutFinder::sort_rows() {
-  const auto compare = [&](std::uint32_t a, std::uint32_t b) {
-    const std::int64_t* x = boxes_.data() + a * 2 * rank_;
-    const std::int64_t* y = boxes_.data() + b * 2 * rank_;
-    return std::lexicographical_compare_three_way(x, x + rank_, y, y + rank_);
-  };
-  std::uint32_t sorted = 1;
-  while (sorted < chunk_count_ && compare(sorted - 1, sorted) <= 0) ++sorted;
-  if (sorted == chunk_count_) return;
   chunk_of_row_.resize(chunk_count_);
   std::iota(chunk_of_row_.begin(), chunk_of_row_.end(), 0U);
   std::sort(chunk_of_row_.begin(), chunk_of_row_.end(), [&](std::uint32_t a, std::uint32_t b) {
-    const auto order = compare(a, b);
+    const int order = compare_offsets(boxes_.data() + a * 2 * rank_, boxes_.data() + b * 2 * rank_);
     return order != 0 ? order < 0 : a < b;
   });
   order_.resize(chunk_count_);
   for (std::uint32_t row = 0; row < chunk_count_; ++row) order_[chunk_of_row_[row]] = row;
+  is_sorted();
 }
 
 /// Sorted rows of a grid are its cells, row-major. Guesses the grid from a few rows, then checks every row against it.
@@ -125,8 +135,7 @@ bool ChunkLayoutFinder::every_row_fits() {
   return true;
 }
 
-/// Replaces split points by steps where every dimension is cut evenly from 0 to its end, the last cells shorter or
-/// empty.
+/// Replaces split points by steps where every dimension is cut evenly from 0 to its end, the last cells shorter or empty.
 void ChunkLayoutFinder::simplify_even(std::span<const std::int64_t> size) {
   std::size_t splits = rank_;
   for (std::size_t d = 0; d < rank_; ++d) {
@@ -147,37 +156,6 @@ void ChunkLayoutFinder::simplify_even(std::span<const std::int64_t> size) {
   }
   values_ = std::move(even);
   layout_ = ChunkLayout::EvenGrid;
-}
-
-/// In a grid, only an empty cell that is not the last of its dimension begins where another does: no row has to be
-/// read.
-std::optional<std::pair<std::uint32_t, std::uint32_t>> ChunkLayoutFinder::find_equal_offsets(
-    std::span<const std::int64_t> size) const {
-  const auto pair = [](std::uint64_t a, std::uint64_t b) {
-    return std::pair(static_cast<std::uint32_t>(a), static_cast<std::uint32_t>(b));
-  };
-  if (layout_ == ChunkLayout::Whole) return std::nullopt;
-  if (layout_ == ChunkLayout::Explicit) {
-    for (std::uint64_t row = 1; row < chunk_count_; ++row) {
-      if (repeats_offset(row)) return pair(row - 1, row);
-    }
-    return std::nullopt;
-  }
-  std::size_t splits = rank_;
-  for (std::size_t d = 0; d < rank_; ++d) {
-    const auto cells = static_cast<std::uint64_t>(values_[d]);
-    const auto begin_of = [&](std::uint64_t cell) {
-      if (layout_ == ChunkLayout::Grid) return values_[splits + cell];
-      std::int64_t begin = 0;
-      const bool beyond = __builtin_mul_overflow(static_cast<std::int64_t>(cell), values_[rank_ + d], &begin);
-      return beyond ? size[d] : std::min(begin, size[d]);
-    };
-    for (std::uint64_t cell = 1; cell < cells; ++cell) {
-      if (begin_of(cell - 1) == begin_of(cell)) return pair((cell - 1) * strides_[d], cell * strides_[d]);
-    }
-    splits += cells + 1;
-  }
-  return std::nullopt;
 }
 
 }  // namespace flatpoint::build

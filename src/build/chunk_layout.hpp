@@ -17,26 +17,39 @@ namespace flatpoint::build {
 class ChunkLayoutFinder {
  public:
   /// `size`: `rank` values. `boxes`: per chunk `rank` offsets, then `rank` sizes, in DCP's order; not empty.
-  /// Results are valid until the next call.
+  /// Results are valid until the next call, and while `boxes` are there.
   void find(std::span<const std::int64_t> size, std::span<const std::int64_t> boxes, std::uint32_t chunk_count);
 
   [[nodiscard]] ChunkLayout layout() const noexcept { return layout_; }
-  [[nodiscard]] std::span<const std::int64_t> values() const noexcept { return values_; }
+  [[nodiscard]] std::span<const std::int64_t> values() const noexcept { return stored_; }
   /// Row of the i-th chunk in DCP's order; empty where DCP's order is the rows' order.
-  [[nodiscard]] std::span<const std::uint32_t> order() const noexcept { return order_; }
+  [[nodiscard]] std::span<const std::uint32_t> order() const noexcept { return in_order(order_); }
   /// The chunk (in DCP's order) of the i-th row; empty likewise.
-  [[nodiscard]] std::span<const std::uint32_t> chunk_of_row() const noexcept { return chunk_of_row_; }
+  [[nodiscard]] std::span<const std::uint32_t> chunk_of_row() const noexcept { return in_order(chunk_of_row_); }
 
-  /// Two rows that begin at one offset, where there are any; `size` as in `find`.
-  [[nodiscard]] std::optional<std::pair<std::uint32_t, std::uint32_t>> find_equal_offsets(
-      std::span<const std::int64_t> size) const;
-  /// Whether a row begins where the row before it does. REQUIRES: 0 < row < chunk count; the boxes are still there.
+  /// Two neighbouring rows that begin at one offset, where there are any.
+  [[nodiscard]] std::optional<std::pair<std::uint32_t, std::uint32_t>> equal_offsets() const noexcept {
+    return equal_offsets_;
+  }
+  /// Whether a row begins where the row before it does. REQUIRES: 0 < row < chunk count.
   [[nodiscard]] bool repeats_offset(std::size_t row) const noexcept {
-    return std::equal(box(row), box(row) + rank_, box(row - 1));
+    return compare_offsets(box(row - 1), box(row)) == 0;
   }
 
  private:
-  [[nodiscard]] const std::int64_t* box(std::uint64_t row) const noexcept;
+  [[nodiscard]] std::span<const std::uint32_t> in_order(std::span<const std::uint32_t> numbers) const noexcept {
+    return reordered_ ? numbers : std::span<const std::uint32_t>();
+  }
+  [[nodiscard]] const std::int64_t* box(std::uint64_t row) const noexcept {
+    return boxes_.data() + (reordered_ ? chunk_of_row_[row] : row) * 2 * rank_;
+  }
+  [[nodiscard]] int compare_offsets(const std::int64_t* a, const std::int64_t* b) const noexcept {
+    for (std::size_t d = 0; d < rank_; ++d) {
+      if (a[d] != b[d]) return a[d] < b[d] ? -1 : 1;
+    }
+    return 0;
+  }
+  bool is_sorted();
   void sort_rows();
   bool find_grid();
   bool count_cells();
@@ -49,8 +62,11 @@ class ChunkLayoutFinder {
   std::size_t rank_ = 0;
   ChunkLayout layout_ = ChunkLayout::Whole;
   std::vector<std::int64_t> values_;
-  std::vector<std::uint32_t> order_;
-  std::vector<std::uint32_t> chunk_of_row_;
+  std::span<const std::int64_t> stored_;  // values_, or boxes_ where they are stored as they are
+  std::optional<std::pair<std::uint32_t, std::uint32_t>> equal_offsets_;
+  bool reordered_ = false;
+  std::vector<std::uint32_t> order_;         // of the last tensor that was reordered: the next is often cut like it
+  std::vector<std::uint32_t> chunk_of_row_;  // likewise
   std::vector<std::uint64_t> strides_;  // rows from one cell to the next, per dimension
   std::vector<std::size_t> first_;      // where a dimension's split points begin in values_
   std::vector<std::size_t> at_;

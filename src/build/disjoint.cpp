@@ -13,10 +13,9 @@ using Pair = std::pair<std::uint32_t, std::uint32_t>;
 
 }  // namespace
 
-std::optional<Pair> find_conflict(const ChunkLayoutFinder& layout, std::span<const std::int64_t> size,
-                                  std::uint32_t chunk_count, OverlapFinder& overlaps) {
-  if (const auto equal = layout.find_equal_offsets(size)) return equal;
-  const std::size_t rank = size.size();
+std::optional<Pair> find_conflict(const ChunkLayoutFinder& layout, std::size_t rank, std::uint32_t chunk_count,
+                                  OverlapFinder& overlaps) {
+  if (const auto equal = layout.equal_offsets()) return equal;
   if (layout.layout() != ChunkLayout::Explicit || rank == 0 || chunk_count < 2) return std::nullopt;
   return overlaps.find(layout.values(), rank);
 }
@@ -33,7 +32,19 @@ void OverlapFinder::push(std::uint32_t row, const std::int64_t* piece) {
   pieces_.values.insert(pieces_.values.end(), piece, piece + 2 * rank_);
 }
 
+bool OverlapFinder::is_empty(const std::int64_t* box) const noexcept {
+  return std::find(box + rank_, box + 2 * rank_, 0) != box + 2 * rank_;
+}
+
+bool OverlapFinder::boxes_overlap(const std::int64_t* a, const std::int64_t* b) const noexcept {
+  for (std::size_t d = 0; d < rank_; ++d) {
+    if (a[d] >= b[d] + b[rank_ + d] || b[d] >= a[d] + a[rank_ + d]) return false;
+  }
+  return !is_empty(a) && !is_empty(b);
+}
+
 void OverlapFinder::push_box(std::uint32_t row, const std::int64_t* box) {
+  if (is_empty(box)) return;
   pieces_.rows.push_back(row);
   pieces_.values.insert(pieces_.values.end(), box, box + rank_);
   for (std::size_t d = 0; d < rank_; ++d) pieces_.values.push_back(box[d] + box[rank_ + d]);
@@ -43,24 +54,37 @@ std::optional<OverlapFinder::Pair> OverlapFinder::find(std::span<const std::int6
   rank_ = rank;
   const std::size_t count = boxes.size() / (2 * rank);
   budget_ = 64 * count * static_cast<std::size_t>(std::bit_width(count));
-  const auto search_run = [&]() -> std::optional<Pair> {
-    auto found = pieces_.rows.size() > 1 ? search(0) : std::nullopt;
+  // Runs of rows between which the first dimension has a clean cut; a tensor that is cut along it has runs of one.
+  std::size_t run_begin = 0;
+  std::int64_t run_end = std::numeric_limits<std::int64_t>::min();
+  const std::int64_t* box = boxes.data();
+  for (std::size_t row = 0; row < count; ++row, box += 2 * rank) {
+    if (box[0] >= run_end) {
+      if (const auto found = search_run(boxes, run_begin, row)) return found;
+      run_begin = row;
+    }
+    if (!is_empty(box)) run_end = std::max(run_end, box[0] + box[rank]);
+  }
+  return search_run(boxes, run_begin, count);
+}
+
+std::optional<OverlapFinder::Pair> OverlapFinder::search_run(std::span<const std::int64_t> boxes, std::size_t begin,
+                                                             std::size_t end) {
+  const std::int64_t* const run = boxes.data() + begin * 2 * rank_;
+  if (end - begin > kFew) {
+    for (std::size_t i = 0; i < end - begin; ++i) push_box(static_cast<std::uint32_t>(begin + i), run + i * 2 * rank_);
+    const auto found = search(0);
     pieces_.rows.clear();
     pieces_.values.clear();
     return found;
-  };
-  // Runs of rows between which the first dimension has a clean cut; a tensor that is cut along it has runs of one.
-  std::int64_t run_end = std::numeric_limits<std::int64_t>::min();
-  for (std::size_t row = 0; row < count; ++row) {
-    const std::int64_t* box = boxes.data() + row * 2 * rank;
-    if (std::any_of(box + rank, box + 2 * rank, [](std::int64_t size) { return size == 0; })) continue;
-    if (box[0] >= run_end) {
-      if (const auto found = search_run()) return found;
-    }
-    run_end = std::max(run_end, box[0] + box[rank]);
-    push_box(static_cast<std::uint32_t>(row), box);
   }
-  return search_run();
+  for (std::size_t i = 0; i < end - begin; ++i) {
+    for (std::size_t j = i + 1; j < end - begin; ++j) {
+      if (!boxes_overlap(run + i * 2 * rank_, run + j * 2 * rank_)) continue;
+      return Pair(static_cast<std::uint32_t>(begin + i), static_cast<std::uint32_t>(begin + j));
+    }
+  }
+  return std::nullopt;
 }
 
 std::optional<OverlapFinder::Pair> OverlapFinder::compare_all(std::size_t begin) const {

@@ -38,9 +38,12 @@ class OverlapFinder {
   [[nodiscard]] const std::int64_t* piece(std::size_t i) const noexcept {
     return pieces_.values.data() + i * 2 * rank_;
   }
+  [[nodiscard]] bool is_empty(const std::int64_t* box) const noexcept;
+  [[nodiscard]] bool boxes_overlap(const std::int64_t* a, const std::int64_t* b) const noexcept;
   [[nodiscard]] bool overlap(const std::int64_t* a, const std::int64_t* b) const noexcept;
   void push(std::uint32_t row, const std::int64_t* piece);
   void push_box(std::uint32_t row, const std::int64_t* box);
+  std::optional<Pair> search_run(std::span<const std::int64_t> boxes, std::size_t begin, std::size_t end);
   std::optional<Pair> search(std::size_t begin);
   std::optional<Pair> search_side(std::size_t begin, std::size_t end, const Cut& cut, bool right);
   std::optional<Pair> compare_all(std::size_t begin) const;
@@ -55,8 +58,7 @@ class OverlapFinder {
 
 /// Finds two rows of a tensor that cannot both be there: they begin at one offset, so that storage_data could name only
 /// one of them, or they overlap. `layout` holds the tensor's chunks, none of which is outside it.
-std::optional<std::pair<std::uint32_t, std::uint32_t>> find_conflict(const ChunkLayoutFinder& layout,
-                                                                     std::span<const std::int64_t> size,
+std::optional<std::pair<std::uint32_t, std::uint32_t>> find_conflict(const ChunkLayoutFinder& layout, std::size_t rank,
                                                                      std::uint32_t chunk_count,
                                                                      OverlapFinder& overlaps);
 

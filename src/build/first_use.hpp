@@ -35,6 +35,9 @@ class FirstUse {
     return number;
   }
 
+  /// Its number, or 2^32 - 1 where it has none.
+  [[nodiscard]] std::uint32_t find(std::uint32_t i) const noexcept { return numbers_[equal_to_[i]]; }
+
   /// The draft's items that have a number, in its order.
   [[nodiscard]] const std::vector<std::uint32_t>& used() const noexcept { return used_; }
 

@@ -48,12 +48,18 @@ class Merger {
  private:
   Result<void> prepare() {
     file_rank_.assign(attributes_.files.size(), kNoRow);
+    std::size_t entries = 0;
     std::size_t rows = 0;
+    std::size_t box_values = 0;
+    std::size_t name_bytes = 0;
     for (const MergeSource& source : sources_) {
+      entries += source.columns().entries.size();
       rows += source.columns().chunk_files.size();
+      box_values += source.columns().boxes.size();
+      name_bytes += source.columns().fqns.size();
       states_orders_ |= states_orders(source.columns());
     }
-    assembler_.reserve(0, rows);
+    assembler_.reserve(entries, rows, box_values, name_bytes);
     for (MergeSource& source : sources_) {
       if (states_orders_) source.entries.resize(source.columns().entries.size());
       if (states_orders_) source.rows.resize(source.columns().chunk_files.size(), kNoRow);
@@ -191,7 +197,7 @@ class Merger {
     add_entry();
     if (rows_.size() > 1) {
       const auto count = static_cast<std::uint32_t>(rows_.size());
-      if (const auto conflict = find_conflict(assembler_.layout(), size_, count, overlaps_)) {
+      if (const auto conflict = find_conflict(assembler_.layout(), size_.size(), count, overlaps_)) {
         return overlap_error(conflict->first, conflict->second);
       }
     }
@@ -250,7 +256,7 @@ class Merger {
     const bool is_tensor = entry_.type == StorageType::Tensor;
     const ChunkLayoutFinder& layout = assembler_.layout();
     const auto order = is_tensor ? layout.order() : std::span<const std::uint32_t>();
-    const bool repeats = is_tensor && layout.find_equal_offsets(size_).has_value();
+    const bool repeats = is_tensor && layout.equal_offsets().has_value();
     for (std::size_t i = 0; i < rows_.size(); ++i) {
       const std::size_t row = order.empty() ? i : order[i];
       if (rows_.file(i) == kNoFile || (repeats && row > 0 && layout.repeats_offset(row))) continue;
