@@ -118,6 +118,13 @@ BOOST_AUTO_TEST_CASE(sizes_that_no_tensor_has) {
   expect(builder.add_tensor("y", {}, Values(255, 1)));
 }
 
+BOOST_AUTO_TEST_CASE(names_that_no_file_holds) {
+  const std::string_view name("x", std::size_t{1} << 31);  // refused before a byte of it is read
+  const std::string_view message = "an FQN of 2147483648 bytes passes the format's limit of 2 GiB";
+  check_error(builder.add_tensor(name, {}, Values{1}), ErrorCode::TooLarge, message);
+  check_error(builder.add_bytes(name), ErrorCode::TooLarge, message);
+}
+
 BOOST_AUTO_TEST_CASE(storage_that_cannot_be) {
   check_error(chunk({0, 0}, {1, 1}, {.file = 3}), ErrorCode::InvalidArgument,
               "FQN 'w': file 3 is unknown: there are 0");
@@ -157,6 +164,8 @@ BOOST_AUTO_TEST_CASE(columns_of_tensors_that_do_not_fit) {
   check_error(builder.add_tensors({fqns, {&properties, 1}, {&dimensions, 1}, sizes, counts, {2, offsets, chunk_sizes}}),
               ErrorCode::InvalidArgument,
               "FQN 'b': chunk with offsets [0] sizes [3] is not inside the tensor of size [2]");
+  check_error(builder.add_tensors({{fqns, 1}, {&properties, 1}, {&dimensions, 1}, sizes, {counts, 1}, {1, {offsets, 1}, {sizes, 1}}}),
+              ErrorCode::InvalidArgument, "column sizes has 2 values; 1 tensors need 1");
   check_error(builder.add_tensors({fqns, {}, {&dimensions, 1}, sizes, counts, {}}), ErrorCode::InvalidArgument,
               "column properties has 0 values for 2 tensors");
   const auto file = expect(MetadataFile::from_buffer(expect(finish())));

@@ -5,6 +5,7 @@
 #include <boost/test/unit_test.hpp>
 #include <limits>
 #include <random>
+#include <set>
 
 #include "support/model.hpp"
 
@@ -150,6 +151,33 @@ BOOST_AUTO_TEST_CASE(a_finder_keeps_nothing_between_tensors) {
   BOOST_TEST(second.order.empty());
   BOOST_TEST(second.chunk_of_row.empty());
   BOOST_TEST(second.values == (Values{2, 4}), boost::test_tools::per_element());
+}
+
+// It tries the order of the tensor before first.
+BOOST_AUTO_TEST_CASE(a_used_finder_sorts_like_a_new_one) {
+  std::mt19937 random(11);
+  ChunkLayoutFinder used;
+  Boxes boxes;
+  for (int round = 0; round < 2000; ++round) {
+    const Size size{8, 6};
+    if (boxes.empty() || random() % 2 == 0) {
+      boxes = even_grid(size, {4, 1 + static_cast<std::int64_t>(random() % 3)});
+      std::shuffle(boxes.begin(), boxes.end(), random);
+    }
+    if (random() % 4 == 0) std::swap(boxes[random() % boxes.size()], boxes[random() % boxes.size()]);
+    if (random() % 4 == 0) boxes[random() % boxes.size()].offsets = boxes[random() % boxes.size()].offsets;
+    const Found one = find(used, size, boxes);
+    ChunkLayoutFinder fresh;
+    const Found other = find(fresh, size, boxes);
+    BOOST_TEST(one.layout == other.layout);
+    BOOST_TEST(one.values == other.values);
+    BOOST_TEST(one.order == other.order);
+    BOOST_TEST(one.chunk_of_row == other.chunk_of_row);
+    BOOST_TEST((used.equal_offsets() == fresh.equal_offsets()));
+    std::set<Size> offsets;
+    for (const auto& box : boxes) offsets.insert(box.offsets);
+    BOOST_TEST(used.equal_offsets().has_value() == (offsets.size() < boxes.size()));
+  }
 }
 
 BOOST_AUTO_TEST_SUITE_END()

@@ -51,6 +51,19 @@ class Changes(ToolTest):
         self.check_error(["merge", folder, "--no-holes", "-o", self.folder / "out"], "conflict", "48 of the 64 elements")
         self.assertFalse((self.folder / "out").exists())
 
+    def test_four_thousand_ranks(self):
+        folder = self.folder / "many"
+        folder.mkdir()
+        pickle = (SAMPLES / "d09_no_collectives/__2.metadata").read_bytes()
+        for rank in range(4096):
+            (folder / f"__{rank}.metadata").write_bytes(pickle)
+        one = run("merge", folder / "__7.metadata", "-o", self.folder / "one", "--json").json
+        answer = run("merge", folder, "--json").json
+        self.assertEqual(answer["fragments"], 4096)
+        self.assertEqual(answer["chunks"], one["chunks"])
+        self.assertEqual(answer["replicas"], 4095 * 2)  # the chunk and the bytes
+        self.assertEqual(run("diff", folder, self.folder / "one").code, 0)
+
     def test_what_merge_refuses(self):
         folder = self.sample("d09_no_collectives")
         whole = self.imported("s01_plain_tensors")
@@ -95,6 +108,7 @@ class Changes(ToolTest):
         a, b = self.fqns(original)[:2]
         names.write_text(f"{a}\t{b}\n")
         self.check_error(["rename", original, "--map", names, "-o", output], "conflict", "would both become")
+        self.check_error(["rename", original, a, b, "-o", output], "conflict", "would both become", b)
         self.check_error(["rename", original, a, "new", "-o", original], "invalid_argument", "would replace a file")
         self.assertFalse(output.exists())
 
@@ -118,7 +132,9 @@ class Changes(ToolTest):
     def test_opaque_records_stop_an_edit(self):
         original = self.imported("s23_megatron_all_local_plans")
         output = self.folder / "out"
-        self.check_error(["drop", original, "*", "-o", output], "opaque_records", "--drop-opaque")
+        for verb, *arguments in (("drop", "*"), ("keep", "*"), ("rename", "*", "new.*")):
+            self.check_error([verb, original, *arguments, "-o", output], "opaque_records", "--drop-opaque")
+            self.assertFalse(output.exists())
         self.assertEqual(run("drop", original, "*", "-o", output, "--drop-opaque").code, 0)
         self.assertEqual(self.fqns(output), [])
 
@@ -147,6 +163,9 @@ class Changes(ToolTest):
         one, other = self.imported("real_t2.9.1_single"), self.imported("real_t2.1.2_single")
         self.assertEqual(run("diff", one, other).code, 1)
         self.assertEqual(run("diff", one, other, "--only", "dtype", "--json").json["changed"], [])
+        every = ("type", "dtype", "shape", "properties", "sharding", "location", "order", "planner", "meta")
+        self.assertEqual(run("diff", one, other, "--only", "meta").code, 1)
+        self.assertEqual(run("diff", one, other, "--ignore", ",".join(every[:-1]), "--json").json["changed"], [])
         self.check_error(["diff", one, other, "--only", "colour"], "usage", "colour")
 
 

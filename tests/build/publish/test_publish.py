@@ -3,6 +3,8 @@
 import errno
 import os
 import pathlib
+import resource
+import shutil
 import subprocess
 import tempfile
 import unittest
@@ -121,6 +123,32 @@ class Publish(unittest.TestCase):
             self.start(False)
             self.assertEqual(publish(self.path, "new", f"kill_after {step}", new=True).returncode, KILLED)
             self.assertIn(self.held(), (None, "new"))
+
+    def test_the_kernel_ends_a_write(self):
+        """No fault injected: the file may not grow beyond a limit, so that one write falls short and the next fails."""
+        self.start(True)
+        limit = len(self.versions["new"]) // 2
+        # Python ignores SIGXFSZ; a child that takes over its signals sees the error instead.
+        done = subprocess.run(
+            [BIN / "publish", "write", self.path, "new"], capture_output=True, text=True, check=False, restore_signals=False,
+            preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit)))
+        self.assertEqual((done.returncode, self.held(), self.rubbish()), (1, "old", []))
+        self.assertEqual(done.stdout, f"io: {self.path}: write: {os.strerror(errno.EFBIG)}\n")
+
+    def test_a_folder_that_may_not_be_written(self):
+        self.start(True)
+        self.folder.chmod(0o555)
+        self.addCleanup(self.folder.chmod, 0o755)
+        program, user = BIN / "publish", None
+        if os.geteuid() == 0:  # whom no mode stops: somebody else tries
+            user = 65534
+            tools = tempfile.TemporaryDirectory()
+            self.addCleanup(tools.cleanup)
+            pathlib.Path(tools.name).chmod(0o755)
+            program = shutil.copy(program, tools.name)
+        done = subprocess.run([program, "write", self.path, "new"], capture_output=True, text=True, check=False, user=user)
+        self.assertEqual((done.returncode, self.held(), self.rubbish()), (1, "old", []))
+        self.assertEqual(done.stdout, f"io: {self.folder}: create a file: {os.strerror(errno.EACCES)}\n")
 
     def test_no_folder(self):
         done = publish(self.folder / "missing" / "m.flatpoint", "new")
