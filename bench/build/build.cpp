@@ -1,6 +1,7 @@
 // Building and writing a metadata file against only writing the columns that it is built from.
-//   bench_build [CHUNKS [ROUNDS [FOLDER]]]
+//   bench_build [CHUNKS [ROUNDS [FOLDER [even|permuted|ragged]]]]
 #include <filesystem>
+#include <string_view>
 
 #include "measure.hpp"
 
@@ -14,6 +15,7 @@ int main(int argc, char** argv) {
   Series::print_header("build and write");
   for (const auto& [name, sharding] : {std::pair("even", Sharding::Even), std::pair("permuted", Sharding::Permuted),
                                        std::pair("ragged", Sharding::Ragged)}) {
+    if (argc > 4 && std::string_view(argv[4]) != name) continue;
     const Checkpoint checkpoint(std::max(1U, chunks / kRanks), kRanks, sharding);
     Series rival, add, finish, write, all;
     double peak = 0;
