@@ -31,7 +31,7 @@ Result<Size> boxes_of(const nlohmann::json& from, std::size_t rank) {
   if (!from.is_array()) return fail(ErrorCode::InvalidArgument, fmt::format("boxes are an array, not {}", from.dump()));
   Size values;
   for (const auto& box : from) {
-    for (const std::size_t part : {0, 1}) {
+    for (std::size_t part = 0; part < 2; ++part) {
       const char* const name = part == 0 ? "offsets" : "sizes";
       const auto given = numbers(box.is_array() ? box.at(part) : box.at(name));
       if (!given) return given;
