@@ -69,7 +69,8 @@ class FlatpointLoadPlanner(DefaultLoadPlanner):
         return LoadPlan([_read_item(item) for item in plan])
 
     def _plan(self, checkpoint: flatpoint.Checkpoint) -> flatpoint.LoadPlan:
-        wanted = {fqn: _wanted(checkpoint, fqn, value) for fqn, value in self.state_dict.items()}
+        boxes = _Boxes()
+        wanted = {fqn: _wanted(checkpoint, fqn, value, boxes) for fqn, value in self.state_dict.items()}
         return checkpoint.plan(wanted, strict=not self.allow_partial_load)
 
     def _is_from_before_2_4(self, plan: flatpoint.LoadPlan) -> bool:
@@ -98,7 +99,28 @@ class FlatpointLoadPlanner(DefaultLoadPlanner):
             self.state_dict[read_item.dest_index.fqn] = loaded
 
 
-def _wanted(checkpoint: flatpoint.Checkpoint, fqn: str, value: Any) -> flatpoint.Wanted:
+class _Boxes:
+    """The boxes of tensors on this rank. Tensors of one shape, mesh and placements share theirs: torch takes longer over
+    them than the plan takes over everything else."""
+
+    def __init__(self) -> None:
+        self._known: dict[tuple, list] = {}
+
+    def of(self, tensor: torch.Tensor) -> list[tuple[torch.Size, torch.Size]]:
+        if type(tensor) is not DTensor or hasattr(tensor._local_tensor, "__create_chunk_list__"):
+            return self._ask(tensor)
+        key = (tensor.shape, tensor.device_mesh, tensor.placements)
+        boxes = self._known.get(key)
+        if boxes is None:
+            boxes = self._known[key] = self._ask(tensor)
+        return boxes
+
+    @staticmethod
+    def _ask(tensor: torch.Tensor) -> list[tuple[torch.Size, torch.Size]]:
+        return [(chunk.offsets, chunk.sizes) for chunk in _create_chunk_list(tensor)]
+
+
+def _wanted(checkpoint: flatpoint.Checkpoint, fqn: str, value: Any, boxes: _Boxes) -> flatpoint.Wanted:
     """What torch's planner would ask for: bytes where bytes are saved, whatever the value is."""
     if not isinstance(value, torch.Tensor) and not hasattr(value, "__create_chunk_list__"):
         return flatpoint.Wanted(kind="bytes")
@@ -109,8 +131,7 @@ def _wanted(checkpoint: flatpoint.Checkpoint, fqn: str, value: Any) -> flatpoint
         size = value.size()
     if isinstance(value, DTensor) and value.device_mesh.get_coordinate() is None:
         return flatpoint.Wanted((), size, kind="tensor")  # this rank is not of the tensor's mesh
-    boxes = [(chunk.offsets, chunk.sizes) for chunk in _create_chunk_list(value)]
-    return flatpoint.Wanted(boxes, size, kind="tensor")
+    return flatpoint.Wanted(boxes.of(value), size, kind="tensor")
 
 
 def _read_item(item: flatpoint.ReadItem) -> ReadItem:
