@@ -7,6 +7,8 @@ import threading
 
 import flatpoint
 
+from ._files import is_url, read_file, url_file_system
+
 TRAILER_BYTES = 24
 
 
@@ -27,8 +29,9 @@ class Source:
         self._lock = threading.Lock()
 
     @classmethod
-    def of(cls, checkpoint: flatpoint.Checkpoint, *, inline: bool = False) -> Source:
-        path = os.path.abspath(checkpoint.path) if checkpoint.path else ""
+    def of(cls, checkpoint: flatpoint.Checkpoint, *, url: str = "", inline: bool = False) -> Source:
+        """`url`: of the file, where the checkpoint was opened from its bytes."""
+        path = url or (os.path.abspath(checkpoint.path) if checkpoint.path else "")
         data = bytes(memoryview(checkpoint._file_bytes)) if inline or not path else None
         return cls(path, trailer_of(checkpoint), data, checkpoint)
 
@@ -43,7 +46,10 @@ class Source:
     def _open(self) -> flatpoint.Checkpoint:
         if self.data is not None:
             return flatpoint.from_bytes(self.data)
-        checkpoint = flatpoint.open(self.path)
+        if is_url(self.path):
+            checkpoint = flatpoint.from_bytes(read_file(*url_file_system(self.path, {})))
+        else:
+            checkpoint = flatpoint.open(self.path)
         if trailer_of(checkpoint) != self.trailer:
             message = f"{self.path}: not the metadata that was saved there: it was replaced meanwhile"
             raise flatpoint.Error(flatpoint.ErrorCode.STALE, message)

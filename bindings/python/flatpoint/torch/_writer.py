@@ -6,7 +6,7 @@ import contextlib
 import gc
 import os
 import pickle
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from torch.distributed.checkpoint import FileSystemWriter
@@ -17,8 +17,8 @@ from torch.distributed.checkpoint.storage import WriteResult
 import flatpoint
 from flatpoint import _core
 
+from ._files import FLATPOINT_NAME, PICKLE_NAME, is_url, replace_file, url_file_system
 from ._metadata import ComparableMetadata, FileMetadata, PlannerData, StateDictMetadata, StorageData
-from ._reader import FLATPOINT_NAME, PICKLE_NAME
 from ._source import Source
 
 
@@ -52,10 +52,22 @@ class FlatpointWriter(FileSystemWriter):
     folder, `share="bytes"` sends them the file's contents.
 
     Both files appear at once and whole: an overwritten checkpoint's metadata is the old or the new.
+
+    A path with "://" is a URL for fsspec, with `fsspec_options`; what appears at once is up to the store then.
     """
 
-    def __init__(self, path: str | os.PathLike, *args: Any, write_pickle: bool = True, share: str = "path", **kwargs: Any):
+    def __init__(
+        self,
+        path: str | os.PathLike,
+        *args: Any,
+        write_pickle: bool = True,
+        share: str = "path",
+        fsspec_options: Mapping[str, Any] | None = None,
+        **kwargs: Any,
+    ):
         super().__init__(path, *args, **kwargs)
+        if is_url(path):
+            self.fs, self.path = url_file_system(path, dict(fsspec_options or {}))
         if share not in ("path", "bytes"):
             raise ValueError(f'share is "path" or "bytes", not {share!r}')
         self.write_pickle = write_pickle
@@ -80,16 +92,28 @@ class FlatpointWriter(FileSystemWriter):
             data = pickle.dumps(metadata)
         checkpoint = flatpoint.from_bytes(data)
         if self.write_pickle:
-            _core.write_file(self._path_of(PICKLE_NAME), data)
-        target = self._path_of(FLATPOINT_NAME)
-        checkpoint.write(target, overwrite=True)
+            self._replace(PICKLE_NAME, data)
+        self._replace(FLATPOINT_NAME, checkpoint._file_bytes)
         if not self.write_pickle and self.fs.exists(self._path_of(PICKLE_NAME)):
             self.fs.rm_file(self._path_of(PICKLE_NAME))  # an older save's
 
         if all(record.kind == "attribute" for record in checkpoint.opaque):
-            metadata._source = Source.of(flatpoint.open(target), inline=self.share == "bytes")
+            metadata._source = self._source_of(checkpoint)
             metadata.__class__ = SavedMetadata
         # else: a custom planner's own objects in the dictionaries, which travel as torch sends them
+
+    def _replace(self, name: str, data: Any) -> None:
+        if is_url(self.path):
+            replace_file(self.fs, self._path_of(name), bytes(memoryview(data)))
+        else:
+            _core.write_file(self._path_of(name), data)
+
+    def _source_of(self, checkpoint: flatpoint.Checkpoint) -> Source:
+        inline = self.share == "bytes"
+        target = self._path_of(FLATPOINT_NAME)
+        if is_url(self.path):
+            return Source.of(checkpoint, url=target, inline=inline)
+        return Source.of(flatpoint.open(target), inline=inline)
 
 
 @contextlib.contextmanager

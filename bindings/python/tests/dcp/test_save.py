@@ -5,11 +5,13 @@ import pickle
 import stat
 
 import flatpoint
+import fsspec
 import pytest
 import torch
 import torch.distributed.checkpoint as dcp
 from flatpoint.torch import FlatpointLoadPlanner, FlatpointReader, FlatpointWriter
 from torch.distributed.checkpoint import DefaultSavePlanner
+from torch.distributed.checkpoint.fsspec_filesystem import FsspecReader, FsspecWriter
 from torch.distributed.checkpoint.metadata import Metadata
 from torch.distributed.checkpoint.planner import SavePlanner
 
@@ -183,6 +185,54 @@ def test_writer_is_used_again(tmp_path):
     dcp.save(STATE | {"epoch": 8}, storage_writer=writer, checkpoint_id=tmp_path / "b")
     assert_loads(tmp_path / "a")
     assert_loads(tmp_path / "b", epoch=8)
+
+
+@pytest.fixture(params=["memory", "file"])
+def url(request, tmp_path):
+    """A folder that is reached through fsspec."""
+    yield f"{request.param}://{tmp_path}/c"
+    if request.param == "memory":
+        fsspec.filesystem("memory").store.clear()
+
+
+def load_from(url):
+    state = {"model": {"weight": torch.zeros(3, 4)}, "epoch": 0}
+    dcp.load(state, storage_reader=FlatpointReader(url), planner=FlatpointLoadPlanner())
+    assert torch.equal(state["model"]["weight"], STATE["model"]["weight"])
+    return state["epoch"]
+
+
+def names_at(url):
+    fs, path = fsspec.url_to_fs(url)
+    return sorted(os.path.basename(name) for name in fs.ls(path, detail=False))
+
+
+def test_urls(url):
+    metadata = dcp.save(STATE, storage_writer=FlatpointWriter(url))
+    assert names_at(url) == [".metadata", ".metadata.flatpoint", "__0_0.distcp"]
+    assert load_from(url) == 7
+    eager = FsspecReader(url).read_metadata()
+    eager.storage_meta.load_id = None
+    data = pickle.dumps(metadata)
+    assert len(data) < 1500 and pickle.loads(data) == eager == metadata
+    read = FlatpointReader(url).read_metadata()
+    assert read.state_dict_metadata._source.checkpoint.origin == "flatpoint"
+    assert pickle.loads(pickle.dumps(read)) == read
+
+    dcp.save(STATE | {"epoch": 8}, storage_writer=FlatpointWriter(url, write_pickle=False))
+    assert names_at(url) == [".metadata.flatpoint", "__0_0.distcp"]
+    assert load_from(url) == 8
+    with pytest.raises(flatpoint.Error, match="replaced"):
+        len(pickle.loads(data).state_dict_metadata)
+
+
+def test_torch_overwrites_a_url(url):
+    dcp.save(STATE, storage_writer=FlatpointWriter(url))
+    dcp.save(STATE | {"epoch": 8}, storage_writer=FsspecWriter(url))
+    assert load_from(url) == 8
+    assert FlatpointReader(url).read_metadata().state_dict_metadata._source.checkpoint.origin == "pickle"
+    with pytest.raises(FileNotFoundError, match="neither"):
+        FlatpointReader(url + "/nothing").read_metadata()
 
 
 def test_options(tmp_path):
