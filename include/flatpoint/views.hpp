@@ -23,6 +23,7 @@ namespace flatpoint {
 class StorageInfoView {
  public:
   StorageInfoView() = default;
+  /// As the file has it: a hostile one may say "../x" or "/x", which `verify` finds. Not terminated by NUL.
   [[nodiscard]] std::string_view relative_path() const noexcept { return relative_path_; }
   [[nodiscard]] std::uint32_t file() const noexcept { return file_; }        // number of the file, for grouping
   [[nodiscard]] std::uint64_t offset() const noexcept { return offset_; }    // bytes

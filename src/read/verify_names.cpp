@@ -74,6 +74,17 @@ void check_texts(ReportBuilder& report, std::string_view name, const TextColumn&
   check_ends(report, name, column.ends, std::identity(), column.bytes.size());
 }
 
+/// A relative_path that no save writes, and that a loader should not follow.
+bool leaves_folder(std::string_view path) {
+  if (path.starts_with('/') || path.find('\0') != std::string_view::npos) return true;
+  for (std::size_t begin = 0; begin <= path.size();) {
+    const std::size_t end = std::min(path.find('/', begin), path.size());
+    if (path.substr(begin, end - begin) == "..") return true;
+    begin = end + 1;
+  }
+  return false;
+}
+
 }  // namespace
 
 void Verifier::names() {
@@ -155,6 +166,11 @@ void Verifier::orders() {
 
 void Verifier::texts() {
   check_texts(report_, "file_names", c_.file_names);
+  for (std::size_t i = 0; i < c_.file_names.ends.size(); ++i) {
+    const auto path = text_at(c_.file_names, i);
+    if (path && leaves_folder(*path))
+      report_.finding("path_outside", "data file {}: '{}' leads out of the checkpoint's folder", i, shown(*path));
+  }
   check_texts(report_, "type_names", c_.type_names);
   check_texts(report_, "transform_names", c_.transform_names);
   if (c_.storage_meta) check_texts(report_, "storage_meta.modules", c_.storage_meta->modules);

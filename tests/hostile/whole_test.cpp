@@ -202,6 +202,12 @@ std::set<std::string> findings(const Edit& edit) {
   return kinds;
 }
 
+/// Puts other bytes at the start of the first data file's relative_path.
+void rename_first_file(EditableFile& file, std::string_view start) {
+  for (std::size_t i = 0; i < start.size(); ++i)
+    file.at(file->file_names.bytes, i) = static_cast<ByteColumn::value_type>(start[i]);
+}
+
 BOOST_AUTO_TEST_CASE(findings_break_no_rule) {
   const Rules usual{"loose_storage", "opaque_record"};
   const auto also = [&](const char* kind) {
@@ -226,6 +232,11 @@ BOOST_AUTO_TEST_CASE(findings_break_no_rule) {
              })) == also("unknown_value"));
   BOOST_TEST(join(findings([](EditableFile& f) { f.at(f->transform_lists).type = static_cast<SequenceType>(2); })) ==
              also("unknown_value"));
+  BOOST_TEST(join(findings([](EditableFile& f) { rename_first_file(f, "/"); })) == also("path_outside"));
+  BOOST_TEST(join(findings([](EditableFile& f) { rename_first_file(f, "../"); })) == also("path_outside"));
+  BOOST_TEST(join(findings([](EditableFile& f) { rename_first_file(f, "a/../"); })) == also("path_outside"));
+  BOOST_TEST(join(findings([](EditableFile& f) { rename_first_file(f, {"\0", 1}); })) == also("path_outside"));
+  BOOST_TEST(join(findings([](EditableFile& f) { rename_first_file(f, "..a/..."); })) == join(usual));
   BOOST_TEST(join(findings([](EditableFile& f) { f.at(f->opaque, 2).kind = static_cast<OpaqueKind>(200); })) ==
              also("unknown_value"));
 }
