@@ -32,7 +32,7 @@ void* allocate_large(std::size_t size) {
 
 void free_large(void* block, std::size_t size) noexcept {
   if (size < kLarge) {
-    ::operator delete(block, size);
+    ::operator delete(block);  // Clang has no sized one by default
   } else {
     ::munmap(block, round_up(size));
   }

@@ -15,8 +15,6 @@
 namespace flatpoint::build {
 namespace {
 
-constexpr std::size_t kMaxValues = format::kMaxFileSize / sizeof(std::int64_t);
-
 bool path_less(const std::vector<PathElementRow>& a, const std::vector<PathElementRow>& b) {
   return std::lexicographical_compare(a.begin(), a.end(), b.begin(), b.end(), [](PathElementRow x, PathElementRow y) {
     return std::tie(x.components, x.is_index) < std::tie(y.components, y.is_index);

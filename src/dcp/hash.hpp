@@ -15,7 +15,8 @@ namespace flatpoint::dcp {
 inline std::uint64_t hash_seed() noexcept {
   static const std::uint64_t seed = [] {
     std::uint64_t random = 0;
-    return getentropy(&random, sizeof random) == 0 ? random : reinterpret_cast<std::uintptr_t>(&random);
+    if (getentropy(&random, sizeof random) != 0) random = reinterpret_cast<std::uintptr_t>(&random);
+    return random;
   }();
   return seed;
 }
