@@ -93,7 +93,7 @@ BOOST_AUTO_TEST_CASE(uneven_grids) {
 BOOST_AUTO_TEST_CASE(grids_in_another_order) {
   const Boxes cells = even_grid({8, 6}, {4, 2});
   Boxes shuffled;
-  for (const std::size_t i : {5, 0, 7, 2, 1, 6, 3, 4}) shuffled.push_back(cells[i]);
+  for (const std::size_t i : {5U, 0U, 7U, 2U, 1U, 6U, 3U, 4U}) shuffled.push_back(cells[i]);
   check({8, 6}, shuffled, ChunkLayout::EvenGrid, {4, 2, 2, 3}, true);
   const Found found = find({8, 6}, shuffled);
   BOOST_TEST(found.order == (std::vector<std::uint32_t>{5, 0, 7, 2, 1, 6, 3, 4}), boost::test_tools::per_element());

@@ -175,8 +175,8 @@ class Comparer {
       const auto storage = view_.find_storage(item.fqn, item.offset ? std::optional<std::span<const std::int64_t>>(*item.offset) : std::nullopt);
       if (!storage.found()) continue;
       expect(*view_.file_name(storage->file()) == item.info.relative_path, "file_name");
-      const auto list = c_.chunk_transforms.empty() ? 0 : c_.chunk_transforms[row_of(item)];
-      if (list != 0) expect(c_.transform_lists[list - 1U].type == item.transforms_type, "type of the transform list");
+      const std::uint32_t list = c_.chunk_transforms.empty() ? 0U : c_.chunk_transforms[row_of(item)];
+      if (list != 0) expect(c_.transform_lists[list - 1].type == item.transforms_type, "type of the transform list");
     }
   }
 
