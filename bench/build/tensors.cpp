@@ -1,4 +1,5 @@
-// From a tensor to TensorStorageMetadata: per tensor, for each of the libraries that a tensor may come from.
+// From a tensor to TensorStorageMetadata: nanoseconds of processor time per tensor, for each of the libraries that a
+// tensor may come from.
 //   bench_tensors [TENSORS [ROUNDS]]
 #include "flatpoint/dlpack.hpp"
 #include "measure.hpp"
@@ -45,7 +46,7 @@ void report(const char* name, const std::vector<Tensor>& tensors, int rounds) {
       }
     });
   }
-  const auto per_tensor = [&](const Series& series) { return series.median() * 1e9 / static_cast<double>(tensors.size()); };
+  const auto per_tensor = [&](const Series& series) { return series.cpu() * 1e9 / static_cast<double>(tensors.size()); };
   std::printf("%-16s %12.0f %24.0f%s\n", name, per_tensor(describe), per_tensor(create), sum == 1 ? " " : "");
 }
 
@@ -66,7 +67,7 @@ int main(int argc, char** argv) {
     plain.push_back({.size = std::span(sizes).subspan(2 * i, 2), .strides = std::span(strides).subspan(2 * i, 2)});
     dlpack.push_back({nullptr, {1, 0}, 2, {2, 32, 1}, sizes.data() + 2 * i, strides.data() + 2 * i, 0});
   }
-  std::printf("%-16s %12s %24s\n", "ns per tensor", "describe", "TensorStorageMetadata");
+  std::printf("%-16s %12s %24s\n", "processor ns", "describe", "TensorStorageMetadata");
   report("descriptor", plain, rounds);
   report("DLPack", dlpack, rounds);
 #ifdef FLATPOINT_BENCH_TORCH
