@@ -22,19 +22,25 @@ std::size_t peak = 0;
 }  // namespace
 
 // Not inlined: where one of them is and the other is not, GCC warns of a mismatch.
-[[gnu::noinline]] void* operator new(std::size_t size) {
+[[gnu::noinline]] void* operator new(std::size_t size,
+                                     const std::nothrow_t&) noexcept {  // std::inplace_merge asks for it
   void* block = std::malloc(size);
-  if (block == nullptr) throw std::bad_alloc();
+  if (block == nullptr) return nullptr;
   ++allocations;
   live += malloc_usable_size(block);
   peak = std::max(peak, live);
   return block;
+}
+[[gnu::noinline]] void* operator new(std::size_t size) {
+  if (void* block = operator new(size, std::nothrow)) return block;
+  throw std::bad_alloc();
 }
 [[gnu::noinline]] void operator delete(void* block) noexcept {
   live -= malloc_usable_size(block);
   std::free(block);
 }
 [[gnu::noinline]] void operator delete(void* block, std::size_t) noexcept { operator delete(block); }
+[[gnu::noinline]] void operator delete(void* block, const std::nothrow_t&) noexcept { operator delete(block); }
 
 namespace {
 
