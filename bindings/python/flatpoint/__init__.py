@@ -17,6 +17,9 @@ from ._core import Bytes, Checkpoint, Chunk, Chunks, Fqns, LoadPlan, Opaque, Ten
 from ._errors import Error, ErrorCode, IoError, NotFoundError
 from ._records import (
     BrokenRule,
+    ChangedEntry,
+    Diff,
+    FileDifference,
     FileRead,
     Finding,
     LoadIssue,
@@ -33,12 +36,15 @@ from ._records import (
 __all__ = [
     "BrokenRule",
     "Bytes",
+    "ChangedEntry",
     "Checkpoint",
     "Chunk",
     "Chunks",
     "Columns",
+    "Diff",
     "Error",
     "ErrorCode",
+    "FileDifference",
     "FileRead",
     "Finding",
     "Fqns",

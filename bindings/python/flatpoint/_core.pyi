@@ -7,6 +7,7 @@ from typing import Any, final, overload
 
 from ._columns import Columns
 from ._records import (
+    Diff,
     FileRead,
     Finding,
     LoadIssue,
@@ -113,6 +114,10 @@ class Checkpoint(Mapping[str, Tensor | Bytes | Opaque]):
         What does not fit is in the plan's issues. With `strict` an FQN that the checkpoint lacks is a fatal one. Ranges of
         one file at most `max_gap` bytes apart are read at once.
         """
+
+    def diff(self, other: Checkpoint, *, aspects: Iterable[str] | None = None) -> Diff:
+        """What another checkpoint says differently: facts are compared, not bytes. `aspects` selects what counts ("dtype",
+        "shape", "location", ...: include/flatpoint/diff.hpp); FQNs that only one has always do."""
 
     def verify(self, *, max_messages: int = 10) -> VerifyReport:
         """Check every rule of the format on every row, in time linear in the file's size."""

@@ -123,6 +123,39 @@ class OpaqueRecord(NamedTuple):
     pickle: bytes
 
 
+class ChangedEntry(NamedTuple):
+    """An FQN that two checkpoints describe differently."""
+
+    fqn: str
+    aspects: tuple[str, ...]
+    """In what: "type", "dtype", "shape", "properties", "sharding", "location", "order", "planner"."""
+    chunks: int
+    """Whose location differs."""
+
+
+class FileDifference(NamedTuple):
+    """A difference that belongs to no FQN."""
+
+    aspect: str
+    what: str
+    """ "version", "storage_meta.save_id", ..."""
+    a: str
+    """What the two say, for people; both empty where that would be too long."""
+    b: str
+
+
+class Diff(NamedTuple):
+    """What `Checkpoint.diff` found."""
+
+    same: bool
+    removed: tuple[str, ...]
+    """FQNs that the other lacks."""
+    added: tuple[str, ...]
+    """FQNs that only the other has."""
+    changed: tuple[ChangedEntry, ...]
+    file: tuple[FileDifference, ...]
+
+
 class BrokenRule(NamedTuple):
     """A rule of the format that a file breaks: "F4", "E2", ..."""
 

@@ -169,6 +169,12 @@ void bind_queries(nb::class_<Checkpoint>& type) {
           },
           nb::arg("wanted"), nb::kw_only(), nb::arg("strict") = true, nb::arg("max_gap") = 0,
           "Plan the reads of what is wanted: a mapping of FQN to boxes (offsets, sizes), None (all of it), or Wanted.")
+      .def(
+          "diff",
+          [](const Checkpoint& a, const Checkpoint& b, nb::handle aspects) {
+            return make_diff(a.get(), b.get(), aspects);
+          },
+          nb::arg("other"), nb::kw_only(), nb::arg("aspects") = nb::none(), "What another checkpoint says differently.")
       .def("verify", &verify_report, nb::kw_only(), nb::arg("max_messages") = 10,
            "Check every rule of the format on every row.")
       .def("write", &write, nb::arg("path"), nb::kw_only(), nb::arg("overwrite") = false,

@@ -118,8 +118,9 @@ nb::list planner_fqns(const MetadataView& metadata) {
 }
 
 nb::tuple opaque_records(const MetadataView& metadata) {
-  constexpr const char* kKinds[] = {"attribute",    "state_dict_item", "state_dict_value", "planner_data", "planner_item",
-                                    "storage_data", "storage_item",    "storage_meta",     "version"};
+  constexpr const char* kKinds[] = {"attribute",    "state_dict_item", "state_dict_value",
+                                    "planner_data", "planner_item",    "storage_data",
+                                    "storage_item", "storage_meta",    "version"};
   nb::list list;
   for (std::size_t i = 0; i < metadata.columns().opaque.size(); ++i) {
     const auto record = value_of(opaque_record(metadata, i));

@@ -110,7 +110,10 @@ void load_types() {
            .read_item = type("ReadItem"),
            .file_read = type("FileRead"),
            .load_issue = type("LoadIssue"),
-           .opaque_record = type("OpaqueRecord")};
+           .opaque_record = type("OpaqueRecord"),
+           .diff = type("Diff"),
+           .changed_entry = type("ChangedEntry"),
+           .file_difference = type("FileDifference")};
   make_error_object = nb::object(nb::module_::import_("flatpoint._errors").attr("make_error")).release();
 }
 

@@ -50,7 +50,7 @@ T value_of(const Lookup<T>& lookup) {
 /// The types of flatpoint._records that the module makes instances of.
 struct Records {
   nb::handle finding, broken_rule, verify_report, storage_info, storage_meta, tensor_properties, overlap, wanted,
-      read_item, file_read, load_issue, opaque_record;
+      read_item, file_read, load_issue, opaque_record, diff, changed_entry, file_difference;
 };
 const Records& records();
 
@@ -104,6 +104,9 @@ nb::object make_file_bytes(const Opened& opened);
 nb::list storage_keys(const MetadataView& metadata);
 nb::list planner_fqns(const MetadataView& metadata);
 nb::tuple opaque_records(const MetadataView& metadata);
+
+/// `aspects`: names of what counts, or None for everything.
+nb::object make_diff(const Opened& a, const Opened& b, nb::handle aspects);
 
 nb::object make_checkpoint(dcp::OpenedCheckpoint&& opened);
 nb::object make_plan(const Opened& opened, nb::handle wanted, const LoadOptions& options);

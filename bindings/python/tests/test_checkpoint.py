@@ -135,6 +135,24 @@ def test_errors(tmp_path):
     assert len(flatpoint.open(SAMPLES / "d09_no_collectives", rank=1)) > 0
 
 
+def test_diff(folder):
+    a = flatpoint.open(folder)
+    assert a.diff(flatpoint.open(LLM)) == flatpoint.Diff(True, (), (), (), ())
+    b = flatpoint.open(SAMPLES / "s01_plain_tensors")
+    other = a.diff(b)
+    assert not other.same
+    assert other.removed == tuple(fqn for fqn in a.prefix("") if fqn not in b)
+    assert other.added == tuple(fqn for fqn in b.prefix("") if fqn not in a)
+    assert "storage_meta.save_id" in {difference.what for difference in other.file}
+    # The same names, saved by an older torch: without strides.
+    old, new = (flatpoint.open(SAMPLES / f"legacy/{era}_py3.11.7_p4/.metadata") for era in ("t24", "t215"))
+    changed = old.diff(new).changed
+    assert changed and {"properties"} <= set(changed[0].aspects)
+    assert not old.diff(new, aspects=["dtype", "shape"]).changed
+    with pytest.raises(ValueError, match="aspect"):
+        a.diff(b, aspects=["nonsense"])
+
+
 def test_truncated_and_damaged_files(folder):
     path = folder / "x.flatpoint"
     flatpoint.open(folder).write(path)
