@@ -8,6 +8,8 @@
 #include <random>
 
 #include "assemble.hpp"
+#include "dcp/machine.hpp"
+#include "dcp/shapes.hpp"
 #include "describe.hpp"
 #include "flatpoint/verify.hpp"
 #include "support.hpp"
@@ -340,6 +342,14 @@ BOOST_AUTO_TEST_CASE(the_fast_lane_is_taken) {
   BOOST_TEST_REQUIRE(imported.has_value());
   BOOST_TEST(imported->heap->records.infos.size() > 900U);
   BOOST_TEST(imported->draft.boxes.size() > 3900U);
+}
+
+BOOST_AUTO_TEST_CASE(a_windows_path_of_an_empty_text) {
+  const std::string pickle = "cpathlib\nPureWindowsPath\n(V\ntR.";
+  dcp::Heap heap({reinterpret_cast<const std::uint8_t*>(pickle.data()), pickle.size()});
+  dcp::Machine machine(heap, {}, false, nullptr);
+  BOOST_TEST_REQUIRE((machine.run() == dcp::Machine::Outcome::Done));
+  BOOST_TEST(dcp::read_path(heap, machine.result())->text == ".");
 }
 
 BOOST_AUTO_TEST_SUITE_END()
