@@ -25,6 +25,8 @@ class Buffer {
     begin_ += count;
     size_ -= count;
   }
+  /// Forgets the last `count` bytes. REQUIRES: count <= size().
+  void drop_back(std::size_t count) noexcept { size_ -= count; }
 
  private:
   [[nodiscard]] std::byte* data() const noexcept { return block_.get() + begin_; }

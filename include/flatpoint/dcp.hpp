@@ -1,4 +1,4 @@
-// flatpoint/dcp.hpp - read PyTorch DCP's `.metadata` without executing it. Target flatpoint::dcp.
+// flatpoint/dcp.hpp - read PyTorch DCP's `.metadata` without executing it, and write it. Target flatpoint::dcp.
 //
 // A `.metadata` file is a pickle: a program. The importer runs that program on a machine of its own which builds plain
 // values, knows DCP's classes by name and never resolves a name to code.
@@ -13,6 +13,7 @@
 
 #include "flatpoint/metadata_file.hpp"
 #include "flatpoint/verify.hpp"
+#include "flatpoint/write_file.hpp"
 
 namespace flatpoint::dcp {
 
@@ -25,7 +26,7 @@ struct ImportLimits {
   std::uint32_t max_depth = 256;                            // nesting that would overflow a stack
   std::uint64_t max_memo = std::uint64_t{1} << 31;          // a memo index far beyond what was stored
   std::uint64_t max_opcodes = std::uint64_t{1} << 34;       // a program that runs for ever
-  std::uint64_t max_chunks = std::uint64_t{1} << 27;        // lists shared through the memo that multiply when written out
+  std::uint64_t max_chunks = std::uint64_t{1} << 27;  // lists shared through the memo that multiply when written out
   std::uint64_t max_output_bytes = std::uint64_t{2} << 30;  // the same, for the finished file
 };
 
@@ -49,9 +50,42 @@ Result<Imported> import_pickle(std::span<const std::byte> pickle, const ImportOp
 /// The same from a file, mapped while it is read; records its modification time. Errors also: NotFound, Io.
 Result<Imported> import_file(const std::filesystem::path& path, const ImportOptions& options = {});
 
-/// "module qualname" of every name that a pickle mentions, such as an opaque record's, by first mention: what Python would
-/// import and might call. Errors: as `import_pickle`.
+/// "module qualname" of every name that a pickle mentions, such as an opaque record's, by first mention: what Python
+/// would import and might call. Errors: as `import_pickle`.
 Result<std::vector<std::string>> named_globals(std::span<const std::byte> pickle, const ImportLimits& limits = {});
+
+/// What happens to opaque records, and classes of Metadata and _StorageInfo, that need a name which is neither DCP's
+/// nor one of plain values. Loading a pickle that holds it imports the module, and may call what it names.
+enum class ForeignNames {
+  Refuse,  // an error that names them
+  Keep,    // written as they are
+  Drop,    // records are left out, and said; DCP's own class takes the place of a foreign one
+};
+
+struct ExportOptions {
+  /// The oldest PyTorch that reads the pickle. Before 2.15 TensorProperties had no strides, before 2.4 Metadata had no
+  /// StorageMeta: they are left out. Transform descriptors are an error before 2.7.
+  std::uint32_t torch_major = 2;
+  std::uint32_t torch_minor = 15;
+  ForeignNames foreign_names = ForeignNames::Refuse;
+  /// max_output_bytes is that of the pickle; the others hold for each opaque record, which is read as a pickle is.
+  ImportLimits limits{.max_output_bytes = std::uint64_t{16} << 30};
+};
+
+/// The bytes of a `.metadata`, and what was left out, for people.
+struct Exported {
+  Buffer bytes;
+  std::vector<std::string> dropped;
+};
+
+/// Writes the pickle that `torch.distributed.checkpoint` reads: equal to the object that the file was imported from,
+/// the order of its dictionaries included. Errors: Corrupt, OpaqueRecords (ForeignNames::Refuse), InvalidArgument (a
+/// fact that this PyTorch cannot hold; the message names the FQN), TooLarge.
+Result<Exported> export_pickle(const MetadataView& metadata, const ExportOptions& options = {});
+
+/// The same, and publishes it as `write_file` does. Errors also: those of `write_file`.
+Result<Exported> export_file(const MetadataView& metadata, const std::filesystem::path& path,
+                             const ExportOptions& options = {}, IfExists if_exists = IfExists::Replace);
 
 /// How `open_checkpoint` came by its answer.
 enum class Origin {

@@ -1,8 +1,65 @@
 #include "dcp/pickle_writer.hpp"
 
+#include <algorithm>
 #include <iterator>
+#include <utility>
 
 namespace flatpoint::dcp {
+
+PickleWriter::PickleWriter(std::size_t expected) { hold(Buffer(expected), 0); }
+
+void PickleWriter::hold(Buffer buffer, std::size_t used) {
+  buffer_ = std::move(buffer);
+  const auto room = buffer_.mutable_bytes();
+  at_ = reinterpret_cast<std::uint8_t*>(room.data()) + used;
+  end_ = reinterpret_cast<std::uint8_t*>(room.data()) + room.size();
+}
+
+void PickleWriter::grow(std::size_t count) {
+  const auto before = written();
+  Buffer larger(std::max(before.size() + count, 2 * buffer_.size()));
+  if (!before.empty()) std::memcpy(larger.mutable_bytes().data(), before.data(), before.size());
+  hold(std::move(larger), before.size());
+}
+
+Buffer PickleWriter::take() {
+  buffer_.drop_back(buffer_.size() - size());
+  at_ = end_ = nullptr;
+  return std::exchange(buffer_, Buffer());
+}
+
+void PickleWriter::begin_frame() {
+  if (frame_ != 0) end_frame();
+  opcode(Opcode::FRAME);
+  number(std::uint64_t{0});
+  frame_ = size();
+}
+
+void PickleWriter::end_frame() {
+  const std::uint64_t length = size() - frame_;
+  std::memcpy(at_ - length - sizeof length, &length, sizeof length);
+  frame_ = 0;
+}
+
+void PickleWriter::raw(std::string_view data) {
+  reserve(data.size());
+  if (!data.empty()) std::memcpy(at_, data.data(), data.size());
+  at_ += data.size();
+}
+
+void PickleWriter::repeat(std::size_t begin, std::size_t count, std::uint32_t memoized) {
+  reserve(count);
+  std::memcpy(at_, at_ - (size() - begin), count);
+  at_ += count;
+  memo_size_ += memoized;
+}
+
+void PickleWriter::unsigned_integer(std::uint64_t value) {
+  if (value <= INT64_MAX) return integer(static_cast<std::int64_t>(value));
+  char bytes[sizeof value + 1]{};
+  std::memcpy(bytes, &value, sizeof value);
+  long_integer({bytes, sizeof bytes});
+}
 
 void PickleWriter::integer(std::int64_t value) {
   if (value >= 0 && value <= 0xFF) {

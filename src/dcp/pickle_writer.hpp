@@ -4,28 +4,45 @@
 #include <bit>
 #include <cstdint>
 #include <cstring>
+#include <span>
 #include <string_view>
-#include <vector>
 
 #include "dcp/opcode.hpp"
+#include "flatpoint/buffer.hpp"
 
 namespace flatpoint::dcp {
 
-/// Appends to bytes that its caller owns. Knows nothing of values or the memo but the number that MEMOIZE uses next.
+/// Knows nothing of values or the memo but the number that MEMOIZE uses next.
 class PickleWriter {
  public:
-  explicit PickleWriter(std::vector<std::uint8_t>& out) : out_(out) {}
-  [[nodiscard]] std::size_t size() const noexcept { return out_.size(); }
+  /// Memory that is not touched costs nothing: `expected` bytes may be generous.
+  explicit PickleWriter(std::size_t expected = 256);
+  PickleWriter(PickleWriter&&) = delete;
 
-  void opcode(Opcode opcode) { out_.push_back(static_cast<std::uint8_t>(opcode)); }
-  void begin() {
-    opcode(Opcode::PROTO);
-    out_.push_back(4);
+  [[nodiscard]] std::size_t size() const noexcept { return static_cast<std::size_t>(at_ - begin()); }
+  [[nodiscard]] std::span<const std::uint8_t> written() const noexcept { return {begin(), size()}; }
+  /// The bytes; the writer is empty then.
+  Buffer take();
+
+  void opcode(Opcode opcode) {
+    reserve(1);
+    *at_++ = static_cast<std::uint8_t>(opcode);
   }
+  void protocol() {
+    opcode(Opcode::PROTO);
+    number(std::uint8_t{4});
+  }
+  /// Python reads a pickle frame by frame, in large pieces. Between two values: begins another where this one is large.
+  void next_frame() {
+    if (size() - frame_ >= kFrame) begin_frame();
+  }
+  void begin_frame();
+  void end_frame();
 
   void none() { opcode(Opcode::NONE); }
   void boolean(bool value) { opcode(value ? Opcode::NEWTRUE : Opcode::NEWFALSE); }
   void integer(std::int64_t value);
+  void unsigned_integer(std::uint64_t value);
   /// Two's complement, little-endian.
   void long_integer(std::string_view bytes);
   /// Digits, as protocol 0 writes them.
@@ -41,22 +58,40 @@ class PickleWriter {
   /// The number under which the last value can be fetched.
   std::uint32_t memoize() {
     opcode(Opcode::MEMOIZE);
-    return memo_size_++;
+    return static_cast<std::uint32_t>(memo_size_++);
   }
   void fetch(std::uint32_t id);
+  /// Values memoized; numbers beyond 2^32 cannot be fetched.
+  [[nodiscard]] std::uint64_t memo_size() const noexcept { return memo_size_; }
+
+  /// Writes once more what stands at a place. REQUIRES: nothing in it that memoizes, or count it by `memoized`.
+  void repeat(std::size_t begin, std::size_t count, std::uint32_t memoized = 0);
 
  private:
+  static constexpr std::size_t kFrame = std::size_t{64} << 10;
+
   template <class Number>
   void number(Number value) {
-    const std::size_t at = out_.size();
-    out_.resize(at + sizeof value);
-    std::memcpy(out_.data() + at, &value, sizeof value);
+    reserve(sizeof value);
+    std::memcpy(at_, &value, sizeof value);
+    at_ += sizeof value;
   }
-  void raw(std::string_view data) { out_.insert(out_.end(), data.begin(), data.end()); }
+  void raw(std::string_view data);
   void counted(Opcode short_form, Opcode form, Opcode long_form, std::string_view data);
+  void reserve(std::size_t count) {
+    if (static_cast<std::size_t>(end_ - at_) < count) grow(count);
+  }
+  void grow(std::size_t count);
+  [[nodiscard]] const std::uint8_t* begin() const noexcept {
+    return reinterpret_cast<const std::uint8_t*>(buffer_.bytes().data());
+  }
+  void hold(Buffer buffer, std::size_t used);
 
-  std::vector<std::uint8_t>& out_;
-  std::uint32_t memo_size_ = 0;
+  Buffer buffer_;
+  std::uint8_t* at_ = nullptr;
+  std::uint8_t* end_ = nullptr;
+  std::uint64_t memo_size_ = 0;
+  std::size_t frame_ = 0;  // where the open frame's content begins; 0: none is open
 };
 
 static_assert(std::endian::native == std::endian::little);

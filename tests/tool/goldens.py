@@ -22,6 +22,9 @@ SAMPLES = (
 
 COMMANDS = {
     "help": "--help",
+    "export": "export d04_fsdp2.flatpoint -o out.flatpoint",
+    "export-json": "export s23_megatron_all_local_plans -o out.flatpoint --torch 2.14 --json",
+    "help-export": "export --help",
     "help-find": "find --help",
     "help-import": "import --help",
     "help-ls": "ls --help",

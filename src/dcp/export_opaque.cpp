@@ -1,0 +1,90 @@
+// dcp/export_opaque.cpp - opaque records: read as a pickle is, then written out again at their places.
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include "dcp/exporter.hpp"
+#include "dcp/foreign_names.hpp"
+#include "dcp/machine.hpp"
+#include "dcp/text_forms.hpp"
+#include "dcp/value_writer.hpp"
+
+namespace flatpoint::dcp {
+
+Result<Exporter::Record> Exporter::open_record(std::uint32_t number) {
+  const auto view = opaque_record(metadata_, number);
+  if (!view) return corrupt("an opaque record");
+  const std::span pickle(reinterpret_cast<const std::uint8_t*>(view->pickle.data()), view->pickle.size());
+  Record record{std::make_unique<Heap>(pickle), {}};
+  Machine machine(*record.heap, options_.limits, false, nullptr);
+  if (machine.run() != Machine::Outcome::Done) {
+    Error error = machine.error();
+    error.message = fmt::format("opaque record, {}: {}", describe(*view), error.message);
+    return tl::unexpected(std::move(error));
+  }
+  record.value = machine.result();
+  if (options_.foreign_names == ForeignNames::Keep) return record;
+  const auto foreign = foreign_names(*record.heap, record.value);
+  if (foreign.empty()) return record;
+  const std::string what = fmt::format("{} needs {}", describe(*view), fmt::join(foreign, ", "));
+  if (options_.foreign_names == ForeignNames::Refuse) {
+    return fail(ErrorCode::OpaqueRecords, fmt::format("{}, which DCP does not define", what));
+  }
+  dropped_.push_back(what);
+  return Record{};
+}
+
+Result<void> Exporter::write_record(const Record& record, Value value) {
+  return ValueWriter(*record.heap, options_.limits, pickle_, options_.limits.max_output_bytes).write(value);
+}
+
+Result<void> Exporter::whole_attribute(OpaqueKind kind) {
+  const auto record = open_record(records(kind).front());
+  if (!record) return tl::unexpected(record.error());
+  if (record->heap) return write_record(*record, record->value);
+  pickle_.none();
+  return {};
+}
+
+Result<void> Exporter::other_attributes(Batches& items) {
+  for (const std::uint32_t number : records(OpaqueKind::Attribute)) {
+    const auto record = open_record(number);
+    if (!record) return tl::unexpected(record.error());
+    if (!record->heap) continue;
+    items.next();
+    const std::string_view name = opaque_record(metadata_, number)->name;
+    if (auto done = text(name, "an attribute of Metadata"); !done) return done;
+    if (auto done = write_record(*record, record->value); !done) return done;
+  }
+  return {};
+}
+
+Result<void> Exporter::item_record(std::uint32_t number, Batches& items) {
+  const auto record = open_record(number);
+  if (!record) return tl::unexpected(record.error());
+  if (!record->heap) return {};
+  if (!record->value.is(Tag::Tuple) || record->value.node<Tuple>()->count != 2) {
+    return corrupt("an opaque record of an item that is no pair");
+  }
+  items.next();
+  const auto pair = record->value.node<Tuple>()->values();
+  ValueWriter writer(*record->heap, options_.limits, pickle_, options_.limits.max_output_bytes);
+  if (auto done = writer.write(pair[0]); !done) return done;
+  return writer.write(pair[1]);
+}
+
+std::string Exporter::describe(const OpaqueRecordView& record) {
+  switch (record.kind) {
+    case OpaqueKind::Attribute: return fmt::format("attribute '{}' of Metadata", record.name);
+    case OpaqueKind::StateDictItem: return fmt::format("item {} of state_dict_metadata", record.position);
+    case OpaqueKind::StateDictValue: return fmt::format("FQN '{}'", record.name);
+    case OpaqueKind::PlannerData: return "planner_data";
+    case OpaqueKind::PlannerItem: return fmt::format("item {} of planner_data", record.position);
+    case OpaqueKind::StorageData: return "storage_data";
+    case OpaqueKind::StorageItem: return fmt::format("item {} of storage_data", record.position);
+    case OpaqueKind::StorageMeta: return "storage_meta";
+    case OpaqueKind::Version: return "version";
+  }
+  return "a record";
+}
+
+}  // namespace flatpoint::dcp

@@ -1,0 +1,101 @@
+// flatpoint export - the .metadata that PyTorch reads.
+#include <charconv>
+#include <filesystem>
+#include <memory>
+
+#include "arguments.hpp"
+#include "checkpoint.hpp"
+#include "flatpoint/write_file.hpp"
+#include "publish.hpp"
+
+namespace flatpoint::tool {
+namespace {
+
+namespace fs = std::filesystem;
+
+struct Arguments {
+  std::string checkpoint;
+  Destination output;
+  bool keep = false;
+  bool drop = false;
+};
+
+/// "2.14", "2.14.1": the patch release makes no difference.
+void read_torch_version(std::string_view text, dcp::ExportOptions& options) {
+  const char* at = text.data();
+  const char* const end = at + text.size();
+  const auto take = [&](std::uint32_t& number) {
+    const auto [stop, error] = std::from_chars(at, end, number);
+    at = stop;
+    return error == std::errc();
+  };
+  const bool fits =
+      take(options.torch_major) && at != end && *at++ == '.' && take(options.torch_minor) && (at == end || *at == '.');
+  if (!fits || options.torch_major < 2) {
+    throw CLI::ValidationError("--torch", fmt::format("expected a version such as 2.14, not '{}'", text));
+  }
+}
+
+void print(Context& context, const dcp::OpenedCheckpoint& opened, const fs::path& path, const dcp::Exported& exported) {
+  const MetadataView metadata = opened.file.view();
+  if (context.globals.json) {
+    Json json(context.out);
+    json.begin_object(Json::Style::Lines);
+    write_checkpoint(json, opened);
+    write_published(json, path, metadata, exported.bytes.size());
+    json.member("dropped", exported.dropped);
+    json.end();
+    return;
+  }
+  for (const std::string& dropped : exported.dropped) complain("note", fmt::format("left out: {}", dropped));
+  print_published(context.out, path, metadata, exported.bytes.size());
+  context.out.write("\n");
+}
+
+Result<Exit> run(const Arguments& arguments, dcp::ExportOptions options, Context& context) {
+  const auto opened = open(context, arguments.checkpoint);
+  if (!opened) return tl::unexpected(opened.error());
+  options.limits.max_depth = context.globals.limits.max_depth;
+  if (arguments.keep) options.foreign_names = dcp::ForeignNames::Keep;
+  if (arguments.drop) options.foreign_names = dcp::ForeignNames::Drop;
+  auto exported = dcp::export_pickle(opened->file.view(), options);
+  if (!exported) {
+    Error& error = exported.error();
+    if (error.code == ErrorCode::OpaqueRecords)
+      error.message += " (--keep-opaque writes it, --drop-opaque leaves it out)";
+    return tl::unexpected(std::move(error));
+  }
+  const fs::path path = *arguments.output.path;
+  if (auto done = publish(path, exported->bytes, arguments.output.force, {opened->path}); !done) {
+    return tl::unexpected(std::move(done.error()));
+  }
+  print(context, *opened, path, *exported);
+  return Exit::Yes;
+}
+
+Run declare(CLI::App& command) {
+  const auto arguments = std::make_shared<Arguments>();
+  const auto options = std::make_shared<dcp::ExportOptions>();
+  add_checkpoint(command, arguments->checkpoint);
+  add_destination(command, arguments->output);
+  command
+      .add_option_function<std::string>(
+          "--torch", [options](const std::string& text) { read_torch_version(text, *options); },
+          "The oldest PyTorch that has to read it (2.15)")
+      ->type_name("VERSION");
+  auto* const keep =
+      command.add_flag("--keep-opaque", arguments->keep, "Write records that need names other than DCP's");
+  command.add_flag("--drop-opaque", arguments->drop, "Leave such records out, and say which")->excludes(keep);
+  return [arguments, options](Context& context) { return run(*arguments, *options, context); };
+}
+
+}  // namespace
+
+extern const Verb kExport;
+const Verb kExport{"export", "Write the .metadata that PyTorch reads",
+                   "  flatpoint export ckpt/.metadata.flatpoint -o ckpt/.metadata\n"
+                   "  flatpoint export ckpt/ -o old.metadata --torch 2.14   without strides, which 2.14 cannot read\n"
+                   "  flatpoint export ckpt/ -o plain.metadata --drop-opaque\n",
+                   declare};
+
+}  // namespace flatpoint::tool
