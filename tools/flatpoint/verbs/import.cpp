@@ -6,6 +6,7 @@
 #include "checkpoint.hpp"
 #include "describe.hpp"
 #include "flatpoint/write_file.hpp"
+#include "publish.hpp"
 #include "text.hpp"
 
 namespace flatpoint::tool {
@@ -15,8 +16,7 @@ namespace fs = std::filesystem;
 
 struct Arguments {
   std::string checkpoint;
-  std::optional<std::string> output;
-  bool force = false;
+  Destination output;
 };
 
 /// The `.metadata` to import. In a folder it is taken even where a flatpoint file that was made from it lies beside it.
@@ -48,22 +48,17 @@ std::optional<Error> check_output(const fs::path& output, const fs::path& source
 }
 
 void print_json(Context& context, const dcp::OpenedCheckpoint& opened, const fs::path& output) {
-  const MetadataView metadata = opened.file.view();
   Json json(context.out);
   json.begin_object(Json::Style::Lines);
   write_checkpoint(json, opened);
-  json.member("output", output.string());
-  json.member("bytes", opened.file.bytes().size());
-  json.member("fqns", metadata.size());
-  json.member("chunks", chunk_count(metadata));
+  write_published(json, output, opened.file.view(), opened.file.bytes().size());
   json.end();
 }
 
 void print(Context& context, const dcp::OpenedCheckpoint& opened, const fs::path& output) {
   const MetadataView metadata = opened.file.view();
   const auto& source = metadata.columns().source;
-  context.out.print("{}: {}, {} in {}", printable(output.string()), counted(metadata.size(), "FQN", "FQNs"),
-                    counted(chunk_count(metadata), "chunk", "chunks"), human_size(opened.file.bytes().size()));
+  print_published(context.out, output, metadata, opened.file.bytes().size());
   if (source) context.out.print(" (the pickle: {})", human_size(source->length));
   context.out.write("\n");
 }
@@ -75,9 +70,9 @@ Result<Exit> run(const Arguments& arguments, Context& context) {
     return fail(ErrorCode::InvalidArgument, fmt::format("{}: is a flatpoint file already", opened->path.string()));
   }
   const fs::path output =
-      arguments.output ? fs::path(*arguments.output) : fs::path(opened->path.string() + ".flatpoint");
-  if (auto error = check_output(output, opened->path, arguments.force)) return tl::unexpected(std::move(*error));
-  const auto written = write_file(output, opened->file.bytes(), arguments.force ? IfExists::Replace : IfExists::Fail);
+      arguments.output.path ? fs::path(*arguments.output.path) : fs::path(opened->path.string() + ".flatpoint");
+  if (auto error = check_output(output, opened->path, arguments.output.force)) return tl::unexpected(std::move(*error));
+  const auto written = write_file(output, opened->file.bytes(), arguments.output.force ? IfExists::Replace : IfExists::Fail);
   if (!written) return tl::unexpected(with_hint(written.error()));
   if (context.globals.json) {
     print_json(context, *opened, output);
@@ -90,10 +85,7 @@ Result<Exit> run(const Arguments& arguments, Context& context) {
 Run declare(CLI::App& command) {
   const auto arguments = std::make_shared<Arguments>();
   add_checkpoint(command, arguments->checkpoint);
-  add_text(command, "-o,--output", arguments->output,
-           "The file to write; by default the source's name with .flatpoint behind it")
-      ->type_name("OUT");
-  command.add_flag("-f,--force", arguments->force, "Replace a file that is there already");
+  add_destination(command, arguments->output, "by default the source's name with .flatpoint behind it");
   return [arguments](Context& context) { return run(*arguments, context); };
 }
 
