@@ -8,10 +8,12 @@ runs with the garbage collector off. --quick leaves out 1 M chunks and what take
 import argparse
 import array
 import gc
+import itertools
 import json
 import logging
 import pathlib
 import pickle
+import random
 import statistics
 import subprocess
 import sys
@@ -135,6 +137,33 @@ def overlaps(folder, quick):
             f"overlaps alone {human(mine['overlaps']['median'])}")
 
 
+def grid(cells, is_even):
+    """A tensor cut into cells[d] parts along dimension d, and the cuts: of equal parts, or of 10 to 16 elements each."""
+    cuts = [[*itertools.accumulate((16 if is_even else 10 + i % 7 for i in range(parts)), initial=0)] for parts in cells]
+    sides = [[*zip(points, points[1:])] for points in cuts]
+    boxes = [(tuple(a for a, _ in cell), tuple(b - a for a, b in cell)) for cell in itertools.product(*sides)]
+    return tuple(points[-1] for points in cuts), boxes
+
+
+def one_box(folder, quick):
+    """One box of 2 elements a side, among more and more chunks: what torch sorts and sweeps is found by arithmetic or by search."""
+    chooser = random.Random(1)
+    cases = [(f"{kind} grid of {spaced(side)} × {spaced(side)} chunks", (side, side), kind == "even")
+             for kind in ("even", "uneven") for side in ((32, 100) if quick else (32, 1000))]
+    cases.append(("uneven grid of 4^8 chunks, rank 8", (4,) * 8, False))
+    for name, cells, is_even in cases:
+        size, boxes = grid(cells, is_even)
+        metadata = metadata_of({"w": (size, boxes)})
+        wanted = [(tuple(chooser.randrange(n - 2) for n in size), (2,) * len(size)) for _ in range(512)]
+        path = folder / "one.metadata"
+        path.write_bytes(pickle.dumps(metadata))
+        (folder / "boxes").write_bytes(array.array("q", [v for box in wanted for part in box for v in part]).tobytes())
+        rival, items = measure(lambda: create_read_items_for_chunk_list("w", metadata.state_dict_metadata["w"], [chunk(wanted[0])]), most=3)
+        mine = ours("boxes", path, folder / "boxes")
+        row(f"overlap of one box, {name}", rival, mine["overlaps"]["median"] / len(wanted), None,
+            f"{mine['hits'] / len(wanted):.2g} hits on average")
+
+
 def state_dict_of(metadata, mesh):
     """Everything in the checkpoint, as DTensors that a rank of the mesh would hold; no memory is taken."""
     state = {}
@@ -213,6 +242,7 @@ def main():
     print(f"torch {torch.__version__}, rank {RANK} of {WORLD}\n")
     with tempfile.TemporaryDirectory() as folder:
         overlaps(pathlib.Path(folder), arguments.quick)
+        one_box(pathlib.Path(folder), arguments.quick)
         for chunks in (10_000, 100_000) if arguments.quick else (10_000, 100_000, 1_000_000):
             path, metadata = load(arguments.data, chunks)
             rank_plans(path, chunks, metadata)
