@@ -1,4 +1,4 @@
-// One line of numbers for bench/readers/run: bench FILE [JSON]
+// One line of numbers for bench/readers/readers.py: bench FILE [JSON]
 package main
 
 import (

@@ -1,4 +1,4 @@
-"""One line of numbers for bench/readers/run: bench.py FILE [JSON]"""
+"""One line of numbers for bench/readers/readers.py: bench.py FILE [JSON]"""
 
 import gc
 import json
@@ -47,5 +47,5 @@ overlap = median(5, overlap_all)
 parsed = 0
 if len(sys.argv) > 2:
     text = pathlib.Path(sys.argv[2]).read_text()
-    parsed = median(5, lambda: json.loads(text))
+    parsed = median(3, lambda: json.loads(text))
 print(opened * 1e6, find / len(names) * 1e9, overlap / len(tensors) * 1e6, parsed * 1e3)

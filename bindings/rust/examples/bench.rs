@@ -1,4 +1,4 @@
-//! One line of numbers for bench/readers/run: bench FILE [JSON]
+//! One line of numbers for bench/readers/readers.py: bench FILE [JSON]
 #![allow(clippy::cast_precision_loss)] // counts, for averages
 
 use std::hint::black_box;
@@ -47,7 +47,7 @@ fn main() -> Result<(), flatpoint::Error> {
     });
     let json = arguments.get(2).map(|path| {
         let text = std::fs::read_to_string(path).unwrap();
-        median(5, || {
+        median(3, || {
             black_box(serde_json::from_str::<serde_json::Value>(&text).unwrap());
         })
     });

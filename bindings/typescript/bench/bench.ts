@@ -1,4 +1,4 @@
-// One line of numbers for bench/readers/run: bench.js FILE [JSON]. Opening is checking bytes in memory: Node cannot map files.
+// One line of numbers for bench/readers/readers.py: bench.js FILE [JSON]. Opening is checking bytes in memory: Node cannot map files.
 import * as fs from "node:fs";
 
 import { MetadataFile, type Tensor } from "../src/index.js";
@@ -23,5 +23,5 @@ const open = median(51, () => MetadataFile.fromBytes(bytes).find(names[0]));
 const find = median(11, () => names.forEach((name) => file.find(name)));
 const overlap = median(11, () => tensors.forEach((t, i) => t.overlapping(...boxes[i])));
 const text = json ? fs.readFileSync(json, "utf8") : "0";
-const parsed = median(5, () => JSON.parse(text));
+const parsed = median(3, () => JSON.parse(text));
 console.log(open * 1e6, (find / names.length) * 1e9, (overlap / tensors.length) * 1e6, json ? parsed * 1e3 : 0);

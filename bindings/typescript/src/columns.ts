@@ -168,7 +168,7 @@ export class Columns {
     // The version comes first: a newer major may have a shape that today's checks refuse.
     const { format_major, format_minor } = reader.read(root, METADATA.slice(0, 2));
     if (format_major !== FORMAT_MAJOR) {
-      const message = `F7: format version ${format_major}.${format_minor}; this reader knows ${FORMAT_MAJOR}.x`;
+      const message = `F7: format version ${Number(format_major)}.${Number(format_minor)}; this reader knows ${FORMAT_MAJOR}.x`;
       throw new FlatpointError("version", message);
     }
     const fields = reader.read(root, METADATA);

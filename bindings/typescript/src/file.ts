@@ -29,7 +29,7 @@ export class MetadataFile {
     try {
       descriptor = fs.openSync(path, "r");
       const status = fs.fstatSync(descriptor);
-      if (!status.isFile()) throw new FlatpointError("io", `${path}: not a regular file`);
+      if (!status.isFile()) throw new FlatpointError("io", `${String(path)}: not a regular file`);
       const part = (begin: number, length: number) => readAt(descriptor!, begin, Math.min(length, status.size));
       checkFrame(part(0, 8), part(Math.max(0, status.size - TRAILER_SIZE), TRAILER_SIZE), status.size);
       return MetadataFile.fromBytes(part(0, status.size));

@@ -7,7 +7,7 @@ import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
 
-/** One line of numbers for bench/readers/run: Bench FILE [JSON]. Everything is warmed up. */
+/** One line of numbers for bench/readers/readers.py: Bench FILE [JSON]. Everything is warmed up. */
 public final class Bench {
   private interface Work {
     Object run() throws Exception;
@@ -76,7 +76,7 @@ public final class Bench {
     double json = 0;
     if (arguments.length > 1) {
       byte[] text = Files.readAllBytes(Path.of(arguments[1]));
-      json = warm(10, 5, () -> new ObjectMapper().readTree(text));
+      json = warm(2, 3, () -> new ObjectMapper().readTree(text));
     }
     System.out.printf(
         "%f %f %f %f%n",
