@@ -21,6 +21,7 @@ struct MeshPlanner::State {
   LoadOptions options;
   plan::MeshTargets targets;
   std::uint32_t plans = 0;  // made so far
+  Size box;                 // of the tensors at hand
 
   Result<void> write(std::uint32_t rank, LoadPlan& plan);
   Result<void> add_pattern(std::uint32_t rank, TensorClass& tensors, PlanWriter& writer);
@@ -36,7 +37,7 @@ Result<MeshPlanner> MeshPlanner::create(const MetadataView& metadata, std::span<
   auto targets = plan::MeshTargets::create(metadata, mesh_shape, placements);
   if (!targets) return tl::unexpected(std::move(targets.error()));
   return MeshPlanner(std::make_unique<State>(
-      State{metadata, {mesh_shape.begin(), mesh_shape.end()}, ranks->rank_count(), options, std::move(*targets)}));
+      State{metadata, {mesh_shape.begin(), mesh_shape.end()}, ranks->rank_count(), options, std::move(*targets), 0, {}}));
 }
 
 std::uint32_t MeshPlanner::rank_count() const noexcept { return state_->rank_count; }
@@ -57,7 +58,7 @@ Result<void> MeshPlanner::State::write(std::uint32_t rank, LoadPlan& plan) {
   if (rank >= rank_count) {
     return fail(ErrorCode::InvalidArgument, fmt::format("rank {} of a mesh of {} ranks", rank, rank_count));
   }
-  if (++plans == 2) targets.find_shared_files(metadata);  // pays from the second plan on
+  if (++plans == 2) targets.prepare_for_all_ranks(metadata, mesh_shape);
   PlanWriter writer(metadata, plan);
   for (TensorClass& tensors : targets.classes) {
     if (auto done = add_pattern(rank, tensors, writer); !done) return done;
@@ -72,11 +73,8 @@ Result<void> MeshPlanner::State::add_pattern(std::uint32_t rank, TensorClass& te
   const auto named = [&](ErrorCode code, std::string_view what) {
     return fail(code, fmt::format("FQN '{}' of size {}: {}", tensor.fqn(), plan::to_string(tensor.size()), what));
   };
-  auto box = local_box(tensor.size(), mesh_shape, tensors.placements, rank);
-  if (!box) return named(box.error().code, box.error().message);
-  Size values = std::move(box->offsets);
-  values.insert(values.end(), box->sizes.begin(), box->sizes.end());
-  const std::uint32_t pattern = writer.add_pattern(tensor, 1, values, tensors.index_for_query());
+  if (const auto done = tensors.local_box(mesh_shape, rank, box); !done) return named(done.error().code, done.error().message);
+  const std::uint32_t pattern = writer.add_pattern(tensor, 1, box, tensors.index_for_query());
   switch (writer.pattern(pattern).fault) {
     case Pattern::Fault::None:
       if (tensors.shares_files) writer.share_files(pattern, tensors.members, tensors.files);

@@ -35,6 +35,20 @@ const OverlapIndex* TensorClass::index_for_query() {
   return &index;
 }
 
+Result<void> TensorClass::local_box(std::span<const std::int64_t> mesh_shape, std::uint32_t rank, Size& box) const {
+  const std::size_t dimensions = geometry.rank;
+  box.resize(2 * dimensions);
+  if (sharding) {
+    sharding->local_box(rank, std::span(box).first(dimensions), std::span(box).last(dimensions));
+    return {};
+  }
+  auto made = flatpoint::local_box(tensor.size(), mesh_shape, placements, rank);
+  if (!made) return tl::unexpected(std::move(made.error()));
+  std::ranges::copy(made->offsets, box.begin());
+  std::ranges::copy(made->sizes, box.begin() + static_cast<std::ptrdiff_t>(dimensions));
+  return {};
+}
+
 Result<MeshTargets> MeshTargets::create(const MetadataView& metadata, std::span<const std::int64_t> mesh_shape,
                                         std::span<const Placement> placements) {
   MeshTargets made;
@@ -98,6 +112,14 @@ Result<void> MeshTargets::add_tensor(const TensorView& tensor, std::span<const s
   targets.push_back(
       {tensor.position(), row.chunk_begin, row.length_begin, id + 1, item_size_of(tensor), row.lengths_differ != 0});
   return {};
+}
+
+void MeshTargets::prepare_for_all_ranks(const MetadataView& metadata, std::span<const std::int64_t> mesh_shape) {
+  find_shared_files(metadata);
+  for (TensorClass& tensors : classes) {
+    auto sharding = Sharding::create(tensors.tensor.size(), mesh_shape, tensors.placements);
+    if (sharding) tensors.sharding = std::move(*sharding);  // otherwise local_box tells, rank by rank
+  }
 }
 
 void MeshTargets::find_shared_files(const MetadataView& metadata) {

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <vector>
 
@@ -17,7 +18,8 @@ struct TensorClass {
   Geometry geometry;
   TensorView tensor;  // the first; its size and boxes speak for all
   std::vector<Placement> placements;
-  OverlapIndex index = {};  // built once it pays
+  std::optional<Sharding> sharding = {};  // every rank's box, made once that pays
+  OverlapIndex index = {};                // built once it pays
   std::uint32_t queries = 0;
   std::uint32_t members = 0;
   bool shares_files = false;              // every member's chunk i lies in files[i]
@@ -25,6 +27,9 @@ struct TensorClass {
 
   /// The index, where the chunks are many and this was not the first time.
   const OverlapIndex* index_for_query();
+
+  /// Offsets, then sizes, of what a rank holds. Errors: as local_box.
+  Result<void> local_box(std::span<const std::int64_t> mesh_shape, std::uint32_t rank, Size& box) const;
 };
 
 /// Target::pattern is 1 + the tensor's class; bytes keep kBytesPattern and come first, as DCP's writers lay them.
@@ -33,8 +38,8 @@ struct MeshTargets {
   static Result<MeshTargets> create(const MetadataView& metadata, std::span<const std::int64_t> mesh_shape,
                                     std::span<const Placement> placements);
 
-  /// Finds the classes whose tensors are spread over files alike, as they are where every rank wrote its own file.
-  void find_shared_files(const MetadataView& metadata);
+  /// What costs about as much as a plan, and speeds up every further one.
+  void prepare_for_all_ranks(const MetadataView& metadata, std::span<const std::int64_t> mesh_shape);
 
   std::vector<Target> targets;
   std::vector<TensorClass> classes;
@@ -45,6 +50,8 @@ struct MeshTargets {
                    std::span<const Placement> placements);
   Result<void> add_tensor(const TensorView& tensor, std::span<const std::int64_t> mesh_shape,
                           std::span<const Placement> placements);
+  /// Finds the classes whose tensors are spread over files alike, as they are where every rank wrote its own file.
+  void find_shared_files(const MetadataView& metadata);
 
   std::uint64_t seed_ = next_seed();
   IdTable ids_;
