@@ -7,6 +7,7 @@ from odd_names import metadata_with
 from tool import ToolTest, run
 
 MESH = ("--mesh", "3", "--placements", "S0")
+DEEP = '{"a":' * 100_000 + "1" + "}" * 100_000  # nothing may recurse into it
 
 
 class Plan(ToolTest):
@@ -145,7 +146,7 @@ class Plan(ToolTest):
             ('[{"size": [1]}]', ("wanted.json", "fqn")),
             ('[{"fqn": "w", "boxes": []}]', ("wanted.json", "size")),
             ('[{"fqn": "w", "size": 4, "boxes": []}]', ("FQN 'w'", "not 4")),
-            ('[{"fqn": "w", "size": [4], "boxes": {}}]', ("FQN 'w'", "not {}")),
+            ('[{"fqn": "w", "size": [4], "boxes": {}}]', ("FQN 'w'", "not an object")),
             ('[{"fqn": "w", "size": [4], "boxes": [[[0]]]}]', ("wanted.json", "index 1")),
             ('[{"fqn": "w", "size": [4]}]', ("wanted.json", "boxes")),
             ('[{"fqn": "w", "size": [4, 4], "boxes": [[[0], [4, 4]]]}]', ("FQN 'w'", "1 offsets", "2 dimensions")),
@@ -153,9 +154,13 @@ class Plan(ToolTest):
             ('[{"fqn": "w", "size": [4], "dtype": "float33", "boxes": []}]', ("FQN 'w'", "float33")),
             ('[{"fqn": "w", "size": [4.5], "boxes": []}]', ("FQN 'w'", "4.5")),
             ('[{"fqn": "w", "size": [18446744073709551615], "boxes": []}]', ("FQN 'w'", "18446744073709551615")),
+            (f'[{{"fqn": "w", "size": {DEEP}, "boxes": []}}]', ("FQN 'w'", "not an object")),
+            (f'[{{"fqn": "w", "size": [{DEEP}], "boxes": []}}]', ("FQN 'w'", "an object is no 64-bit integer")),
+            (f'[{{"fqn": "w", "size": [4], "boxes": {DEEP}}}]', ("FQN 'w'", "not an object")),
+            (f'[{{"fqn": {DEEP}}}]', ("wanted.json", "string")),
         )
         for content, words in cases:
-            with self.subTest(content):
+            with self.subTest(content[:80]):
                 self.check_error(("plan", self.checkpoint, "--wanted", self.wanted(content)), "invalid_argument", *words)
         self.check_error(("plan", self.checkpoint, "--wanted", self.folder / "absent"), "not_found", "absent")
 

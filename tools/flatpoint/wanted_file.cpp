@@ -10,16 +10,21 @@
 namespace flatpoint::tool {
 namespace {
 
+/// A value for a message. Printing one that holds others would recurse as deep as a file likes.
+std::string shown(const nlohmann::json& value) {
+  return value.is_primitive() ? value.dump() : value.is_array() ? "an array" : "an object";
+}
+
 /// The JSON library would cut off fractions and wrap what is too large.
 Result<Size> numbers(const nlohmann::json& from) {
   constexpr auto kMost = std::uint64_t{std::numeric_limits<std::int64_t>::max()};
   if (!from.is_array()) {
-    return fail(ErrorCode::InvalidArgument, fmt::format("expected an array of numbers, not {}", from.dump()));
+    return fail(ErrorCode::InvalidArgument, fmt::format("expected an array of numbers, not {}", shown(from)));
   }
   Size values;
   for (const auto& one : from) {
     if (!one.is_number_integer() || (one.is_number_unsigned() && one.get<std::uint64_t>() > kMost)) {
-      return fail(ErrorCode::InvalidArgument, fmt::format("{} is no 64-bit integer", one.dump()));
+      return fail(ErrorCode::InvalidArgument, fmt::format("{} is no 64-bit integer", shown(one)));
     }
     values.push_back(one.get<std::int64_t>());
   }
@@ -28,7 +33,7 @@ Result<Size> numbers(const nlohmann::json& from) {
 
 /// Offsets, then sizes of each box.
 Result<Size> boxes_of(const nlohmann::json& from, std::size_t rank) {
-  if (!from.is_array()) return fail(ErrorCode::InvalidArgument, fmt::format("boxes are an array, not {}", from.dump()));
+  if (!from.is_array()) return fail(ErrorCode::InvalidArgument, fmt::format("boxes are an array, not {}", shown(from)));
   Size values;
   for (const auto& box : from) {
     for (std::size_t part = 0; part < 2; ++part) {
@@ -51,6 +56,10 @@ Result<WantedFile> WantedFile::read(const std::string& path) {
   std::ifstream stream(path, std::ios::binary);
   if (!stream) return fail(ErrorCode::NotFound, fmt::format("{}: cannot be read", path));
   const std::string text((std::istreambuf_iterator<char>(stream)), std::istreambuf_iterator<char>());
+  return parse(text, path);
+}
+
+Result<WantedFile> WantedFile::parse(std::string_view text, const std::string& path) {
   WantedFile file;
   try {
     const auto all = nlohmann::json::parse(text);

@@ -5,6 +5,7 @@
 #include <nlohmann/json_fwd.hpp>
 #include <span>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "flatpoint/load_plan.hpp"
@@ -17,6 +18,8 @@ class WantedFile {
  public:
   /// Errors: NotFound; InvalidArgument for what is no such list, with the FQN.
   static Result<WantedFile> read(const std::string& path);
+  /// The same of a file's text; `path` is for messages.
+  static Result<WantedFile> parse(std::string_view text, const std::string& path);
 
   [[nodiscard]] std::span<const Wanted> wanted() const noexcept { return wanted_; }
 
