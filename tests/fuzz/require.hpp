@@ -13,4 +13,8 @@ inline void require_nothing(const std::vector<std::string>& wrong) {
   if (!wrong.empty()) std::abort();
 }
 
+inline void require(bool holds, const char* what) {
+  if (!holds) require_nothing({what});
+}
+
 }  // namespace flatpoint::fuzz

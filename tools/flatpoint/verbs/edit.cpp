@@ -1,14 +1,13 @@
 // flatpoint rename, drop, keep - a new metadata file with other names, or without some of them.
 #include "flatpoint/edit.hpp"
 
-#include <fstream>
-#include <map>
+#include <algorithm>
 #include <memory>
-#include <set>
 
 #include "arguments.hpp"
 #include "checkpoint.hpp"
 #include "glob.hpp"
+#include "name_map.hpp"
 #include "publish.hpp"
 #include "text.hpp"
 
@@ -161,31 +160,6 @@ class PatternRename {
   std::vector<std::string_view> to_;
 };
 
-using NameMap = std::map<std::string, std::string, std::less<>>;
-
-/// Lines "OLD <tab> NEW", written as the tool prints names.
-Result<NameMap> read_map(const std::string& path) {
-  std::ifstream file(path, std::ios::binary);
-  if (!file) return fail(ErrorCode::NotFound, fmt::format("{}: cannot be read", path));
-  NameMap map;
-  std::string line;
-  for (std::size_t number = 1; std::getline(file, line); ++number) {
-    const auto refuse = [&](const char* why) {
-      return fail(ErrorCode::InvalidArgument, fmt::format("{}:{}: {}", path, number, why));
-    };
-    if (line.ends_with('\r')) line.pop_back();
-    const std::size_t tab = line.find('\t');
-    if (tab == std::string::npos || line.find('\t', tab + 1) != std::string::npos)
-      return refuse("expected OLD, a tab, NEW");
-    const auto from = unescaped(std::string_view(line).substr(0, tab));
-    const auto to = unescaped(std::string_view(line).substr(tab + 1));
-    if (!from || !to) return refuse("a backslash that begins no escape");
-    if (!map.emplace(*from, *to).second) return refuse("this FQN stands in an earlier line already");
-  }
-  if (file.bad()) return fail(ErrorCode::Io, fmt::format("{}: cannot be read", path));
-  return map;
-}
-
 Result<void> check_map(const dcp::OpenedCheckpoint& opened, const NameMap& map) {
   for (const auto& [from, to] : map) {
     const auto entry = opened.file.view().find(from);
@@ -208,7 +182,7 @@ Result<Exit> run_rename(const Arguments& arguments, Context& context) {
   }
   NameMap map;
   if (arguments.map) {
-    auto read = read_map(*arguments.map);
+    auto read = read_name_map(*arguments.map);
     if (!read) return tl::unexpected(std::move(read.error()));
     map = std::move(*read);
   }
