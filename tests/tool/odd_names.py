@@ -46,18 +46,19 @@ def with_state(cls, state):
     return made
 
 
-def metadata_with(names, stored=2):
-    """The pickle of a checkpoint with a float32 tensor of two elements under each name; chunks hold the first `stored`."""
+def metadata_with(names, stored=2, **attributes):
+    """The pickle of a checkpoint with a float32 tensor of two elements under each name; chunks hold the first `stored`.
+    `attributes` of Metadata are added; where both are dictionaries, their items."""
     saved = dict(sys.modules)
     try:
-        return build(names, stored)
+        return build(names, stored, attributes)
     finally:
         for module in set(sys.modules) - set(saved):
             del sys.modules[module]
         sys.modules.update(saved)
 
 
-def build(names, stored):
+def build(names, stored, attributes):
     size = make_class("torch", "Size", (tuple,), __reduce__=lambda self: (type(self), (tuple(self),)))
     float32 = publish("torch", "float32", Constant("torch", "float32"))
     get_layout.__module__, get_layout.__qualname__ = "torch.serialization", "_get_layout"
@@ -79,4 +80,7 @@ def build(names, stored):
         storage[key] = with_state(info, {"relative_path": "__0_0.distcp", "offset": 8 * position, "length": 8})
     planner_data = {name: tuple(name.split(".")) for name in names}
     fields = {"state_dict_metadata": tensors, "planner_data": planner_data, "storage_data": storage, "storage_meta": None}
-    return pickle.dumps(with_state(whole, fields | {"version": "1.0.0"}), protocol=4)
+    fields["version"] = "1.0.0"
+    for name, value in attributes.items():
+        fields[name] = fields[name] | value if isinstance(value, dict) and name in fields else value
+    return pickle.dumps(with_state(whole, fields), protocol=4)
