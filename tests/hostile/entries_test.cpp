@@ -30,7 +30,6 @@ void entry_breaks(const Rules& rules, std::string_view fqn, const std::function<
 
 constexpr Answers kNoEntry{S::Corrupt, S::Absent, S::Absent, S::Absent};
 constexpr Answers kNoTensor{S::Found, S::Corrupt, S::Absent, S::Absent};
-constexpr Answers kNoChunk{S::Found, S::Found, S::Corrupt, S::Absent};
 constexpr Answers kNoStorage{S::Found, S::Found, S::Found, S::Corrupt};
 
 BOOST_AUTO_TEST_CASE(E1) {

@@ -60,7 +60,7 @@ BOOST_AUTO_TEST_SUITE(load_plan)
 BOOST_AUTO_TEST_CASE(items_are_sorted_whatever_the_files_are) {
   constexpr std::size_t kTensors = 240;
   std::mt19937 random(3);  // NOLINT: the same every time
-  for (const std::size_t runs : {1, 2, 3, 4, 5, 20, 240}) {
+  for (const std::size_t runs : {1U, 2U, 3U, 4U, 5U, 20U, 240U}) {
     std::vector<std::uint64_t> places(kTensors);
     std::iota(places.begin(), places.end(), 0U);
     std::shuffle(places.begin(), places.end(), random);
@@ -68,7 +68,7 @@ BOOST_AUTO_TEST_CASE(items_are_sorted_whatever_the_files_are) {
       std::sort(places.begin() + static_cast<std::ptrdiff_t>(run * kTensors / runs),
                 places.begin() + static_cast<std::ptrdiff_t>((run + 1) * kTensors / runs));
     }
-    for (const std::uint64_t bytes : {100, 0}) {
+    for (const std::uint64_t bytes : {100U, 0U}) {
       for (std::uint64_t& place : places) place *= bytes;
       const auto file = tensors_at(places);
       const LoadPlan plan = plan_all(file.view(), kTensors);

@@ -82,8 +82,8 @@ int open(const char* path, int flags, ...) {
 }
 
 ssize_t write(int file, const void* bytes, std::size_t size) {
-  const auto call = [&](std::size_t count) {
-    return libc<ssize_t(int, const void*, std::size_t)>("write")(file, bytes, count);
+  const auto call = [&](std::size_t length) {
+    return libc<ssize_t(int, const void*, std::size_t)>("write")(file, bytes, length);
   };
   return run(
       "write", [&] { return call(size); }, [&] { return call(size > 0 ? 1 : 0); });
