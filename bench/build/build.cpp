@@ -3,6 +3,7 @@
 #include <filesystem>
 #include <string_view>
 
+#include "flatpoint/write_file.hpp"
 #include "measure.hpp"
 
 int main(int argc, char** argv) {
@@ -27,10 +28,7 @@ int main(int argc, char** argv) {
       flatpoint::Buffer file;
       add.measure([&] { checkpoint.add_to(builder); });
       finish.measure([&] { file = expect(std::move(builder).finish()); });
-      write.measure([&] {
-        const std::span<const std::byte> block = file.bytes();
-        write_and_sync(path, {&block, 1});
-      });
+      write.measure([&] { expect(flatpoint::write_file(path, file.bytes())); });
       all.add_last(add, true), all.add_last(finish, false), all.add_last(write, false);
       peak = std::max(peak, memory.mib());
       bytes = file.size();

@@ -1,6 +1,7 @@
 // base/large_vector.hpp - a vector for columns of millions of values.
 #pragma once
 
+#include <array>
 #include <cstddef>
 #include <new>
 #include <vector>
@@ -12,6 +13,30 @@ namespace flatpoint::base {
 void* allocate_large(std::size_t size);
 /// REQUIRES: `size` is what was allocated.
 void free_large(void* block, std::size_t size) noexcept;
+
+/// While one lives, large blocks that its thread frees keep their pages, and those that it allocates take them over:
+/// the system need not clear fresh ones. For work that frees its input before it allocates its output. What is left
+/// over goes back to the system at the end.
+class PageReuse {
+ public:
+  PageReuse() noexcept;
+  PageReuse(const PageReuse&) = delete;
+  PageReuse& operator=(const PageReuse&) = delete;
+  ~PageReuse();
+
+  /// For allocate_large and free_large. `keep` is false where there is no room.
+  bool keep(std::byte* block, std::size_t size) noexcept;
+  void fill(std::byte* block, std::size_t size) noexcept;
+
+ private:
+  struct Block {
+    std::byte* begin;
+    std::size_t size;
+  };
+  std::array<Block, 16> freed_{};
+  std::size_t count_ = 0;
+  PageReuse* outer_;
+};
 
 /// For std::vector: large blocks, and `resize` leaves new values uninitialised.
 template <class T>

@@ -128,15 +128,53 @@ Result<BuilderEntry> BuilderState::make_tensor(std::string_view fqn, const Tenso
   return entry;
 }
 
-void BuilderState::append_columns(const ChunkColumns& chunks) {
+void BuilderState::append_columns(const ChunkColumns& chunks, std::span<const BuilderRows> blocks) {
   const std::size_t before = files.size();
-  append(offsets, chunks.offsets, chunks.offsets.size(), std::int64_t{0});
-  append(chunk_sizes, chunks.sizes, chunks.sizes.size(), std::int64_t{0});
+  append_boxes(chunks, blocks);
+  append_ranks(chunks, before);
   append(files, chunks.files, chunks.count, kNoFile);
   append(byte_offsets, chunks.byte_offsets, chunks.count, std::uint64_t{0});
   append(lengths, chunks.lengths, chunks.count, std::uint64_t{0});
   append_lazily(transforms, chunks.transforms, before, chunks.count);
-  if (fragment_rank < 0) append_lazily(ranks, chunks.ranks, before, chunks.count);
+}
+
+void BuilderState::append_boxes(const ChunkColumns& chunks, std::span<const BuilderRows> blocks) {
+  const std::size_t before = boxes.size();
+  boxes.resize(before + chunks.offsets.size() + chunks.sizes.size());
+  std::int64_t* box = boxes.data() + before;
+  const std::int64_t* from = chunks.offsets.data();
+  const std::int64_t* extent = chunks.sizes.data();
+  for (const BuilderRows& block : blocks) {
+    const std::size_t rank = entries[block.entry].rank;
+    for (std::uint32_t i = 0; i < block.count; ++i, box += 2 * rank, from += rank, extent += rank) {
+      for (std::size_t d = 0; d < rank; ++d) {
+        box[d] = from[d];
+        box[rank + d] = extent[d];
+      }
+    }
+  }
+}
+
+void BuilderState::append_ranks(const ChunkColumns& chunks, std::size_t rows_before) {
+  if (ranks.empty() && fits_file_ranks(chunks)) return;
+  if (ranks.empty()) {
+    ranks.resize(rows_before);
+    for (std::size_t row = 0; row < rows_before; ++row) ranks[row] = rank_of_file(files[row]);
+  }
+  append(ranks, chunks.ranks, chunks.count, 0U);
+}
+
+/// Whether each file still has one rank that writes it; notes those of files that had none.
+bool BuilderState::fits_file_ranks(const ChunkColumns& chunks) {
+  file_ranks.resize(file_names.size(), kNobody);
+  const bool is_fragment = fragment_rank >= 0;
+  for (std::size_t i = 0; i < chunks.count; ++i) {
+    const std::uint32_t file = chunks.files.empty() ? kNoFile : value_at(chunks.files, i);
+    const std::uint32_t rank = is_fragment || chunks.ranks.empty() ? 0 : value_at(chunks.ranks, i);
+    if (file != kNoFile && file_ranks[file] == kNobody) file_ranks[file] = rank;
+    if (rank != rank_of_file(file)) return false;
+  }
+  return true;
 }
 
 }  // namespace build
@@ -210,8 +248,8 @@ Result<void> MetadataBuilder::add_chunks(TensorId tensor, const ChunkColumns& ch
       return boxes;
   }
   if (chunks.count == 0) return {};
-  s.rows.push_back({number, static_cast<std::uint32_t>(chunks.count), s.files.size(), s.offsets.size()});
-  s.append_columns(chunks);
+  s.rows.push_back({number, static_cast<std::uint32_t>(chunks.count), s.files.size(), s.boxes.size()});
+  s.append_columns(chunks, {&s.rows.back(), 1});
   return {};
 }
 
@@ -305,7 +343,7 @@ Result<TensorId> MetadataBuilder::add_tensors(const TensorColumns& tensors) {
     entries.push_back(*entry);
     if (count > 0)
       rows.push_back({static_cast<std::uint32_t>(s.entries.size() + i), count, s.files.size() + chunks,
-                      s.offsets.size() + box_values});
+                      s.boxes.size() + 2 * box_values});
     size_values += rank;
     chunks += count;
     box_values += std::size_t{count} * rank;
@@ -326,7 +364,7 @@ Result<TensorId> MetadataBuilder::add_tensors(const TensorColumns& tensors) {
   for (const BuilderRows& of : rows) {
     if (!s.is_strict()) break;
     const BuilderEntry& entry = entries[of.entry - s.entries.size()];
-    const std::size_t at = of.box_begin - s.offsets.size();
+    const std::size_t at = (of.box_begin - s.boxes.size()) / 2;
     auto boxes = check_boxes(entry.fqn, std::span(std::as_const(s.sizes)).subspan(entry.size_begin, entry.rank),
                              of.count, tensors.chunks.offsets.data() + at, tensors.chunks.sizes.data() + at);
     if (!boxes) return tl::unexpected(std::move(boxes.error()));
@@ -334,7 +372,7 @@ Result<TensorId> MetadataBuilder::add_tensors(const TensorColumns& tensors) {
   const auto first = TensorId{static_cast<std::uint32_t>(s.entries.size())};
   s.entries.insert(s.entries.end(), entries.begin(), entries.end());
   s.rows.insert(s.rows.end(), rows.begin(), rows.end());
-  s.append_columns(tensors.chunks);
+  s.append_columns(tensors.chunks, rows);
   return first;
 }
 
@@ -349,8 +387,8 @@ Result<void> MetadataBuilder::add_bytes(std::string_view fqn, const StoredAt& st
   entry.fqn = s.copy(fqn);
   entry.type = StorageType::Bytes;
   s.entries.push_back(entry);
-  s.rows.push_back({static_cast<std::uint32_t>(s.entries.size() - 1), 1, s.files.size(), s.offsets.size()});
-  s.append_columns(row);
+  s.rows.push_back({static_cast<std::uint32_t>(s.entries.size() - 1), 1, s.files.size(), s.boxes.size()});
+  s.append_columns(row, {&s.rows.back(), 1});
   return {};
 }
 

@@ -65,7 +65,6 @@ class BuilderFinish {
       return fail(ErrorCode::TooLarge, fmt::format("{} chunks pass the format's limit of 2 GiB", s_.files.size()));
     }
     if (!s_.transforms.empty()) s_.transforms.resize(s_.files.size(), 0);
-    if (!s_.ranks.empty()) s_.ranks.resize(s_.files.size(), 0);
     return sort_entries().and_then([&] { return assign_paths(); }).and_then([&] { return assemble(); });
   }
 
@@ -123,11 +122,11 @@ class BuilderFinish {
 
   /// Files in the file's order: by the lowest rank that writes into them, then name.
   void sort_files() {
-    constexpr std::uint32_t kNobody = std::numeric_limits<std::uint32_t>::max();
-    std::vector<std::uint32_t> lowest_rank(s_.file_names.size(), kNobody);
-    for (std::size_t row = 0; row < s_.files.size(); ++row) {
+    std::vector<std::uint32_t> lowest_rank = s_.file_ranks;
+    lowest_rank.resize(s_.file_names.size(), BuilderState::kNobody);
+    for (std::size_t row = 0; row < s_.ranks.size(); ++row) {
       const std::uint32_t file = s_.files[row];
-      if (file != kNoFile) lowest_rank[file] = std::min(lowest_rank[file], s_.ranks.empty() ? 0 : s_.ranks[row]);
+      if (file != kNoFile) lowest_rank[file] = std::min(lowest_rank[file], s_.ranks[row]);
     }
     file_order_ = sorted_numbers(lowest_rank.size(), [&](std::uint32_t a, std::uint32_t b) {
       return std::tie(lowest_rank[a], s_.file_names[a]) < std::tie(lowest_rank[b], s_.file_names[b]);
@@ -156,7 +155,7 @@ class BuilderFinish {
     sort_files();
     sort_transforms();
     group_rows();
-    assembler_.reserve(s_.entries.size(), s_.files.size(), s_.offsets.size() + s_.chunk_sizes.size());
+    assembler_.reserve(s_.entries.size(), s_.files.size(), s_.boxes.size());
     for (const std::uint32_t entry : order_) {
       if (auto added = add(entry); !added) return tl::unexpected(std::move(added.error()));
     }
@@ -190,25 +189,29 @@ class BuilderFinish {
   }
 
   void gather(const BuilderEntry& entry, std::span<const std::uint32_t> blocks) {
-    gathered_.clear();
-    if (entry.type == StorageType::Tensor) {
-      for (const std::uint32_t block : blocks) gather_boxes(s_.rows[block], entry.rank);
-    }
-    if (blocks.size() == 1) {  // all else lies together already
+    const std::size_t box_values = std::size_t{2} * entry.rank;
+    if (blocks.size() == 1) {  // they lie together already
       const BuilderRows& block = s_.rows[blocks[0]];
       const auto part = [&](const auto& column) {
         return column.empty() ? std::span(column) : std::span(column).subspan(block.begin, block.count);
       };
-      rows_ = {gathered_.boxes,  part(s_.files),      part(s_.byte_offsets),
-               part(s_.lengths), part(s_.transforms), part(s_.ranks)};
+      rows_ = {std::span(std::as_const(s_.boxes)).subspan(block.box_begin, box_values * block.count),
+               part(s_.files),
+               part(s_.byte_offsets),
+               part(s_.lengths),
+               part(s_.transforms),
+               part(s_.ranks)};
       return;
     }
+    gathered_.clear();
     for (const std::uint32_t block : blocks) {
       const std::size_t begin = s_.rows[block].begin;
       const std::size_t count = s_.rows[block].count;
       const auto copy = [&](auto& to, const auto& from) {
         if (!from.empty()) to.insert(to.end(), from.data() + begin, from.data() + begin + count);
       };
+      const std::int64_t* const boxes = s_.boxes.data() + s_.rows[block].box_begin;
+      gathered_.boxes.insert(gathered_.boxes.end(), boxes, boxes + box_values * count);
       copy(gathered_.files, s_.files);
       copy(gathered_.byte_offsets, s_.byte_offsets);
       copy(gathered_.lengths, s_.lengths);
@@ -218,25 +221,15 @@ class BuilderFinish {
     rows_ = gathered_;
   }
 
-  void gather_boxes(const BuilderRows& block, std::size_t rank) {
-    const std::size_t before = gathered_.boxes.size();
-    gathered_.boxes.resize(before + 2 * rank * block.count);
-    std::int64_t* box = gathered_.boxes.data() + before;
-    const std::int64_t* offsets = s_.offsets.data() + block.box_begin;
-    const std::int64_t* sizes = s_.chunk_sizes.data() + block.box_begin;
-    for (std::size_t i = 0; i < block.count; ++i, box += 2 * rank, offsets += rank, sizes += rank) {
-      for (std::size_t d = 0; d < rank; ++d) {
-        box[d] = offsets[d];
-        box[rank + d] = sizes[d];
-      }
-    }
+  [[nodiscard]] std::uint32_t rank_of(std::size_t row) const {
+    return rows_.ranks.empty() ? s_.rank_of_file(rows_.files[row]) : rows_.ranks[row];
   }
 
   /// Negative, zero or positive, as row a of the gathered ones comes before, with or behind row b. What is equal in all
   /// of this is equal in the file.
   int compare(std::size_t a, std::size_t b, std::size_t box_values) const {
     const Rows& g = rows_;
-    if (!g.ranks.empty() && g.ranks[a] != g.ranks[b]) return g.ranks[a] < g.ranks[b] ? -1 : 1;
+    if (rank_of(a) != rank_of(b)) return rank_of(a) < rank_of(b) ? -1 : 1;
     const std::int64_t* x = g.boxes.data() + a * box_values;
     const std::int64_t* y = g.boxes.data() + b * box_values;
     for (std::size_t i = 0; i < box_values; ++i) {
@@ -280,7 +273,8 @@ class BuilderFinish {
   Result<void> check_conflicts(const EntryParts& parts) {
     if (parts.type != StorageType::Tensor || parts.files.size() < 2) return {};
     const auto& layout = assembler_.layout();
-    const auto conflict = find_conflict(layout, parts.size.size(), static_cast<std::uint32_t>(parts.files.size()), overlaps_);
+    const auto conflict =
+        find_conflict(layout, parts.size.size(), static_cast<std::uint32_t>(parts.files.size()), overlaps_);
     if (!conflict) return {};
     const std::size_t rank = parts.size.size();
     const auto box = [&](std::uint32_t row) {
@@ -319,7 +313,7 @@ class BuilderFinish {
 
   void release_columns() {
     const auto release = [](auto& column) { std::remove_reference_t<decltype(column)>().swap(column); };
-    release(s_.offsets), release(s_.chunk_sizes), release(s_.files), release(s_.byte_offsets), release(s_.lengths);
+    release(s_.boxes), release(s_.files), release(s_.byte_offsets), release(s_.lengths);
     release(s_.transforms), release(s_.ranks);
   }
 
@@ -340,6 +334,9 @@ class BuilderFinish {
 
 }  // namespace
 
-Result<Buffer> BuilderState::finish() { return BuilderFinish(*this).run(); }
+Result<Buffer> BuilderState::finish() {
+  const base::PageReuse reuse;  // of what `release_columns` frees, for the file
+  return BuilderFinish(*this).run();
+}
 
 }  // namespace flatpoint::build

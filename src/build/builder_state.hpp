@@ -29,7 +29,7 @@ struct BuilderRows {
   std::uint32_t entry;
   std::uint32_t count;
   std::size_t begin;      // in the row columns
-  std::size_t box_begin;  // in offsets and sizes
+  std::size_t box_begin;  // in boxes
 };
 
 struct PathLess {
@@ -47,16 +47,16 @@ struct BuilderState {
   std::vector<std::int64_t> sizes;  // shapes and strides of the entries
 
   std::vector<BuilderRows> rows;
-  base::LargeVector<std::int64_t> offsets;  // of the chunks
-  base::LargeVector<std::int64_t> chunk_sizes;
+  base::LargeVector<std::int64_t> boxes;   // per chunk offsets, then sizes
   base::LargeVector<std::uint32_t> files;  // a row per chunk or bytes item, from here on
   base::LargeVector<std::uint64_t> byte_offsets;
   base::LargeVector<std::uint64_t> lengths;
   base::LargeVector<std::uint16_t> transforms;  // shorter than the others while only None came
-  base::LargeVector<std::uint32_t> ranks;       // shorter than the others while only 0 came; empty in a fragment
+  base::LargeVector<std::uint32_t> ranks;       // empty while no file has two, and what is in no file has 0
 
   std::vector<std::string_view> file_names;
   std::unordered_map<std::string_view, std::uint32_t> file_numbers;
+  std::vector<std::uint32_t> file_ranks;  // who writes each file, where `ranks` is empty; kNobody: no row is in it
   std::vector<std::string_view> type_names;
   std::unordered_map<std::string_view, std::uint16_t> type_numbers;
   std::vector<DraftTransformList> transform_lists;
@@ -70,8 +70,20 @@ struct BuilderState {
   Result<std::uint16_t> type_number(std::string_view name);
   Result<BuilderEntry> make_tensor(std::string_view fqn, const TensorProperties& properties,
                                    std::span<const std::int64_t> size);
-  void append_columns(const ChunkColumns& chunks);
+  /// `blocks`: which of the chunks are whose; their entries are there already.
+  void append_columns(const ChunkColumns& chunks, std::span<const BuilderRows> blocks);
+  /// The rank that writes what lies in a file, while there is no column of ranks.
+  [[nodiscard]] std::uint32_t rank_of_file(std::uint32_t file) const noexcept {
+    return file == kNoFile ? 0 : file_ranks[file];
+  }
   Result<Buffer> finish();
+
+  static constexpr std::uint32_t kNobody = 0xFFFFFFFF;
+
+ private:
+  void append_boxes(const ChunkColumns& chunks, std::span<const BuilderRows> blocks);
+  void append_ranks(const ChunkColumns& chunks, std::size_t rows_before);
+  bool fits_file_ranks(const ChunkColumns& chunks);
 };
 
 }  // namespace flatpoint::build

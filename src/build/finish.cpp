@@ -168,6 +168,9 @@ class Finisher {
 
 }  // namespace
 
-Result<Buffer> finish(Draft&& draft) { return Finisher(std::move(draft)).run(); }
+Result<Buffer> finish(Draft&& draft) {
+  const base::PageReuse reuse;  // of what `release_columns` frees, for the file
+  return Finisher(std::move(draft)).run();
+}
 
 }  // namespace flatpoint::build

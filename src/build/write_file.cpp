@@ -60,13 +60,14 @@ class TemporaryFile {
   }
 
   bool write(std::span<const std::byte> bytes) {
-    constexpr std::size_t kMost = std::size_t{1} << 30;  // macOS refuses 2 GiB at once, Linux cuts it short
-    while (!bytes.empty()) {
-      const auto part = bytes.first(std::min(bytes.size(), kMost));
-      const auto written = uninterrupted([&] { return ::write(file_, part.data(), part.size()); });
+    constexpr std::size_t kPiece = std::size_t{8} << 20;
+    for (std::size_t done = 0; done < bytes.size();) {
+      const auto piece = bytes.subspan(done, std::min(bytes.size() - done, kPiece));
+      const auto written = uninterrupted([&] { return ::write(file_, piece.data(), piece.size()); });
       if (written == 0) errno = EIO;  // no file system says so; it must not loop for ever
       if (written <= 0) return false;
-      bytes = bytes.subspan(static_cast<std::size_t>(written));
+      if (piece.size() == kPiece) start_writeback(done, written);
+      done += static_cast<std::size_t>(written);
     }
     return true;
   }
@@ -95,6 +96,14 @@ class TemporaryFile {
   }
 
  private:
+  /// Lets the disk begin with a piece while the next one is copied. A hint: `sync` waits for all of them, and tells
+  /// what went wrong.
+  void start_writeback([[maybe_unused]] std::size_t begin, [[maybe_unused]] ::ssize_t size) const {
+#ifdef SYNC_FILE_RANGE_WRITE
+    static_cast<void>(::sync_file_range(file_, static_cast<::off_t>(begin), size, SYNC_FILE_RANGE_WRITE));
+#endif
+  }
+
   std::filesystem::path path_;
   int file_ = -1;
 };

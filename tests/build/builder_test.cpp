@@ -161,6 +161,23 @@ BOOST_AUTO_TEST_CASE(files_go_by_lowest_rank_then_name) {
   for (std::uint32_t i = 0; i < 4; ++i) BOOST_TEST(*file.view().file_name(i) == expected[i]);
 }
 
+BOOST_AUTO_TEST_CASE(chunks_without_a_file_go_by_rank_too) {
+  for (const bool two_write_one_file : {false, true}) {
+    auto builder = MetadataBuilder::create();
+    const auto id = expect(builder.add_tensor("t", {}, Size{4}));
+    const StoredAt in_file{.file = builder.add_file("f"), .rank = 2};
+    expect(builder.add_chunk(id, Size{0}, Size{1}, in_file));
+    expect(builder.add_chunk(id, Size{1}, Size{1}, {.rank = 1}));
+    expect(builder.add_chunk(id, Size{2}, Size{1}));
+    if (two_write_one_file) expect(builder.add_chunk(id, Size{3}, Size{1}, {.file = in_file.file, .rank = 0}));
+    const auto file = expect(MetadataFile::from_buffer(expect(std::move(builder).finish())));
+    std::vector<std::int64_t> order;
+    const auto tensor = file.view().find("t")->tensor();
+    for (std::uint32_t i = 0; i < tensor->chunk_count(); ++i) order.push_back(tensor->chunk(i)->offset(0));
+    BOOST_TEST((order == (two_write_one_file ? Size{2, 3, 1, 0} : Size{2, 1, 0})));
+  }
+}
+
 BOOST_AUTO_TEST_CASE(a_sharding_is_added_at_once) {
   std::mt19937 random(4);
   for (int round = 0; round < 100; ++round) {
@@ -276,7 +293,7 @@ BOOST_AUTO_TEST_CASE(a_builder_and_a_draft_of_the_same_facts_agree) {
     Facts facts = random_facts(random, 5, 1);
     std::ranges::sort(facts, {}, &EntryFact::fqn);
     build::Draft draft;
-    draft.files = {"__0_0.distcp", "__0_1.distcp"};
+    draft.files = {"__0_0.distcp", "__0_1.distcp", "all.distcp"};
     draft.has_storage_data = !facts.empty();
     for (const EntryFact& fact : facts) {
       build::DraftEntry entry;
@@ -302,7 +319,8 @@ BOOST_AUTO_TEST_CASE(a_builder_and_a_draft_of_the_same_facts_agree) {
            fact.chunks) {  // made in the order of their offsets, as a draft of one rank has them
         draft.boxes.insert(draft.boxes.end(), chunk.box.offsets.begin(), chunk.box.offsets.end());
         draft.boxes.insert(draft.boxes.end(), chunk.box.sizes.begin(), chunk.box.sizes.end());
-        draft.chunk_files.push_back(chunk.stored.file == "__0_0.distcp" ? 0 : 1);
+        draft.chunk_files.push_back(
+            static_cast<std::uint32_t>(std::ranges::find(draft.files, chunk.stored.file) - draft.files.begin()));
         draft.chunk_offsets.push_back(chunk.stored.byte_offset);
         draft.chunk_lengths.push_back(chunk.stored.length);
       }

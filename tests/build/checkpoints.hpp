@@ -74,6 +74,7 @@ inline EntryFact random_tensor(std::mt19937& random, std::string fqn, std::uint3
   }
   if (random() % 2 == 0) fact.properties.strides = random() % 2 == 0 ? contiguous_strides(fact.size) : Size(rank, 7);
   std::vector<std::size_t> cell(rank, 0);
+  const bool one_file = random() % 16 == 0;  // that all ranks write into
   for (bool more = true; more;) {
     ChunkFact chunk;
     for (std::size_t d = 0; d < rank; ++d) {
@@ -81,8 +82,8 @@ inline EntryFact random_tensor(std::mt19937& random, std::string fqn, std::uint3
       chunk.box.sizes.push_back(points[d][cell[d] + 1] - points[d][cell[d]]);
     }
     const std::uint32_t holder = static_cast<std::uint32_t>(random()) % ranks;
-    chunk.stored = {"__" + std::to_string(holder) + "_" + std::to_string(random() % 2) + ".distcp", random() % 100000,
-                    random() % 4000, holder};
+    const std::string file = "__" + std::to_string(holder) + "_" + std::to_string(random() % 2) + ".distcp";
+    chunk.stored = {one_file ? "all.distcp" : file, random() % 100000, random() % 4000, holder};
     fact.chunks.push_back(std::move(chunk));
     more = false;
     for (std::size_t d = rank; d-- > 0 && !more;) {
