@@ -1,4 +1,7 @@
 // bench/build/measure.hpp - times and memory of one step, and checkpoints to measure with.
+//
+// Each program prints lines "case, quantity, value", parted by tabs, for bench/build/report.py: times in nanoseconds,
+// medians of the rounds.
 #pragma once
 
 #include <fcntl.h>
@@ -52,15 +55,9 @@ class Series {
     times_.back() += other.times_.back();
     cpu_.back() += other.cpu_.back();
   }
-  [[nodiscard]] double median() const { return middle(times_); }
-  [[nodiscard]] double cpu() const { return middle(cpu_); }
-  void print(const char* name) const {
-    std::printf("  %-34s %10.1f %10.1f %10.1f\n", name, *std::min_element(times_.begin(), times_.end()) * 1e3,
-                median() * 1e3, cpu() * 1e3);
-  }
-  static void print_header(const char* title) {
-    std::printf("%-36s %10s %10s %10s\n", title, "min ms", "median", "cpu");
-  }
+  /// Nanoseconds.
+  [[nodiscard]] double median() const { return middle(times_) * 1e9; }
+  [[nodiscard]] double cpu() const { return middle(cpu_) * 1e9; }
 
  private:
   static double middle(std::vector<double> values) {
@@ -70,6 +67,10 @@ class Series {
   std::vector<double> times_;
   std::vector<double> cpu_;
 };
+
+inline void print(const std::string& of, const char* quantity, double value) {
+  std::printf("%s\t%s\t%.0f\n", of.c_str(), quantity, value);
+}
 
 inline std::uint64_t status_bytes(const std::string& key) {
   std::ifstream status("/proc/self/status");
@@ -83,8 +84,8 @@ inline std::uint64_t status_bytes(const std::string& key) {
 class PeakMemory {
  public:
   PeakMemory() : before_(status_bytes("VmRSS")) { std::ofstream("/proc/self/clear_refs") << "5"; }
-  [[nodiscard]] double mib() const {
-    return static_cast<double>(status_bytes("VmHWM") - std::min(before_, status_bytes("VmHWM"))) / (1 << 20);
+  [[nodiscard]] double bytes() const {
+    return static_cast<double>(status_bytes("VmHWM") - std::min(before_, status_bytes("VmHWM")));
   }
 
  private:

@@ -1,5 +1,6 @@
-// Merging fragments against building in one piece, and against only reading the fragments' bytes.
-//   bench_merge [CHUNKS [ROUNDS]]
+// Merging fragments against only reading their bytes.
+//   bench_merge CHUNKS FRAGMENTS shared|own ROUNDS     shared: every tensor is in each; own: each has tensors of its
+//   own
 #include "flatpoint/merge.hpp"
 
 #include "flatpoint/metadata_file.hpp"
@@ -47,35 +48,31 @@ Fragments make_fragments(std::uint32_t ranks, std::uint32_t per_rank, bool share
 }  // namespace
 
 int main(int argc, char** argv) {
-  const auto chunks = static_cast<std::uint32_t>(argc > 1 ? std::strtoul(argv[1], nullptr, 10) : 1'000'000);
-  const int rounds = argc > 2 ? std::atoi(argv[2]) : 5;
-  Series::print_header("merge");
-  for (const bool shared : {true, false}) {
-    for (const std::uint32_t ranks : {1U, 64U, 1024U}) {
-      const Fragments fragments = make_fragments(ranks, chunks / ranks, shared);
-      Series touch, merge;
-      double peak = 0;
-      std::size_t bytes = 0;
-      std::uint64_t sum = 0;
-      for (int round = 0; round < rounds; ++round) {
-        touch.measure([&] {
-          for (const auto& file : fragments.files) {
-            const auto words = file.bytes();
-            for (std::size_t i = 0; i + 8 <= words.size(); i += 8) sum += static_cast<std::uint8_t>(words[i]);
-          }
-        });
-        const PeakMemory memory;
-        merge.measure([&] { bytes = expect(flatpoint::merge(fragments.fragments)).bytes.size(); });
-        peak = std::max(peak, memory.mib());
+  if (argc != 5) return 2;
+  const auto chunks = static_cast<std::uint32_t>(std::strtoul(argv[1], nullptr, 10));
+  const auto ranks = static_cast<std::uint32_t>(std::strtoul(argv[2], nullptr, 10));
+  const std::string kind = argv[3];
+  const int rounds = std::atoi(argv[4]);
+  const Fragments fragments = make_fragments(ranks, std::max(1U, chunks / ranks), kind == "shared");
+  Series read, merge;
+  double peak = 0;
+  std::size_t bytes = 0;
+  std::uint64_t sum = 0;
+  for (int round = 0; round < rounds; ++round) {
+    read.measure([&] {
+      for (const auto& file : fragments.files) {
+        const auto words = file.bytes();
+        for (std::size_t i = 0; i + 8 <= words.size(); i += 8) sum += static_cast<std::uint8_t>(words[i]);
       }
-      std::printf("%u fragments, %s, %u chunks: %.0f MiB become %.0f MiB%s\n", ranks,
-                  shared ? "every tensor in each" : "tensors of their own", chunks / ranks * ranks,
-                  static_cast<double>(fragments.bytes) / (1 << 20), static_cast<double>(bytes) / (1 << 20),
-                  sum == 1 ? " " : "");
-      touch.print("rival: read the fragments");
-      merge.print("merge");
-      std::printf("  %.0f ns of processor time per chunk, memory %.0f MiB = %.2f x the result\n",
-                  merge.cpu() * 1e9 / chunks, peak, peak / (static_cast<double>(bytes) / (1 << 20)));
-    }
+    });
+    const PeakMemory memory;
+    merge.measure([&] { bytes = expect(flatpoint::merge(fragments.fragments)).bytes.size(); });
+    peak = std::max(peak, memory.bytes());
   }
+  print(kind, "fragments", static_cast<double>(fragments.bytes));
+  print(kind, "result", static_cast<double>(bytes));
+  print(kind, "rival", read.median() + (sum == 1 ? 1 : 0));  // the sum keeps the compiler from leaving it out
+  print(kind, "merge", merge.median());
+  print(kind, "cpu", merge.cpu());
+  print(kind, "memory", peak);
 }

@@ -1,6 +1,6 @@
 // From a tensor to TensorStorageMetadata: nanoseconds of processor time per tensor, for each of the libraries that a
 // tensor may come from.
-//   bench_tensors [TENSORS [ROUNDS]]
+//   bench_tensors TENSORS ROUNDS
 #include "flatpoint/dlpack.hpp"
 #include "measure.hpp"
 #ifdef FLATPOINT_BENCH_TORCH
@@ -46,15 +46,17 @@ void report(const char* name, const std::vector<Tensor>& tensors, int rounds) {
       }
     });
   }
-  const auto per_tensor = [&](const Series& series) { return series.cpu() * 1e9 / static_cast<double>(tensors.size()); };
-  std::printf("%-16s %12.0f %24.0f%s\n", name, per_tensor(describe), per_tensor(create), sum == 1 ? " " : "");
+  const auto per_tensor = [&](const Series& series) { return series.cpu() / static_cast<double>(tensors.size()); };
+  print(name, "describe", per_tensor(describe) + (sum == 1 ? 1 : 0));
+  print(name, "create", per_tensor(create));
 }
 
 }  // namespace
 
 int main(int argc, char** argv) {
-  const auto count = static_cast<std::size_t>(argc > 1 ? std::strtoul(argv[1], nullptr, 10) : 100'000);
-  const int rounds = argc > 2 ? std::atoi(argv[2]) : 11;
+  if (argc != 3) return 2;
+  const std::size_t count = std::strtoul(argv[1], nullptr, 10);
+  const int rounds = std::atoi(argv[2]);
   std::vector<std::int64_t> sizes;
   std::vector<std::int64_t> strides;
   for (std::size_t i = 0; i < count; ++i) {
@@ -67,7 +69,6 @@ int main(int argc, char** argv) {
     plain.push_back({.size = std::span(sizes).subspan(2 * i, 2), .strides = std::span(strides).subspan(2 * i, 2)});
     dlpack.push_back({nullptr, {1, 0}, 2, {2, 32, 1}, sizes.data() + 2 * i, strides.data() + 2 * i, 0});
   }
-  std::printf("%-16s %12s %24s\n", "processor ns", "describe", "TensorStorageMetadata");
   report("descriptor", plain, rounds);
   report("DLPack", dlpack, rounds);
 #ifdef FLATPOINT_BENCH_TORCH
