@@ -111,8 +111,14 @@ struct OpenedCheckpoint {
 ///
 /// In a folder with both files a `.metadata.flatpoint` whose source record matches wins (length and digest of the last
 /// 4 KiB; the modification time where the save has no id); otherwise `.metadata` is imported, with a notice. A folder
-/// with only `__R.metadata` files: one is used, several are Ambiguous until `rank` picks one. A file given directly is
-/// opened as what it is; nothing beside it is looked at. Errors also: NotFound, Ambiguous.
+/// with only the files of ranks that saved alone, `__R.metadata` or `__R.metadata.flatpoint`, which are chosen between
+/// likewise: one rank is used, several are Ambiguous until `rank` picks one. A file given directly is opened as what it
+/// is; nothing beside it is looked at. Errors also: NotFound, Ambiguous.
 Result<OpenedCheckpoint> open_checkpoint(const std::filesystem::path& path, const OpenOptions& options = {});
+
+/// Opens what ranks wrote alone into a folder, for `merge`: every `__R.metadata`, or the flatpoint file beside it where
+/// that was imported from it, and every other .flatpoint file of one rank. By name. Errors also: NotFound (there is
+/// none).
+Result<std::vector<OpenedCheckpoint>> open_fragments(const std::filesystem::path& folder, const OpenOptions& options = {});
 
 }  // namespace flatpoint::dcp

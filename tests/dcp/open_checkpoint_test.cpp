@@ -26,12 +26,12 @@ struct Folder {
   void copy(const std::string& sample, const std::string& from, const std::string& to) const {
     fs::copy_file(kSamples / sample / from, path / to, fs::copy_options::overwrite_existing);
   }
-  /// Imports the folder's `.metadata` to `.metadata.flatpoint`.
-  void import() const {
-    const auto imported = dcp::import_file(path / ".metadata");
+  /// Imports a pickle of the folder to the flatpoint file beside it.
+  void import(const std::string& pickle = ".metadata", std::int32_t rank = -1) const {
+    const auto imported = dcp::import_file(path / pickle, {.limits = {}, .modified_ns = {}, .fragment_rank = rank});
     BOOST_REQUIRE(imported.has_value());
     const auto bytes = imported->bytes.bytes();
-    std::ofstream(path / ".metadata.flatpoint", std::ios::binary).write(reinterpret_cast<const char*>(bytes.data()), static_cast<std::streamsize>(bytes.size()));
+    std::ofstream(path / (pickle + ".flatpoint"), std::ios::binary).write(reinterpret_cast<const char*>(bytes.data()), static_cast<std::streamsize>(bytes.size()));
   }
 };
 
@@ -102,6 +102,54 @@ BOOST_AUTO_TEST_CASE(a_single_rank_is_used_and_several_must_be_told_apart) {
   BOOST_TEST(dcp::open_checkpoint(path, options)->file.view().columns().fragment_rank == 0);
   options.rank = 1;
   BOOST_TEST((code_of(dcp::open_checkpoint(path, options)) == ErrorCode::NotFound));
+}
+
+BOOST_AUTO_TEST_CASE(a_rank_has_a_flatpoint_file_as_the_whole_has) {
+  copy("d09_no_collectives", "__2.metadata", "__2.metadata");
+  import("__2.metadata", 2);
+  dcp::OpenOptions rank_2;
+  rank_2.rank = 2;
+  for (const auto& options : {dcp::OpenOptions(), rank_2}) {
+    const auto both = dcp::open_checkpoint(path, options);
+    BOOST_REQUIRE(both.has_value());
+    BOOST_TEST((both->origin == dcp::Origin::Flatpoint));
+    BOOST_TEST(both->file.view().columns().fragment_rank == 2);
+  }
+  copy("d09_no_collectives", "__1.metadata", "__2.metadata");
+  BOOST_TEST((dcp::open_checkpoint(path, rank_2)->origin == dcp::Origin::Pickle));
+  fs::remove(path / "__2.metadata");
+  BOOST_TEST((dcp::open_checkpoint(path, rank_2)->origin == dcp::Origin::Flatpoint));
+}
+
+BOOST_AUTO_TEST_CASE(fragments_of_a_folder) {
+  BOOST_TEST((dcp::open_fragments(path).error().code == ErrorCode::NotFound));
+  BOOST_TEST((dcp::open_fragments(path / "nowhere").error().code == ErrorCode::Io));
+  copy("s01_plain_tensors", ".metadata", ".metadata");
+  import();  // no fragment: of the whole
+  BOOST_TEST((dcp::open_fragments(path).error().code == ErrorCode::NotFound));
+  for (const std::int32_t rank : {0, 1, 3}) {
+    const std::string name = "__" + std::to_string(rank) + ".metadata";
+    copy("d09_no_collectives", name, name);
+    import(name, rank);
+  }
+  fs::remove(path / "__1.metadata");
+  copy("d09_no_collectives", "__2.metadata", "__3.metadata");  // not what was imported
+  fs::rename(path / "__0.metadata.flatpoint", path / "any.flatpoint");
+  fs::remove(path / "__0.metadata");
+
+  const auto opened = dcp::open_fragments(path);
+  BOOST_REQUIRE(opened.has_value());
+  std::vector<std::pair<std::string, std::int32_t>> names;
+  for (const auto& each : *opened) {
+    names.emplace_back(each.path.filename().string(), each.file.view().columns().fragment_rank);
+  }
+  const std::vector<std::pair<std::string, std::int32_t>> expected{
+      {"__1.metadata.flatpoint", 1}, {"__3.metadata", 3}, {"any.flatpoint", 0}};
+  BOOST_TEST((names == expected));
+  BOOST_TEST(opened->at(1).notices.size() == 1U);
+
+  std::ofstream(path / "__5.metadata") << "broken";
+  BOOST_TEST((dcp::open_fragments(path).error().code == ErrorCode::NotPickle));
 }
 
 BOOST_AUTO_TEST_CASE(nothing_to_open_is_not_found) {

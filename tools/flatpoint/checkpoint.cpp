@@ -16,22 +16,37 @@ std::size_t difference(std::string_view a, std::string_view b) noexcept {
   return b.size() - static_cast<std::size_t>(common);
 }
 
-}  // namespace
-
-Result<dcp::OpenedCheckpoint> open_quietly(const Context& context, const std::filesystem::path& path) {
+dcp::OpenOptions options_of(const Context& context) {
   dcp::OpenOptions options;
   options.rank = context.globals.rank;
   options.import.limits = context.globals.limits;
-  auto opened = dcp::open_checkpoint(path, options);
+  return options;
+}
+
+void print_notes(const Context& context, const dcp::OpenedCheckpoint& opened) {
+  if (context.globals.json) return;
+  for (const std::string& notice : opened.notices) complain("note", notice);
+  for (const Finding& finding : opened.findings) complain("note", finding.message);
+}
+
+}  // namespace
+
+Result<dcp::OpenedCheckpoint> open_quietly(const Context& context, const std::filesystem::path& path) {
+  auto opened = dcp::open_checkpoint(path, options_of(context));
   if (!opened && opened.error().code == ErrorCode::Ambiguous) opened.error().message += " (--rank R chooses)";
   return opened;
 }
 
 Result<dcp::OpenedCheckpoint> open(const Context& context, const std::filesystem::path& path) {
   auto opened = open_quietly(context, path);
-  if (!opened || context.globals.json) return opened;
-  for (const std::string& notice : opened->notices) complain("note", notice);
-  for (const Finding& finding : opened->findings) complain("note", finding.message);
+  if (opened) print_notes(context, *opened);
+  return opened;
+}
+
+Result<std::vector<dcp::OpenedCheckpoint>> open_folder(const Context& context, const std::filesystem::path& folder) {
+  auto opened = dcp::open_fragments(folder, options_of(context));
+  if (!opened) return opened;
+  for (const dcp::OpenedCheckpoint& fragment : *opened) print_notes(context, fragment);
   return opened;
 }
 

@@ -17,6 +17,9 @@ Result<dcp::OpenedCheckpoint> open_quietly(const Context& context, const std::fi
 /// The same; notices and findings go to standard error, unless --json puts them into `write_checkpoint`.
 Result<dcp::OpenedCheckpoint> open(const Context& context, const std::filesystem::path& path);
 
+/// All fragments of a folder, likewise.
+Result<std::vector<dcp::OpenedCheckpoint>> open_folder(const Context& context, const std::filesystem::path& folder);
+
 /// The member "checkpoint" of a verb's JSON: which file was read, how, and what is odd about it.
 void write_checkpoint(Json& json, const dcp::OpenedCheckpoint& opened);
 

@@ -1,10 +1,8 @@
 // flatpoint merge - the fragments of many ranks become the metadata of the whole checkpoint.
 #include "flatpoint/merge.hpp"
 
-#include <algorithm>
 #include <filesystem>
 #include <memory>
-#include <set>
 
 #include "arguments.hpp"
 #include "checkpoint.hpp"
@@ -22,68 +20,32 @@ struct Arguments {
   bool no_holes = false;
 };
 
-bool is_rank_pickle(const std::string& name) {
-  constexpr std::string_view kSuffix = ".metadata";
-  if (!name.starts_with("__") || !name.ends_with(kSuffix)) return false;
-  const auto digits = std::string_view(name).substr(2, name.size() - 2 - kSuffix.size());
-  return !digits.empty() && digits.find_first_not_of("0123456789") == std::string_view::npos;
-}
-
-/// What may be a fragment in a folder, sorted: every `__R.metadata`, and every .flatpoint that was not imported from
-/// one of those.
-Result<std::vector<fs::path>> candidates_in(const fs::path& folder) {
-  std::set<std::string> names;
-  std::error_code error;
-  for (fs::directory_iterator at(folder, error), end; !error && at != end; at.increment(error)) {
-    const std::string name = at->path().filename().string();
-    if (is_rank_pickle(name) || at->path().extension() == ".flatpoint") names.insert(name);
-  }
-  if (error) return fail(ErrorCode::Io, fmt::format("{}: list folder: {}", folder.string(), error.message()));
-  std::vector<fs::path> paths;
-  for (const std::string& name : names) {
-    const std::string pickle = fs::path(name).stem().string();
-    if (!names.contains(pickle)) paths.push_back(folder / name);
-  }
-  return paths;
-}
-
 struct Opened {
   std::vector<dcp::OpenedCheckpoint> files;
   std::vector<fs::path> paths;
 };
 
-/// Opens a fragment. `in_folder`: one of a folder that may hold other flatpoint files, which are passed over.
-Result<void> open_fragment(const Context& context, const fs::path& path, bool in_folder, Opened& opened) {
+Result<std::vector<dcp::OpenedCheckpoint>> open_one(const Context& context, const fs::path& path) {
   auto file = open(context, path);
   if (!file) return tl::unexpected(std::move(file.error()));
   if (file->file.view().columns().fragment_rank < 0) {
-    if (in_folder) return {};
     return fail(ErrorCode::InvalidArgument,
                 fmt::format("{}: is no fragment: it does not say which rank wrote it", path.string()));
   }
-  opened.paths.push_back(path);
-  opened.files.push_back(std::move(*file));
-  return {};
+  std::vector<dcp::OpenedCheckpoint> files;
+  files.push_back(std::move(*file));
+  return files;
 }
 
 Result<Opened> open_all(const Context& context, const std::vector<std::string>& arguments) {
   Opened opened;
   for (const std::string& argument : arguments) {
     std::error_code ignored;
-    if (!fs::is_directory(argument, ignored)) {
-      if (auto one = open_fragment(context, argument, false, opened); !one)
-        return tl::unexpected(std::move(one.error()));
-      continue;
-    }
-    const auto candidates = candidates_in(argument);
-    if (!candidates) return tl::unexpected(candidates.error());
-    const std::size_t before = opened.files.size();
-    for (const fs::path& path : *candidates) {
-      if (auto one = open_fragment(context, path, true, opened); !one) return tl::unexpected(std::move(one.error()));
-    }
-    if (opened.files.size() == before) {
-      return fail(ErrorCode::NotFound,
-                  fmt::format("{}: no fragment: neither a .flatpoint of one rank nor __R.metadata", argument));
+    auto files = fs::is_directory(argument, ignored) ? open_folder(context, argument) : open_one(context, argument);
+    if (!files) return tl::unexpected(std::move(files.error()));
+    for (dcp::OpenedCheckpoint& file : *files) {
+      opened.paths.push_back(file.path);
+      opened.files.push_back(std::move(file));
     }
   }
   return opened;
