@@ -15,6 +15,7 @@ from importlib.metadata import PackageNotFoundError, version
 from ._columns import Columns
 from ._core import Bytes, Checkpoint, Chunk, Chunks, Fqns, LoadPlan, Opaque, Tensor, from_bytes, open
 from ._errors import Error, ErrorCode, IoError, NotFoundError
+from ._merge import merge
 from ._records import (
     BrokenRule,
     ChangedEntry,
@@ -63,6 +64,7 @@ __all__ = [
     "VerifyReport",
     "Wanted",
     "from_bytes",
+    "merge",
     "open",
 ]
 

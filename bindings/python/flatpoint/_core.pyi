@@ -40,8 +40,24 @@ def open(
     Raises Error; NotFoundError is a FileNotFoundError, IoError an OSError.
     """
 
-def from_bytes(data: bytes | bytearray | memoryview, *, limits: Mapping[str, int] | None = None) -> Checkpoint:
-    """Open the bytes of a flatpoint file or of a `.metadata`, which are copied. Raises Error."""
+def from_bytes(
+    data: bytes | bytearray | memoryview, *, rank: int | None = None, limits: Mapping[str, int] | None = None
+) -> Checkpoint:
+    """Open the bytes of a flatpoint file or of a `.metadata`, which are copied. `rank`: of the `__R.metadata` that they are.
+    Raises Error."""
+
+def from_object(
+    metadata: object, *, rank: int | None = None, keep_pickle: bool = False
+) -> tuple[Checkpoint, bytes | None] | None:
+    """Open torch's Metadata, as importing its pickle would, and that pickle where it is to be kept. None where the object is
+    not plain: Python's pickle has to write it. Raises Error."""
+
+def open_fragments(folder: str | PathLike[str], *, limits: Mapping[str, int] | None = None) -> list[Checkpoint]:
+    """What ranks wrote alone into a folder: every `__R.metadata`, or the flatpoint file beside it, and every other flatpoint
+    file of one rank. Raises Error."""
+
+def merge(fragments: Sequence[Checkpoint], *, refuse_holes: bool) -> Checkpoint:
+    """The whole that fragments are, in memory; its findings are what is odd about it. Raises Error."""
 
 def write_file(path: str | PathLike[str], data: bytes | bytearray | memoryview) -> None:
     """Publish a file: written under another name, synced, and renamed into place. Raises Error."""
@@ -77,7 +93,11 @@ class Checkpoint(Mapping[str, Tensor | Bytes | Opaque]):
 
     @property
     def findings(self) -> tuple[Finding, ...]:
-        """What is odd about the pickle that was imported."""
+        """What is odd about the pickle that was imported, or about what was merged."""
+
+    @property
+    def rank(self) -> int | None:
+        """The rank that wrote this alone; None: it is a whole checkpoint's."""
 
     @property
     def files(self) -> tuple[str, ...]:

@@ -191,6 +191,13 @@ void bind_facts(nb::class_<Checkpoint>& type) {
       .def_prop_ro(
           "findings", [](const Checkpoint& c) { return make_findings(c.get()->findings); },
           "What is odd about the pickle.")
+      .def_prop_ro(
+          "rank",
+          [](const Checkpoint& c) {
+            const std::int32_t rank = c.view().columns().fragment_rank;
+            return rank < 0 ? nb::none() : nb::object(nb::int_(rank));
+          },
+          "The rank that wrote this alone; None: it is a whole checkpoint's.")
       .def_prop_ro("files", &files, "relative_path of every data file.")
       .def_prop_ro("storage_meta", &storage_meta, "StorageMeta, or None.")
       .def_prop_ro(
@@ -214,6 +221,12 @@ void bind_facts(nb::class_<Checkpoint>& type) {
 
 nb::object make_checkpoint(dcp::OpenedCheckpoint&& opened) {
   return nb::cast(Checkpoint{std::make_shared<const dcp::OpenedCheckpoint>(std::move(opened))});
+}
+
+Opened opened_of(nb::handle checkpoint) {
+  const Checkpoint* open = nullptr;
+  if (!nb::try_cast(checkpoint, open) || open == nullptr) throw nb::type_error("expected a Checkpoint");
+  return open->get();
 }
 
 void bind_checkpoint(nb::module_& m) {

@@ -1,6 +1,7 @@
 // flatpoint._core: the C++ library for Python. The package around it is in ../flatpoint.
 #include <cstring>
 
+#include "dump.hpp"
 #include "flatpoint/write_file.hpp"
 #include "opened.hpp"
 #include "text.hpp"
@@ -10,28 +11,6 @@ namespace {
 
 Records types;                 // of flatpoint._records, which lives as long as the interpreter
 nb::handle make_error_object;  // flatpoint._errors.make_error
-
-void set_limits(dcp::ImportLimits& limits, nb::handle named) {
-  for (nb::handle pair : named.attr("items")()) {
-    const nb::object name = pair[0];
-    const auto value = nb::cast<std::uint64_t>(nb::object(pair[1]));
-    const std::string_view text = Text(name).view();
-    if (text == "max_input_bytes")
-      limits.max_input_bytes = value;
-    else if (text == "max_depth")
-      limits.max_depth = static_cast<std::uint32_t>(std::min<std::uint64_t>(value, UINT32_MAX));
-    else if (text == "max_memo")
-      limits.max_memo = value;
-    else if (text == "max_opcodes")
-      limits.max_opcodes = value;
-    else if (text == "max_chunks")
-      limits.max_chunks = value;
-    else if (text == "max_output_bytes")
-      limits.max_output_bytes = value;
-    else
-      throw nb::value_error("no limit of that name");
-  }
-}
 
 nb::object open_path(nb::handle path, nb::handle rank, bool copy, nb::handle limits) {
   const auto where = to_path(path);
@@ -46,17 +25,21 @@ nb::object open_path(nb::handle path, nb::handle rank, bool copy, nb::handle lim
   return make_checkpoint(value_of(std::move(opened)));
 }
 
+Result<dcp::OpenedCheckpoint> import_bytes(std::span<const std::byte> pickle, const dcp::ImportOptions& options) {
+  auto imported = dcp::import_pickle(pickle, options);
+  if (!imported) return tl::unexpected(std::move(imported.error()));
+  return MetadataFile::from_buffer(std::move(imported->bytes)).map([&](MetadataFile&& made) {
+    return dcp::OpenedCheckpoint{std::move(made), {}, dcp::Origin::Pickle, {}, std::move(imported->findings)};
+  });
+}
+
 Result<dcp::OpenedCheckpoint> open_bytes(std::span<const std::byte> bytes, const dcp::ImportOptions& options) {
   Buffer copy(bytes.size());
   if (!bytes.empty()) std::memcpy(copy.mutable_bytes().data(), bytes.data(), bytes.size());
   auto file = MetadataFile::from_buffer(std::move(copy));
   if (file) return dcp::OpenedCheckpoint{std::move(*file), {}, dcp::Origin::Flatpoint, {}, {}};
   if (file.error().code != ErrorCode::NotFlatpoint) return tl::unexpected(std::move(file.error()));
-  auto imported = dcp::import_pickle(bytes, options);
-  if (!imported) return tl::unexpected(std::move(imported.error()));
-  return MetadataFile::from_buffer(std::move(imported->bytes)).map([&](MetadataFile&& made) {
-    return dcp::OpenedCheckpoint{std::move(made), {}, dcp::Origin::Pickle, {}, std::move(imported->findings)};
-  });
+  return import_bytes(bytes, options);
 }
 
 /// A contiguous buffer of Python's, for as long as this lives.
@@ -76,15 +59,30 @@ class BorrowedBytes {
   Py_buffer view_{};
 };
 
-nb::object from_bytes(nb::handle data, nb::handle limits) {
+nb::object from_bytes(nb::handle data, nb::handle rank, nb::handle limits) {
   const BorrowedBytes bytes(data);
   dcp::ImportOptions options;
+  if (!rank.is_none()) options.fragment_rank = nb::cast<std::int32_t>(rank);
   if (!limits.is_none()) set_limits(options.limits, limits);
   auto opened = [&] {
     const nb::gil_scoped_release release;
     return open_bytes(bytes.get(), options);
   }();
   return make_checkpoint(value_of(std::move(opened)));
+}
+
+nb::object from_object(nb::handle metadata, nb::handle rank, bool keep_pickle) {
+  Pickle pickle;
+  if (!dump_metadata(metadata, pickle)) return nb::none();
+  dcp::ImportOptions options;
+  if (!rank.is_none()) options.fragment_rank = nb::cast<std::int32_t>(rank);
+  auto opened = [&] {
+    const nb::gil_scoped_release release;
+    return import_bytes(pickle.bytes(), options);
+  }();
+  const auto bytes = pickle.bytes();
+  return nb::make_tuple(make_checkpoint(value_of(std::move(opened))),
+                        keep_pickle ? nb::object(nb::bytes(bytes.data(), bytes.size())) : nb::none());
 }
 
 void publish(nb::handle path, nb::handle data) {
@@ -129,6 +127,28 @@ void raise_corrupt() { raise(ErrorCode::Corrupt, "the file breaks a rule of the 
 
 const Records& records() { return types; }
 
+void set_limits(dcp::ImportLimits& limits, nb::handle named) {
+  for (nb::handle pair : named.attr("items")()) {
+    const nb::object name = pair[0];
+    const auto value = nb::cast<std::uint64_t>(nb::object(pair[1]));
+    const std::string_view text = Text(name).view();
+    if (text == "max_input_bytes")
+      limits.max_input_bytes = value;
+    else if (text == "max_depth")
+      limits.max_depth = static_cast<std::uint32_t>(std::min<std::uint64_t>(value, UINT32_MAX));
+    else if (text == "max_memo")
+      limits.max_memo = value;
+    else if (text == "max_opcodes")
+      limits.max_opcodes = value;
+    else if (text == "max_chunks")
+      limits.max_chunks = value;
+    else if (text == "max_output_bytes")
+      limits.max_output_bytes = value;
+    else
+      throw nb::value_error("no limit of that name");
+  }
+}
+
 std::filesystem::path to_path(nb::handle path) {
   PyObject* converted = nullptr;
   if (PyUnicode_FSConverter(path.ptr(), &converted) == 0) throw nb::python_error();
@@ -152,10 +172,14 @@ NB_MODULE(_core, m) {
   bind_columns(m);
   bind_plan(m);
   bind_checkpoint(m);
+  bind_merge(m);
   m.def("open", &open_path, nb::arg("path"), nb::kw_only(), nb::arg("rank") = nb::none(), nb::arg("copy") = false,
         nb::arg("limits") = nb::none(), "Open a checkpoint's folder, a .metadata, or a flatpoint file.");
-  m.def("from_bytes", &from_bytes, nb::arg("data"), nb::kw_only(), nb::arg("limits") = nb::none(),
-        "Open the bytes of a flatpoint file or of a .metadata.");
+  m.def("from_bytes", &from_bytes, nb::arg("data"), nb::kw_only(), nb::arg("rank") = nb::none(),
+        nb::arg("limits") = nb::none(), "Open the bytes of a flatpoint file or of a .metadata.");
+  m.def("from_object", &from_object, nb::arg("metadata"), nb::kw_only(), nb::arg("rank") = nb::none(),
+        nb::arg("keep_pickle") = false,
+        "Open torch's Metadata, and the pickle of it or None. None where Python's pickle has to write it.");
   m.def("write_file", &publish, nb::arg("path"), nb::arg("data"), "Publish a file: synced, and renamed into place.");
   m.attr("column_names") = column_names();
 }

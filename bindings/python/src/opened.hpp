@@ -86,6 +86,8 @@ void bind_sequence(nb::class_<T>& type, std::uint32_t (*size)(const T&), nb::obj
 
 /// What os.fspath makes of it.
 std::filesystem::path to_path(nb::handle path);
+/// From a mapping of the limits' names.
+void set_limits(dcp::ImportLimits& limits, nb::handle named);
 
 nb::tuple make_findings(std::span<const Finding> findings);
 nb::object make_storage_info(const StorageInfoView& storage);
@@ -109,11 +111,14 @@ nb::tuple opaque_records(const MetadataView& metadata);
 nb::object make_diff(const Opened& a, const Opened& b, nb::handle aspects);
 
 nb::object make_checkpoint(dcp::OpenedCheckpoint&& opened);
+/// What a Checkpoint has open; raises TypeError for other objects, ValueError where it is closed.
+Opened opened_of(nb::handle checkpoint);
 nb::object make_plan(const Opened& opened, nb::handle wanted, const LoadOptions& options);
 
 void bind_entries(nb::module_& m);
 void bind_columns(nb::module_& m);
 void bind_plan(nb::module_& m);
 void bind_checkpoint(nb::module_& m);
+void bind_merge(nb::module_& m);
 
 }  // namespace flatpoint::python
