@@ -3,12 +3,21 @@
 from __future__ import annotations
 
 import os
+import re
 from typing import Any
 
 from torch.distributed.checkpoint.filesystem import FileSystemBase
 
-FLATPOINT_NAME = ".metadata.flatpoint"
 PICKLE_NAME = ".metadata"
+FLATPOINT_SUFFIX = ".flatpoint"
+FLATPOINT_NAME = PICKLE_NAME + FLATPOINT_SUFFIX
+_RANK_NAME = re.compile(r"__([0-9]{1,10})\.metadata(\.flatpoint)?")
+
+
+def rank_of(name: str) -> int | None:
+    """R of `__R.metadata` and `__R.metadata.flatpoint`: what rank R wrote alone."""
+    match = _RANK_NAME.fullmatch(name)
+    return int(match[1]) if match else None
 
 
 def is_url(path: str | os.PathLike) -> bool:
@@ -17,10 +26,18 @@ def is_url(path: str | os.PathLike) -> bool:
 
 def url_file_system(url: str, options: dict[str, Any]) -> tuple[FileSystemBase, str]:
     """DCP's file system for a URL. `options` go to fsspec."""
-    from torch.distributed.checkpoint.fsspec_filesystem import _FileSystem
+    try:
+        from torch.distributed.checkpoint.fsspec_filesystem import _FileSystem
+    except ImportError:  # torch 2.6
+        from torch.distributed.checkpoint._fsspec_filesystem import FileSystem as _FileSystem
 
     fs = _FileSystem()
     return fs, fs.init_path(url, **options)
+
+
+def names_in(fs: FileSystemBase, folder: str | os.PathLike) -> list[str]:
+    paths = fs.fs.ls(folder, detail=False) if is_url(folder) else os.listdir(folder)
+    return [os.path.basename(path) for path in paths]
 
 
 def read_file(fs: FileSystemBase, path: str | os.PathLike) -> bytes:

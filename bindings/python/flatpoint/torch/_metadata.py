@@ -42,7 +42,7 @@ def _properties(tensor: flatpoint.Tensor) -> TensorProperties:
         requires_grad,
         _torch_object(memory_format, "memory_format"),
         pin_memory,
-        strides,
+        *((strides,) if hasattr(TensorProperties, "strides") else ()),  # since torch 2.15
     )
 
 
@@ -146,6 +146,9 @@ class StorageData(LazyMapping):
         path, offset, length, transforms = found
         if transforms is None:
             return _StorageInfo(path, offset, length)
+        if not hasattr(_StorageInfo, "transform_descriptors"):  # before torch 2.7
+            message = f"{path}: torch {torch.__version__} cannot undo the transforms {', '.join(transforms)}"
+            raise flatpoint.Error(flatpoint.ErrorCode.INVALID_ARGUMENT, message)
         return _StorageInfo(path, offset, length, transforms if self._has_tuples() else list(transforms))
 
     def _has_tuples(self) -> bool:
@@ -206,7 +209,10 @@ def _storage_meta(meta: flatpoint.StorageMeta | None) -> StorageMeta | None:
     checkpoint_id: Any = meta.checkpoint_id
     if checkpoint_id is not None and meta.checkpoint_id_type not in (None, "str"):
         checkpoint_id = getattr(pathlib, _PATHS[meta.checkpoint_id_type])(checkpoint_id)
-    return StorageMeta(checkpoint_id, meta.save_id, meta.load_id, list(meta.modules or ()))
+    made = StorageMeta(checkpoint_id, meta.save_id, meta.load_id)
+    if "modules" in StorageMeta.__dataclass_fields__:  # since torch 2.8
+        made.modules = list(meta.modules or ())
+    return made
 
 
 # A path of the other kind of system can be held, not made.
@@ -225,7 +231,7 @@ def make_metadata(source: Source) -> FileMetadata:
         PlannerData(source) if checkpoint._has_planner_data else None,
         StorageData(source) if checkpoint._has_storage_data else None,
         _storage_meta(checkpoint.storage_meta),
-        checkpoint.version,
     )
+    metadata.version = checkpoint.version  # a field since torch 2.9
     metadata.opaque = checkpoint.opaque
     return metadata

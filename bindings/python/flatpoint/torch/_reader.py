@@ -10,8 +10,10 @@ from torch.distributed.checkpoint import FileSystemReader
 from torch.distributed.checkpoint.metadata import Metadata, StorageMeta
 
 import flatpoint
+from flatpoint import _core
+from flatpoint._merge import join
 
-from ._files import FLATPOINT_NAME, PICKLE_NAME, is_url, read_file, url_file_system
+from ._files import FLATPOINT_NAME, FLATPOINT_SUFFIX, PICKLE_NAME, is_url, names_in, rank_of, read_file, url_file_system
 from ._metadata import make_metadata
 from ._source import Source
 
@@ -27,6 +29,10 @@ class FlatpointReader(FileSystemReader):
     The tensors' bytes are read as FileSystemReader reads them. Objects that were saved as bytes are unpickled by the load
     planner: FlatpointLoadPlanner(weights_only=True) refuses what torch.load(weights_only=True) refuses.
 
+    Where ranks saved alone (`use_collectives=False`), what they wrote is joined in memory, so that any number of ranks can
+    load it; a rank whose file is missing, or elements that no rank wrote, are an error. `rank_local=True` reads only what a
+    rank wrote itself, for disks that other ranks do not see.
+
     A path with "://" is a URL for fsspec, with `fsspec_options`; its metadata is read into memory.
     """
 
@@ -36,10 +42,13 @@ class FlatpointReader(FileSystemReader):
         _extension_registry: Any = None,
         *,
         limits: Mapping[str, int] | None = None,
+        rank_local: bool = False,
         fsspec_options: Mapping[str, Any] | None = None,
     ) -> None:
-        super().__init__(path, _extension_registry)
+        super().__init__(path, *(() if _extension_registry is None else (_extension_registry,)))
         self.limits = limits
+        self.rank_local = rank_local
+        self._incomplete: flatpoint.Error | None = None
         if is_url(path):
             self.fs, self.path = url_file_system(path, dict(fsspec_options or {}))
 
@@ -51,31 +60,61 @@ class FlatpointReader(FileSystemReader):
         return metadata
 
     def _source(self, rank: int | None) -> Source:
-        present = [name for name in (FLATPOINT_NAME, PICKLE_NAME) if self._has(name)]
-        if rank is None and not present:
-            # Ranks that saved alone are asked for one by one: DCP does so after this error.
-            message = f"{self.path}: no checkpoint: neither {FLATPOINT_NAME} nor {PICKLE_NAME}"
-            raise flatpoint.NotFoundError(flatpoint.ErrorCode.NOT_FOUND, message)
+        """DCP asks for a rank's own metadata where there is no common one to read."""
+        if rank is not None:
+            if self._incomplete is not None:
+                raise self._incomplete  # what this rank wrote may be a part of what it is to load
+            return self._open(f"__{rank}{PICKLE_NAME}", rank)
+        self._incomplete = None
+        if self._has(FLATPOINT_NAME) or self._has(PICKLE_NAME):
+            return self._open(PICKLE_NAME, None)
+        if self.rank_local:
+            raise self._not_found(f"neither {FLATPOINT_NAME} nor {PICKLE_NAME}")
+        fragments = self._fragments()
+        try:
+            return Source.of(join(fragments, complete=True))
+        except flatpoint.Error as error:
+            hint = "FlatpointReader(rank_local=True) lets each rank read what it wrote itself"
+            self._incomplete = type(error)(error.code, f"{self.path}: {error} ({hint})")
+            raise self._incomplete from error
+
+    def _fragments(self) -> list[flatpoint.Checkpoint]:
+        if not is_url(self.path):
+            return _core.open_fragments(self.path, limits=self.limits)
+        names = names_in(self.fs, self.path) if self.fs.exists(self.path) else ()
+        ranks = {rank for name in names if (rank := rank_of(name)) is not None}
+        if not ranks:
+            raise self._not_found(f"neither {FLATPOINT_NAME} nor {PICKLE_NAME} nor what ranks wrote alone")
+        return [self._open(f"__{rank}{PICKLE_NAME}", rank).checkpoint for rank in sorted(ranks)]
+
+    def _not_found(self, what: str) -> flatpoint.Error:
+        return flatpoint.NotFoundError(flatpoint.ErrorCode.NOT_FOUND, f"{self.path}: no checkpoint: {what}")
+
+    def _open(self, pickle_name: str, rank: int | None) -> Source:
+        """The flatpoint file of that pickle; the pickle itself where it has none."""
         if not is_url(self.path):
             return Source.of(flatpoint.open(self.path, rank=rank, limits=self.limits))
-        if rank is not None:
-            return self._read(f"__{rank}{PICKLE_NAME}")
-        source = self._read(present[0])
-        return source if len(present) == 1 or self._is_of_the_pickle(source) else self._read(PICKLE_NAME)
+        flatpoint_name = pickle_name + FLATPOINT_SUFFIX
+        if not self._has(flatpoint_name):
+            return self._read(pickle_name, rank)
+        source = self._read(flatpoint_name, rank)
+        has_pickle = self._has(pickle_name)
+        return self._read(pickle_name, rank) if has_pickle and not self._is_of(pickle_name, source) else source
 
     def _has(self, name: str) -> bool:
         return self.fs.exists(self.fs.concat_path(self.path, name))
 
-    def _read(self, name: str) -> Source:
+    def _read(self, name: str, rank: int | None) -> Source:
         url = self.fs.concat_path(self.path, name)
-        return Source.of(flatpoint.from_bytes(read_file(self.fs, url), limits=self.limits), url=url)
+        checkpoint = flatpoint.from_bytes(read_file(self.fs, url), rank=rank, limits=self.limits)
+        return Source.of(checkpoint, url=url)
 
-    def _is_of_the_pickle(self, source: Source) -> bool:
-        """Whether the flatpoint file was imported from the `.metadata` beside it: the save's id is in both."""
+    def _is_of(self, pickle_name: str, source: Source) -> bool:
+        """Whether the flatpoint file was imported from the pickle beside it: the save's id is in both."""
         meta = source.checkpoint.storage_meta
         if meta is None or meta.save_id is None:
             return False
-        with self.fs.create_stream(self.fs.concat_path(self.path, PICKLE_NAME), "rb") as stream:
+        with self.fs.create_stream(self.fs.concat_path(self.path, pickle_name), "rb") as stream:
             length = stream.seek(0, os.SEEK_END)
             stream.seek(max(0, length - _ID_WITHIN))
             return meta.save_id.encode() in stream.read()

@@ -9,15 +9,17 @@ import pickle
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+import torch.distributed as dist
 from torch.distributed.checkpoint import FileSystemWriter
 from torch.distributed.checkpoint import filesystem
 from torch.distributed.checkpoint.metadata import Metadata
+from torch.distributed.checkpoint.planner import SavePlan
 from torch.distributed.checkpoint.storage import WriteResult
 
 import flatpoint
 from flatpoint import _core
 
-from ._files import FLATPOINT_NAME, PICKLE_NAME, is_url, replace_file, url_file_system
+from ._files import FLATPOINT_SUFFIX, PICKLE_NAME, is_url, names_in, rank_of, replace_file, url_file_system
 from ._metadata import ComparableMetadata, FileMetadata, PlannerData, StateDictMetadata, StorageData
 from ._source import Source
 
@@ -53,6 +55,10 @@ class FlatpointWriter(FileSystemWriter):
 
     Both files appear at once and whole: an overwritten checkpoint's metadata is the old or the new.
 
+    With dcp.save(..., use_collectives=False) each rank writes the metadata of what it wrote, `__R.metadata.flatpoint` and
+    `__R.metadata`; nothing is gathered. FlatpointReader and flatpoint.merge join them. Such a save removes first what it will
+    replace, so that a rank that fails is missed, not mistaken for its older save.
+
     A path with "://" is a URL for fsspec, with `fsspec_options`; what appears at once is up to the store then.
     """
 
@@ -73,34 +79,81 @@ class FlatpointWriter(FileSystemWriter):
         self.write_pickle = write_pickle
         self.share = share
 
+    @property
+    def _lone_rank(self) -> int | None:
+        """The rank whose metadata this writes; None: the whole checkpoint's."""
+        return None if getattr(self, "use_collectives", True) else self.rank
+
     def _metadata_exists(self) -> bool:
-        return super()._metadata_exists() or (self.use_collectives and self.fs.exists(self._path_of(FLATPOINT_NAME)))
+        return any(self._exists(name) for name in self._replaced_names())
+
+    def _replaced_names(self) -> list[str]:
+        """Metadata files that a save makes invalid."""
+        rank = self._lone_rank
+        names = [PICKLE_NAME]
+        if rank is not None:
+            names.append(f"__{rank}{PICKLE_NAME}")
+        return [name + suffix for name in names for suffix in ("", FLATPOINT_SUFFIX)]
+
+    def prepare_local_plan(self, plan: SavePlan) -> SavePlan:
+        if not self.overwrite and self._metadata_exists():
+            raise RuntimeError(f"{self.path}: a checkpoint already exists, and overwrite is False")
+        plan = super().prepare_local_plan(plan)
+        if self._lone_rank is not None:
+            self._remove_older()
+        return plan
+
+    def _remove_older(self) -> None:
+        """No rank waits for another: each removes what is its own, the first also what no rank of this save writes."""
+        names = set(self._replaced_names())
+        if self._lone_rank == 0:
+            world = dist.get_world_size() if dist.is_initialized() else 1
+            present = names_in(self.fs, self.path)
+            names.update(name for name in present if (rank := rank_of(name)) is not None and rank >= world)
+        else:
+            names = {name for name in names if rank_of(name) is not None}
+        for name in names:
+            if self._exists(name):
+                self.fs.rm_file(self._path_of(name))
 
     def _path_of(self, name: str) -> os.PathLike:
         return self.fs.concat_path(self.path, name)
 
+    def _exists(self, name: str) -> bool:
+        return self.fs.exists(self._path_of(name))
+
     def finish(self, metadata: Metadata, results: list[list[WriteResult]]) -> None:
-        if not self.use_collectives:  # each rank writes its own __R.metadata
-            return super().finish(metadata, results)
-        metadata.__class__ = Metadata
-        metadata.__dict__.pop("_source", None)
-        metadata.version = filesystem.CURRENT_DCP_VERSION
+        if type(metadata) is SavedMetadata:  # plan caching uses it again
+            metadata.__class__ = Metadata
+            del metadata._source
+        if hasattr(filesystem, "CURRENT_DCP_VERSION"):  # since torch 2.9
+            metadata.version = filesystem.CURRENT_DCP_VERSION
         metadata.storage_data = {result.index: result.storage_data for rank in results for result in rank}
         metadata.storage_meta = self.storage_meta()
 
-        with _no_collector():
-            data = pickle.dumps(metadata)
-        checkpoint = flatpoint.from_bytes(data)
+        rank = self._lone_rank
+        checkpoint, data = self._encode(metadata, rank)
+        pickle_name = PICKLE_NAME if rank is None else f"__{rank}{PICKLE_NAME}"
+        flatpoint_name = pickle_name + FLATPOINT_SUFFIX
         if self.write_pickle:
-            self._replace(PICKLE_NAME, data)
-        self._replace(FLATPOINT_NAME, checkpoint._file_bytes)
-        if not self.write_pickle and self.fs.exists(self._path_of(PICKLE_NAME)):
-            self.fs.rm_file(self._path_of(PICKLE_NAME))  # an older save's
+            self._replace(pickle_name, data)
+        self._replace(flatpoint_name, checkpoint._file_bytes)
+        if not self.write_pickle and self._exists(pickle_name):
+            self.fs.rm_file(self._path_of(pickle_name))  # an older save's
 
-        if all(record.kind == "attribute" for record in checkpoint.opaque):
-            metadata._source = self._source_of(checkpoint)
+        if type(metadata) is Metadata and all(record.kind == "attribute" for record in checkpoint.opaque):
+            metadata._source = self._source_of(checkpoint, flatpoint_name)
             metadata.__class__ = SavedMetadata
         # else: a custom planner's own objects in the dictionaries, which travel as torch sends them
+
+    def _encode(self, metadata: Metadata, rank: int | None) -> tuple[flatpoint.Checkpoint, bytes | None]:
+        """The metadata as a flatpoint file, and its pickle where that is to be written."""
+        with _no_collector():
+            encoded = _core.from_object(metadata, rank=rank, keep_pickle=self.write_pickle)
+            if encoded is not None:
+                return encoded
+            data = pickle.dumps(metadata)  # what others attached, objects of foreign classes
+        return flatpoint.from_bytes(data, rank=rank), data
 
     def _replace(self, name: str, data: Any) -> None:
         if is_url(self.path):
@@ -108,9 +161,9 @@ class FlatpointWriter(FileSystemWriter):
         else:
             _core.write_file(self._path_of(name), data)
 
-    def _source_of(self, checkpoint: flatpoint.Checkpoint) -> Source:
+    def _source_of(self, checkpoint: flatpoint.Checkpoint, name: str) -> Source:
         inline = self.share == "bytes"
-        target = self._path_of(FLATPOINT_NAME)
+        target = self._path_of(name)
         if is_url(self.path):
             return Source.of(checkpoint, url=target, inline=inline)
         return Source.of(flatpoint.open(target), inline=inline)

@@ -2,7 +2,9 @@
 
 import os
 import pathlib
+import pickle
 import shutil
+import time
 import warnings
 
 import torch
@@ -11,7 +13,6 @@ import torch.distributed.checkpoint as dcp
 from torch.distributed.checkpoint.default_planner import create_default_local_load_plan
 from torch.distributed.checkpoint.metadata import Metadata
 from torch.distributed.checkpoint.state_dict import get_state_dict, set_state_dict
-from torch.distributed.checkpoint.state_dict_saver import AsyncCheckpointerType
 from torch.distributed.device_mesh import init_device_mesh
 from torch.distributed.fsdp import fully_shard
 from torch.distributed.tensor import DTensor, Replicate, Shard, distribute_tensor
@@ -158,6 +159,8 @@ def save_asynchronously(folder):
 
 def save_in_a_process(folder):
     """Another process saves; what comes back from it is a place on every rank."""
+    from torch.distributed.checkpoint.state_dict_saver import AsyncCheckpointerType
+
     kind = AsyncCheckpointerType.PROCESS
     future = dcp.async_save(make_state(True), storage_writer=FlatpointWriter(folder), async_checkpointer_type=kind)
     metadata, eager = future.result(), eager_of(folder)
@@ -244,14 +247,82 @@ def save_then_die(folder):
     if dist.get_rank() == 0:
         (folder / "save_id").write_text(metadata.storage_meta.save_id)
     dist.barrier()
+    dcp.save(make_state(True), storage_writer=FlatpointWriter(folder), planner=DyingPlanner())
 
-    class Dying(dcp.DefaultSavePlanner):
-        def resolve_data(self, write_item):
-            if dist.get_rank() == 1:
-                os._exit(3)
-            return super().resolve_data(write_item)
 
-    dcp.save(make_state(True), storage_writer=FlatpointWriter(folder), planner=Dying())
+# --- saving alone ------------------------------------------------------------------------------------------------------
+
+
+def save_alone(folder):
+    metadata = dcp.save(make_state(True), storage_writer=FlatpointWriter(folder), use_collectives=False)
+    own = dcp.FileSystemReader(folder).read_metadata(rank=dist.get_rank())
+    own.storage_meta.load_id = None
+    assert metadata == own and pickle.loads(pickle.dumps(metadata)) == own
+
+
+def save_alone_in_every_way(folder):
+    save_alone(f"{folder}/ours")
+    dcp.save(make_state(True), checkpoint_id=f"{folder}/torch", use_collectives=False)
+    assert loads_with_torch(f"{folder}/torch")
+    planner = dcp.DefaultSavePlanner(dedup_save_to_lowest_rank=True)
+    dcp.save(make_state(True), storage_writer=FlatpointWriter(f"{folder}/together"), planner=planner)
+
+
+def load_alone_in_every_way(folder):
+    for name in ("ours", "torch", "flatpoint_only", "merged"):
+        load(f"{folder}/{name}")
+        load_into(make_state(False), f"{folder}/{name}")
+    assert not loads_with_torch(f"{folder}/torch")
+    if dist.get_world_size() == 2:
+        save_alone(f"{folder}/fewer")
+        save_and_load_on_own_disks(f"{folder}/own")
+    else:
+        load(f"{folder}/fewer")
+
+
+def loads_with_torch(folder):
+    """Whether every rank has, by DCP's own reader, what was saved."""
+    state = make_state(False)
+    dcp.load(state, checkpoint_id=folder)
+    try:
+        assert_loaded(state)
+    except AssertionError:
+        return False
+    return True
+
+
+class DyingPlanner(dcp.DefaultSavePlanner):
+    """Rank 1 is killed while the data is written."""
+
+    def resolve_data(self, write_item):
+        if dist.get_rank() == 1:
+            os._exit(3)
+        return super().resolve_data(write_item)
+
+
+def save_alone_then_die(folder):
+    """Over an older save. The others finish first: nothing that they do waits for the one that dies."""
+    save_alone(folder)
+    dist.barrier()
+    if dist.get_rank() == 1:
+        wait_until_changed([pathlib.Path(folder, f"__{rank}.metadata.flatpoint") for rank in (0, 2, 3)])
+    dcp.save(make_state(True), storage_writer=FlatpointWriter(folder), planner=DyingPlanner(), use_collectives=False)
+
+
+def wait_until_changed(paths):
+    before = [path.stat().st_ino for path in paths]
+    for _ in range(1200):
+        if all(path.exists() and path.stat().st_ino != inode for path, inode in zip(paths, before)):
+            return
+        time.sleep(0.05)
+
+
+def save_and_load_on_own_disks(folder):
+    own = pathlib.Path(folder, str(dist.get_rank()))
+    dcp.save(make_state(True), storage_writer=FlatpointWriter(own), use_collectives=False)
+    state = make_state(False)
+    dcp.load(state, storage_reader=FlatpointReader(own, rank_local=True))
+    assert_loaded(state)
 
 
 # --- loading -----------------------------------------------------------------------------------------------------------

@@ -6,7 +6,7 @@ import shutil
 import flatpoint
 import pytest
 import torch
-from conftest import SAMPLES, sample_folder
+from conftest import SAMPLES, can_unpickle, sample_folder
 from flatpoint.torch import FlatpointReader
 from torch.distributed.checkpoint import FileSystemReader
 from torch.distributed.checkpoint.filesystem import _StorageInfo
@@ -19,7 +19,7 @@ from torch.distributed.checkpoint.metadata import (
     TensorStorageMetadata,
 )
 
-SOURCES = [p for p in sorted(SAMPLES.rglob("*.metadata")) if "py3.13" not in str(p)]  # 3.13's paths do not load on 3.11
+SOURCES = [p for p in sorted(SAMPLES.rglob("*.metadata")) if can_unpickle(p)]
 LLM = SAMPLES / "synthetic_w64_1000/.metadata"
 
 
@@ -86,7 +86,9 @@ def test_types(pair):
         assert type(ours) is type(theirs) and repr(ours) == repr(theirs)
         if not isinstance(theirs, TensorStorageMetadata):
             continue
-        assert type(ours.size) is torch.Size and type(ours.properties.strides) is type(theirs.properties.strides)
+        assert type(ours.size) is torch.Size
+        strides = [getattr(value.properties, "strides", None) for value in (ours, theirs)]
+        assert type(strides[0]) is type(strides[1])
         assert len(ours.chunks) == len(theirs.chunks) and bool(ours.chunks) == bool(theirs.chunks)
         for i, chunk in enumerate(theirs.chunks):
             assert type(ours.chunks[i]) is ChunkStorageMetadata
@@ -94,7 +96,7 @@ def test_types(pair):
     for index, theirs in eager.storage_data.items():
         ours = lazy.storage_data[index]
         assert type(ours) is _StorageInfo
-        assert ours.transform_descriptors == theirs.transform_descriptors
+        assert getattr(ours, "transform_descriptors", None) == getattr(theirs, "transform_descriptors", None)
 
 
 @pytest.fixture
@@ -170,12 +172,12 @@ def test_limits(folder):
         FlatpointReader(folder, limits={"max_chunks": 5}).read_metadata()
 
 
+@pytest.mark.since(2, 9)
 def test_rank_files():
     eager = FileSystemReader(SAMPLES / "d09_no_collectives").read_metadata(rank=2)
     reader = FlatpointReader(SAMPLES / "d09_no_collectives")
     assert reader.read_metadata(rank=2).state_dict_metadata == eager.state_dict_metadata
-    with pytest.raises(FileNotFoundError):
-        reader.read_metadata()
+    assert len(reader.read_metadata().storage_data) > len(eager.storage_data)  # of all ranks
 
 
 def test_bytes_metadata_is_torchs_own(tmp_path):

