@@ -21,6 +21,7 @@ namespace flatpoint::dcp {
 inline constexpr const char* kPickleName = ".metadata";
 
 /// Each limit names the attack it stops. Exceeding one is ErrorCode::TooLarge with the option's name in the message.
+/// Whatever they are, an import of n bytes has at most n + 2^20 chunks and 16 n + 64 MiB of output.
 struct ImportLimits {
   std::uint64_t max_input_bytes = std::uint64_t{16} << 30;  // a file too large to be metadata
   std::uint32_t max_depth = 256;                            // nesting that would overflow a stack

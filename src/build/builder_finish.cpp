@@ -278,7 +278,7 @@ class BuilderFinish {
     if (!conflict) return {};
     const std::size_t rank = parts.size.size();
     const auto box = [&](std::uint32_t row) {
-      return parts.boxes.subspan((layout.chunk_of_row().empty() ? row : layout.chunk_of_row()[row]) * 2 * rank,
+      return parts.boxes.subspan(2 * rank * (layout.chunk_of_row().empty() ? row : layout.chunk_of_row()[row]),
                                  2 * rank);
     };
     const auto a = box(conflict->first);

@@ -5,10 +5,10 @@
 #include <memory_resource>
 #include <optional>
 #include <string>
-#include <unordered_map>
 #include <vector>
 
 #include "base/large_vector.hpp"
+#include "base/text_map.hpp"
 #include "build/draft.hpp"
 #include "flatpoint/builder.hpp"
 
@@ -55,10 +55,10 @@ struct BuilderState {
   base::LargeVector<std::uint32_t> ranks;       // empty while no file has two, and what is in no file has 0
 
   std::vector<std::string_view> file_names;
-  std::unordered_map<std::string_view, std::uint32_t> file_numbers;
+  base::TextMap<std::string_view, std::uint32_t> file_numbers;
   std::vector<std::uint32_t> file_ranks;  // who writes each file, where `ranks` is empty; kNobody: no row is in it
   std::vector<std::string_view> type_names;
-  std::unordered_map<std::string_view, std::uint16_t> type_numbers;
+  base::TextMap<std::string_view, std::uint16_t> type_numbers;
   std::vector<DraftTransformList> transform_lists;
   std::map<std::vector<PathElementRow>, std::uint32_t, PathLess> path_numbers;
   std::vector<std::pair<std::string_view, std::uint32_t>> planner_paths;  // FQN, number of the path

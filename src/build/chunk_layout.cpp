@@ -66,7 +66,7 @@ void ChunkLayoutFinder::sort_rows() {
   chunk_of_row_.resize(chunk_count_);
   std::iota(chunk_of_row_.begin(), chunk_of_row_.end(), 0U);
   std::sort(chunk_of_row_.begin(), chunk_of_row_.end(), [&](std::uint32_t a, std::uint32_t b) {
-    const int order = compare_offsets(boxes_.data() + a * 2 * rank_, boxes_.data() + b * 2 * rank_);
+    const int order = compare_offsets(boxes_.data() + 2 * rank_ * a, boxes_.data() + 2 * rank_ * b);
     return order != 0 ? order < 0 : a < b;
   });
   order_.resize(chunk_count_);

@@ -41,7 +41,7 @@ class ChunkLayoutFinder {
     return reordered_ ? numbers : std::span<const std::uint32_t>();
   }
   [[nodiscard]] const std::int64_t* box(std::uint64_t row) const noexcept {
-    return boxes_.data() + (reordered_ ? chunk_of_row_[row] : row) * 2 * rank_;
+    return boxes_.data() + 2 * rank_ * (reordered_ ? chunk_of_row_[row] : row);
   }
   [[nodiscard]] int compare_offsets(const std::int64_t* a, const std::int64_t* b) const noexcept {
     for (std::size_t d = 0; d < rank_; ++d) {

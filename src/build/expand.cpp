@@ -85,7 +85,7 @@ class Expander {
       row_map_[reader_.row_begin() + (order.empty() ? i : order[i])] = first + i;
     if (parts.type != StorageType::Tensor) return;
     const auto offsets = [&](std::size_t row) {
-      return parts.boxes.subspan((row_map_[reader_.row_begin() + row] - first) * 2 * rank, rank);
+      return parts.boxes.subspan(2 * rank * (row_map_[reader_.row_begin() + row] - first), rank);
     };
     for (std::size_t row = 1; row < parts.files.size(); ++row) {
       repeats_key_[reader_.row_begin() + row] = std::ranges::equal(offsets(row - 1), offsets(row));

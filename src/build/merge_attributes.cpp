@@ -5,8 +5,8 @@
 #include <limits>
 #include <map>
 #include <string>
-#include <unordered_map>
 
+#include "base/text_map.hpp"
 #include "build/attributes_reader.hpp"
 #include "build/merge_source.hpp"
 
@@ -166,7 +166,7 @@ class AttributesMerge {
 
   std::span<MergeSource> sources_;
   DraftAttributes joined_;
-  std::unordered_map<std::string_view, std::uint32_t> files_;
+  base::TextMap<std::string_view, std::uint32_t> files_;
   std::map<std::string_view, std::uint32_t> types_;
   std::map<std::pair<SequenceType, std::vector<std::string_view>>, std::uint32_t> lists_;
   std::map<std::vector<std::pair<std::uint16_t, std::uint8_t>>, std::uint32_t> paths_;

@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <bit>
 
-#include "dcp/hash.hpp"
+#include "base/seeded_hash.hpp"
 
 namespace flatpoint::dcp {
 
@@ -31,7 +31,7 @@ bool ChunkRows::ascends(const Entry& entry) const noexcept {
 // The slot of the chunk that starts there, or the empty one where it would be.
 std::size_t ChunkRows::slot(const Entry& entry, const std::int64_t* offset) const noexcept {
   const std::size_t mask = (std::size_t{1} << entry.slots_bits) - 1;
-  std::size_t at = seeded_hash(offset, entry.rank * sizeof *offset) & mask;
+  std::size_t at = base::seeded_hash(offset, entry.rank * sizeof *offset) & mask;
   for (;; at = (at + 1) & mask) {
     const std::uint32_t chunk = slots_[entry.slots_begin + at];
     if (chunk == 0 || starts_at(entry, chunk - 1, offset)) return entry.slots_begin + at;

@@ -6,11 +6,11 @@
 #include <memory>
 #include <string>
 #include <string_view>
-#include <unordered_map>
 #include <vector>
 
 #include "base/checked.hpp"
 #include "base/large_vector.hpp"
+#include "base/text_map.hpp"
 #include "dcp/box_reader.hpp"
 #include "dcp/globals.hpp"
 #include "dcp/heap.hpp"
@@ -159,13 +159,13 @@ class Exporter {
 
   std::array<std::uint32_t, static_cast<std::size_t>(Word::Count)> words_;
   std::array<std::uint32_t, static_cast<std::size_t>(Class::Count)> classes_;
-  std::unordered_map<std::string_view, std::uint32_t> texts_;
-  std::unordered_map<std::string, std::uint32_t> globals_;  // "module name"
-  std::unordered_map<std::string, std::uint32_t> layouts_;
+  base::TextMap<std::string_view, std::uint32_t> texts_;
+  base::TextMap<std::string, std::uint32_t> globals_;  // "module name"
+  base::TextMap<std::string, std::uint32_t> layouts_;
   std::array<std::uint32_t, 3> memory_formats_;
 
   std::array<std::vector<std::uint32_t>, 9> records_;  // by OpaqueKind, in order of position
-  std::unordered_map<std::string_view, std::uint32_t> record_of_fqn_;
+  base::TextMap<std::string_view, std::uint32_t> record_of_fqn_;
   std::vector<std::uint32_t> fqns_;   // by entry: memo entry of its FQN; kNone where it was dropped
   base::LargeVector<Row> rows_;       // by row of the chunk columns
   std::vector<std::uint32_t> paths_;  // by data file: memo entry of its relative_path

@@ -4,8 +4,9 @@
 #include <cstdint>
 #include <string>
 #include <string_view>
-#include <unordered_map>
 #include <vector>
+
+#include "base/text_map.hpp"
 
 namespace flatpoint::dcp {
 
@@ -57,7 +58,7 @@ class Globals {
 
  private:
   std::vector<GlobalName> names_;
-  std::unordered_map<std::string, std::uint32_t> numbers_;
+  base::TextMap<std::string, std::uint32_t> numbers_;
 };
 
 }  // namespace flatpoint::dcp

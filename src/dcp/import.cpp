@@ -4,6 +4,8 @@
 #include <sys/mman.h>
 #include <sys/stat.h>
 
+#include <algorithm>
+
 #include "dcp/digest.hpp"
 #include "dcp/machine.hpp"
 #include "dcp/opcode.hpp"
@@ -38,6 +40,14 @@ Result<Ran> run(std::span<const std::uint8_t> pickle, const ImportLimits& limits
   return run(pickle, limits, Lane::Closed, digest);
 }
 
+/// What lists and records that are shared through the memo may grow to, beside the limits that were asked for: a pickle
+/// that shares nothing has less than a chunk per byte, and gives a smaller file than it is.
+ImportLimits in_proportion(ImportLimits limits, std::uint64_t pickle_size) {
+  limits.max_chunks = std::min(limits.max_chunks, (std::uint64_t{1} << 20) + pickle_size);
+  limits.max_output_bytes = std::min(limits.max_output_bytes, (std::uint64_t{1} << 26) + 16 * pickle_size);
+  return limits;
+}
+
 SourceRecord source_record(std::span<const std::uint8_t> pickle, ContentDigest& digest, const build::Draft& draft,
                            const ImportOptions& options) {
   SourceRecord source;
@@ -53,15 +63,16 @@ SourceRecord source_record(std::span<const std::uint8_t> pickle, ContentDigest& 
 
 Result<ImportedDraft> import_draft(std::span<const std::byte> bytes, const ImportOptions& options, Lane lane) {
   const std::span pickle(reinterpret_cast<const std::uint8_t*>(bytes.data()), bytes.size());
-  const std::uint64_t limit = std::min<std::uint64_t>(options.limits.max_input_bytes, Value::kMaxPosition);
-  if (pickle.size() > limit) {
-    return fail(ErrorCode::TooLarge, fmt::format("{} bytes exceed the limit max_input_bytes = {}", pickle.size(), limit));
+  const std::uint64_t most = std::min<std::uint64_t>(options.limits.max_input_bytes, Value::kMaxPosition);
+  if (pickle.size() > most) {
+    return fail(ErrorCode::TooLarge, fmt::format("{} bytes exceed the limit max_input_bytes = {}", pickle.size(), most));
   }
   if (pickle.empty()) return fail(ErrorCode::NotPickle, "the file is empty");
   ContentDigest digest(pickle);
   auto ran = run(pickle, options.limits, lane, digest);
   if (!ran) return tl::unexpected(std::move(ran.error()));
-  auto draft = Translator(*ran->heap, options.limits).run(ran->root);
+  const ImportLimits limits = in_proportion(options.limits, pickle.size());
+  auto draft = Translator(*ran->heap, limits).run(ran->root);
   if (!draft) return tl::unexpected(std::move(draft.error()));
   draft->source = source_record(pickle, digest, *draft, options);
   draft->fragment_rank = options.fragment_rank;
@@ -79,9 +90,10 @@ Result<Imported> import_pickle(std::span<const std::byte> pickle, const ImportOp
   if (!imported) return tl::unexpected(std::move(imported.error()));
   auto bytes = build::finish(std::move(imported->draft));
   if (!bytes) return tl::unexpected(std::move(bytes.error()));
-  if (bytes->size() > options.limits.max_output_bytes) {
+  const std::uint64_t limit = in_proportion(options.limits, pickle.size()).max_output_bytes;
+  if (bytes->size() > limit) {
     return fail(ErrorCode::TooLarge, fmt::format("the metadata file's {} bytes exceed the limit max_output_bytes = {}",
-                                                 bytes->size(), options.limits.max_output_bytes));
+                                                 bytes->size(), limit));
   }
   return Imported{std::move(*bytes), std::move(imported->findings)};
 }

@@ -405,6 +405,10 @@ Machine::Step Machine::put_line() {
 Machine::Step Machine::put_at(std::uint64_t id) {
   if (!stack_.has(1)) return underflow();
   if (id >= limits_.max_memo) return exceed("max_memo", limits_.max_memo);
+  // Picklers number their entries one by one. Numbers far apart would take a page of the memo each.
+  if (id >= std::max<std::uint64_t>(heap_.input.size(), Memo::kPage)) {
+    return fail(fmt::format("memo index {} in a pickle of {} bytes", id, heap_.input.size()));
+  }
   if (memo_.has_runs()) return Step::Gone;
   lane_.close();
   memo_.put(id, stack_.top());

@@ -49,6 +49,8 @@ struct MemoAnswer {
 
 class Memo {
  public:
+  static constexpr std::uint64_t kPage = 4096;  // entries that take memory together
+
   /// Entries that MEMOIZE has made: the number that it uses next.
   [[nodiscard]] std::uint64_t size() const noexcept { return size_; }
 
@@ -81,7 +83,6 @@ class Memo {
   [[nodiscard]] bool has_runs() const noexcept { return !runs_.empty(); }
 
  private:
-  static constexpr std::uint64_t kPage = 4096;
   using Page = std::array<Value, kPage>;
 
   Value& at(std::uint64_t id) {

@@ -1,13 +1,13 @@
 #include "dcp/text_table.hpp"
 
-#include "dcp/hash.hpp"
+#include "base/seeded_hash.hpp"
 
 namespace flatpoint::dcp {
 namespace {
 
 constexpr std::uint64_t kNumberMask = 0xFFFFFFFF;
 
-std::uint64_t hash_of(std::string_view text) noexcept { return seeded_hash(text.data(), text.size()); }
+std::uint64_t hash_of(std::string_view text) noexcept { return base::seeded_hash(text.data(), text.size()); }
 
 }  // namespace
 

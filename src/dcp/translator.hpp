@@ -4,9 +4,9 @@
 #include <cstdint>
 #include <string>
 #include <string_view>
-#include <unordered_map>
 #include <vector>
 
+#include "base/text_map.hpp"
 #include "build/draft.hpp"
 #include "dcp/chunk_rows.hpp"
 #include "dcp/heap.hpp"
@@ -112,12 +112,12 @@ class Translator {
 
   std::vector<std::uint32_t> entry_of_fqn_;  // by number in Records::fqns
   ChunkRows rows_;                           // by entry
-  std::unordered_map<std::string, std::uint32_t> path_numbers_;
+  base::TextMap<std::string, std::uint32_t> path_numbers_;
 
   std::vector<std::uint32_t> file_of_path_;  // by number in Records::paths
   Value info_class_;
-  std::unordered_map<std::string, std::uint16_t> transform_numbers_;
-  std::unordered_map<std::string, std::uint32_t> loose_rows_;
+  base::TextMap<std::string, std::uint16_t> transform_numbers_;
+  base::TextMap<std::string, std::uint32_t> loose_rows_;
   base::LargeVector<std::int64_t> scratch_;
   std::uint32_t last_file_ = 0;
   std::uint64_t last_offset_ = 0;

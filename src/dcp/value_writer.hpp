@@ -6,6 +6,7 @@
 #include <unordered_map>
 #include <vector>
 
+#include "base/text_map.hpp"
 #include "dcp/heap.hpp"
 #include "dcp/pickle_writer.hpp"
 #include "flatpoint/dcp.hpp"
@@ -57,7 +58,7 @@ class ValueWriter {
   const std::uint64_t max_bytes_;
   std::vector<Frame> frames_;
   std::unordered_map<std::uint64_t, std::uint32_t> ids_;          // by the value's word
-  std::unordered_map<std::string_view, std::uint32_t> text_ids_;  // of str, which may be shared freely
+  base::TextMap<std::string_view, std::uint32_t> text_ids_;  // of str, which may be shared freely
 };
 
 }  // namespace flatpoint::dcp

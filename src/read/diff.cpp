@@ -4,8 +4,8 @@
 
 #include <algorithm>
 #include <string_view>
-#include <unordered_map>
 
+#include "base/text_map.hpp"
 #include "read/comparison.hpp"
 
 namespace flatpoint {
@@ -102,7 +102,7 @@ std::optional<std::vector<PathElementRow>> path_of(const Columns& c, const Entry
 
 Translation::Translation(const std::vector<std::string>& a, const std::vector<std::string>& b)
     : numbers_(a.size(), kNone) {
-  std::unordered_map<std::string_view, std::uint32_t> in_b;
+  base::TextMap<std::string_view, std::uint32_t> in_b;
   for (std::uint32_t i = 0; i < b.size(); ++i) in_b.emplace(b[i], i);
   for (std::size_t i = 0; i < a.size(); ++i) {
     const auto found = in_b.find(a[i]);

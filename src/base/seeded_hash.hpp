@@ -1,21 +1,24 @@
-// dcp/hash.hpp - hashes for tables of one process.
+// base/seeded_hash.hpp - hashes for tables of one process.
 #pragma once
 
 #include <unistd.h>
 
+#include <chrono>
 #include <cstddef>
 #include <cstdint>
 
 #define XXH_INLINE_ALL
 #include <xxhash.h>
 
-namespace flatpoint::dcp {
+namespace flatpoint::base {
 
 /// Differs from process to process: keys that collide for everybody would make a hostile file slow.
 inline std::uint64_t hash_seed() noexcept {
   static const std::uint64_t seed = [] {
     std::uint64_t random = 0;
-    if (getentropy(&random, sizeof random) != 0) random = reinterpret_cast<std::uintptr_t>(&random);
+    if (getentropy(&random, sizeof random) != 0) {
+      random = static_cast<std::uint64_t>(std::chrono::steady_clock::now().time_since_epoch().count());
+    }
     return random;
   }();
   return seed;
@@ -25,4 +28,4 @@ inline std::uint64_t seeded_hash(const void* data, std::size_t size) noexcept {
   return XXH3_64bits_withSeed(data, size, hash_seed());
 }
 
-}  // namespace flatpoint::dcp
+}  // namespace flatpoint::base
