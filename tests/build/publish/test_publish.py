@@ -17,7 +17,7 @@ KILLED = -9
 def publish(path, version, fault=None, calls=None, new=False):
     env = dict(os.environ, LD_PRELOAD=FAULTS)
     if fault:
-        env["FLATPOINT_FAULT"] = fault
+        env["FLATPOINT_FAULT"] = "any " + fault
     if calls:
         env["FLATPOINT_CALLS"] = str(calls)
     command = [BIN / "publish", "write", path, version] + (["new"] if new else [])
@@ -68,7 +68,7 @@ class Publish(unittest.TestCase):
                 seen = []
                 for step in range(1, len(self.calls) + 1):
                     self.start(exists)
-                    done = publish(self.path, "new", f"{when} {step}")
+                    done = publish(self.path, "new", f"{step} {when}")
                     self.assertEqual(done.returncode, KILLED, (when, step, done.stdout))
                     seen.append(self.held())
                     self.assertTrue(all(name.startswith(".flatpoint-") and name.endswith(".tmp") for name in self.rubbish()))
@@ -83,7 +83,7 @@ class Publish(unittest.TestCase):
         for number in (errno.ENOSPC, errno.EIO, errno.EROFS, errno.EACCES, errno.EDQUOT):
             for step, call in enumerate(self.calls, 1):
                 self.start(True)
-                done = publish(self.path, "new", f"{number} {step}")
+                done = publish(self.path, "new", f"{step} {number}")
                 with self.subTest(error=errno.errorcode[number], step=step, call=call):
                     self.assertEqual(self.rubbish(), [])
                     if step > moved:  # the folder's sync: the file is there
@@ -99,17 +99,17 @@ class Publish(unittest.TestCase):
         for call in ("open", "write", "fsync"):
             step = self.calls.index(call) + 1
             self.start(True)
-            done = publish(self.path, "new", f"{errno.EINTR} {step}")
+            done = publish(self.path, "new", f"{step} {errno.EINTR}")
             self.assertEqual((done.returncode, self.held(), self.rubbish()), (0, "new", []), (call, done.stdout))
         for write in range(1, self.calls.count("write") + 1):
             self.start(True)
-            done = publish(self.path, "new", f"short {write}")
+            done = publish(self.path, "new", f"{write} short")
             self.assertEqual((done.returncode, self.held(), self.rubbish()), (0, "new", []), done.stdout)
 
     def test_a_file_system_without_fsync(self):
         step = self.calls.index("fsync") + 1
         self.start(True)
-        self.assertEqual(publish(self.path, "new", f"{errno.EINVAL} {step}").returncode, 0)
+        self.assertEqual(publish(self.path, "new", f"{step} {errno.EINVAL}").returncode, 0)
         self.assertEqual(self.held(), "new")
 
     def test_new_files_replace_nothing(self):
@@ -121,7 +121,7 @@ class Publish(unittest.TestCase):
         calls = self.traced(new=True)
         for step in range(1, len(calls) + 1):
             self.start(False)
-            self.assertEqual(publish(self.path, "new", f"kill_after {step}", new=True).returncode, KILLED)
+            self.assertEqual(publish(self.path, "new", f"{step} kill_after", new=True).returncode, KILLED)
             self.assertIn(self.held(), (None, "new"))
 
     def test_the_kernel_ends_a_write(self):
@@ -166,15 +166,17 @@ class Publish(unittest.TestCase):
             self.assertEqual(self.path.stat().st_mode & 0o777, mode)
 
     def test_readers_see_one_or_the_other(self):
-        """Writers that replace the file, some of them killed on the way, while a reader opens it again and again."""
+        """A writer meets every fault at every step, while a reader opens the file again and again."""
         self.start(True)
         with subprocess.Popen([BIN / "publish", "read", self.path], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as reader:
             self.assertEqual(reader.stdout.readline(), "reading\n")
-            for round_ in range(10):
-                for version in ("new", "old"):
-                    publish(self.path, version, f"kill_after {1 + round_ % len(self.calls)}")
-                    self.assertEqual(publish(self.path, version).returncode, 0)
-                    self.assertIsNone(reader.poll())
+            for number, action in enumerate(("kill_before", "kill_after", "short", errno.EINTR, errno.EIO, errno.ENOSPC)):
+                version = ("new", "old")[number % 2]
+                for step in range(1, len(self.calls) + 1):
+                    publish(self.path, version, f"{step} {action}")
+                    self.assertIn(self.held(), ("old", "new"))
+                    self.assertIsNone(reader.poll(), reader.stdout)
+                self.assertEqual(publish(self.path, version).returncode, 0)
             seen = reader.communicate("stop\n")[0].splitlines()
         self.assertEqual(reader.returncode, 0, seen)
         self.assertEqual(seen, ["changed", "version new", "version old"])
