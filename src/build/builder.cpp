@@ -247,7 +247,6 @@ Result<void> MetadataBuilder::add_chunks(TensorId tensor, const ChunkColumns& ch
     if (auto boxes = check_boxes(entry.fqn, size, chunks.count, chunks.offsets.data(), chunks.sizes.data()); !boxes)
       return boxes;
   }
-  if (chunks.count == 0) return {};
   s.rows.push_back({number, static_cast<std::uint32_t>(chunks.count), s.files.size(), s.boxes.size()});
   s.append_columns(chunks, {&s.rows.back(), 1});
   return {};

@@ -237,7 +237,7 @@ class BuilderFinish {
     }
     const auto rest = [&](std::size_t i) {
       const bool stored = g.files[i] != kNoFile;
-      const std::uint32_t list = stored && !g.transforms.empty() ? g.transforms[i] : 0;
+      const std::uint32_t list = g.transforms.empty() ? 0U : g.transforms[i];
       return std::tuple(stored ? std::uint64_t{file_position_[g.files[i]]} : kNoFile, stored ? g.byte_offsets[i] : 0,
                         stored ? g.lengths[i] : 0, list == 0 ? 0 : transform_position_[list - 1] + 1);
     };

@@ -63,7 +63,7 @@ std::optional<OverlapFinder::Pair> OverlapFinder::find(std::span<const std::int6
       if (const auto found = search_run(boxes, run_begin, row)) return found;
       run_begin = row;
     }
-    if (!is_empty(box)) run_end = std::max(run_end, box[0] + box[rank]);
+    run_end = std::max(run_end, box[0] + box[rank]);
   }
   return search_run(boxes, run_begin, count);
 }

@@ -63,6 +63,19 @@ BOOST_AUTO_TEST_CASE(a_chunk_twice) {
               "FQN 'w': chunks with offsets [0, 0] sizes [4, 3] and offsets [0, 0] sizes [4, 3] begin at one offset");
 }
 
+BOOST_AUTO_TEST_CASE(an_overlap_names_the_chunks_whatever_their_order) {
+  expect(chunk({2, 0}, {2, 6}, {.rank = 0}));
+  expect(chunk({0, 0}, {3, 6}, {.rank = 1}));
+  check_error(finish(), ErrorCode::Conflict,
+              "FQN 'w': chunks with offsets [0, 0] sizes [3, 6] and offsets [2, 0] sizes [2, 6] overlap");
+}
+
+BOOST_AUTO_TEST_CASE(the_first_of_several_conflicts) {
+  for (std::int64_t row : {3, 1, 1, 3}) expect(chunk({row, 0}, {1, 6}));
+  check_error(finish(), ErrorCode::Conflict,
+              "FQN 'w': chunks with offsets [1, 0] sizes [1, 6] and offsets [1, 0] sizes [1, 6] begin at one offset");
+}
+
 BOOST_AUTO_TEST_CASE(an_empty_chunk_where_another_begins) {
   expect(chunk({0, 0}, {0, 6}));
   expect(chunk({0, 0}, {4, 6}));
@@ -113,9 +126,19 @@ BOOST_AUTO_TEST_CASE(sizes_that_no_tensor_has) {
               "FQN 'x': size [4, -6] has a negative dimension");
   check_error(builder.add_tensor("x", {}, Values{1LL << 32, 1LL << 31}), ErrorCode::InvalidArgument,
               "FQN 'x': size [4294967296, 2147483648] has more than 2^63 - 1 elements");
+  check_error(builder.add_tensor("x", {}, Values{0, 1LL << 62, 4}), ErrorCode::InvalidArgument,
+              "FQN 'x': size [0, 4611686018427387904, 4] has more than 2^63 - 1 elements");
   check_error(builder.add_tensor("x", {}, Values(256, 1)), ErrorCode::InvalidArgument,
               "FQN 'x': 256 dimensions; the format's limit is 255");
   expect(builder.add_tensor("y", {}, Values(255, 1)));
+}
+
+BOOST_AUTO_TEST_CASE(a_memory_format_without_a_number_in_dcp) {
+  TensorProperties properties;
+  properties.memory_format = MemoryFormat::Other;
+  check_error(builder.add_tensor("x", properties, Values{1}), ErrorCode::InvalidArgument,
+              "FQN 'x': a memory format that DCP cannot write");
+  expect(MetadataBuilder::create(Checks::Preserve).add_tensor("x", properties, Values{1}));
 }
 
 BOOST_AUTO_TEST_CASE(names_that_no_file_holds) {
@@ -176,6 +199,10 @@ BOOST_AUTO_TEST_CASE(planner_paths) {
   const PlannerKey path[] = {std::string_view("w"), std::int64_t{0}};
   check_error(builder.set_planner_path("w", path), ErrorCode::InvalidArgument,
               "FQN 'w': its planner path, joined with dots, is 'w.0'");
+  const std::string dots(65535, '.');
+  const PlannerKey many[] = {std::string_view(dots)};
+  check_error(builder.set_planner_path(dots, many), ErrorCode::InvalidArgument,
+              "FQN '" + dots + "': a planner key with 65535 dots");
   expect(builder.set_planner_path("w.0", path));
   check_error(finish(), ErrorCode::InvalidArgument, "FQN 'w.0' has a planner path, but is not declared");
 }
@@ -211,8 +238,11 @@ BOOST_AUTO_TEST_CASE(shardings) {
 }
 
 BOOST_AUTO_TEST_CASE(fragment_ranks) {
-  check_error(MetadataBuilder::create_fragment(1U << 31).finish(), ErrorCode::InvalidArgument,
-              "a fragment's rank must lie below 2^31");
+  for (const std::uint32_t rank : {1U << 31, 0xFFFFFFFE}) {
+    check_error(MetadataBuilder::create_fragment(rank).finish(), ErrorCode::InvalidArgument,
+                "a fragment's rank must lie below 2^31");
+  }
+  expect(MetadataBuilder::create_fragment((1U << 31) - 1).finish());
 }
 
 BOOST_AUTO_TEST_SUITE_END()

@@ -287,6 +287,93 @@ BOOST_AUTO_TEST_CASE(preserving_keeps_what_is_odd) {
   check_says(file, facts);
 }
 
+BOOST_AUTO_TEST_CASE(preserving_keeps_what_is_odd_in_many_tensors_too) {
+  auto builder = MetadataBuilder::create(Checks::Preserve);
+  const std::string_view fqns[] = {"a", "b"};
+  const TensorProperties properties;
+  const std::uint8_t dimensions = 1;
+  const std::uint32_t count = 1;
+  const std::int64_t sizes[] = {4, -2}, offsets[] = {0, 3}, chunk_sizes[] = {4, 5};
+  expect(
+      builder.add_tensors({fqns, {&properties, 1}, {&dimensions, 1}, sizes, {&count, 1}, {2, offsets, chunk_sizes}}));
+  const auto file = expect(MetadataFile::from_buffer(expect(std::move(builder).finish())));
+  BOOST_TEST(file.view().find("b")->tensor()->size()[0] == -2);
+  BOOST_TEST(file.view().find("b")->tensor()->chunk(0)->size(0) == 5);
+}
+
+/// Rows that are equal but for where they lie: their order is that of what they say, not of the calls or the numbers.
+BOOST_AUTO_TEST_CASE(equal_boxes_come_in_one_order) {
+  const auto make = [](bool backwards) {
+    auto builder = MetadataBuilder::create(Checks::Preserve);
+    const auto id = expect(builder.add_tensor("t", {}, Size{4}));
+    const std::string_view one[] = {"one"}, two[] = {"two"};
+    std::vector<std::function<StoredAt()>> places{
+        [&] { return StoredAt{.file = builder.add_file("a"), .byte_offset = 1}; },
+        [&] { return StoredAt{.file = builder.add_file("b"), .byte_offset = 1}; },
+        [&] { return StoredAt{.file = builder.add_file("b"), .byte_offset = 2}; },
+        [&] { return StoredAt{.file = builder.add_file("b"), .byte_offset = 2, .length = 1}; },
+        [&] { return StoredAt{.file = builder.add_file("c"), .transforms = expect(builder.add_transforms(one))}; },
+        [&] { return StoredAt{.file = builder.add_file("c"), .transforms = expect(builder.add_transforms(two))}; }};
+    if (backwards) std::ranges::reverse(places);
+    // The first row of an offset speaks for all in the file: let each of them be first once.
+    for (std::size_t first = 0; first < places.size(); ++first) {
+      const auto other =
+          expect(builder.add_tensor("t" + std::to_string(backwards ? places.size() - first : first + 1), {}, Size{4}));
+      for (const std::size_t i : {first, (first + 1) % places.size()})
+        expect(builder.add_chunk(other, Size{0}, Size{4}, places[i]()));
+    }
+    for (const auto& place : places) expect(builder.add_chunk(id, Size{0}, Size{4}, place()));
+    return builder;
+  };
+  auto forwards = make(false);
+  auto backwards = make(true);
+  const auto a = expect(MetadataFile::from_buffer(expect(std::move(forwards).finish())));
+  const auto b = expect(MetadataFile::from_buffer(expect(std::move(backwards).finish())));
+  BOOST_TEST(a.view().find("t")->tensor()->chunk(0)->storage()->relative_path() == "a");
+  BOOST_TEST(a.view().find("t2")->tensor()->chunk(0)->storage()->offset() == 1);
+  BOOST_TEST(a.view().find("t3")->tensor()->chunk(0)->storage()->length() == 0);
+  BOOST_TEST(a.view().find("t5")->tensor()->chunk(0)->storage()->transform_descriptor(0) == "one");
+  BOOST_TEST(b.view().find("t")->tensor()->chunk(0)->storage()->relative_path() == "a");
+  for (const EntryRow& row : b.view().columns().entries) BOOST_TEST(row.chunk_count >= 2U);
+  BOOST_TEST(b.view().find("t2")->tensor()->chunk(0)->storage()->transform_descriptor(0) == "one");
+}
+
+BOOST_AUTO_TEST_CASE(transforms_go_with_their_chunks) {
+  for (const bool in_one_call : {true, false}) {
+    auto builder = MetadataBuilder::create();
+    const std::uint32_t file = builder.add_file("f");
+    const auto id = expect(builder.add_tensor("t", {}, Size{3}));
+    std::vector<std::uint16_t> lists;
+    for (const std::string_view name : {"x", "y"}) lists.push_back(expect(builder.add_transforms({&name, 1})));
+    const std::int64_t offsets[] = {2, 0, 1}, sizes[] = {1, 1, 1};
+    const std::uint64_t zero[] = {0};
+    const std::uint16_t transforms[] = {lists[1], 0, lists[0]};
+    if (in_one_call) {
+      expect(builder.add_chunks(id, {3, offsets, sizes, {&file, 1}, zero, zero, transforms}));
+    } else {
+      for (int i = 0; i < 3; ++i)
+        expect(builder.add_chunk(id, {offsets + i, 1}, {sizes + i, 1}, {.file = file, .transforms = transforms[i]}));
+    }
+    const auto out = expect(MetadataFile::from_buffer(expect(std::move(builder).finish())));
+    const auto tensor = out.view().find("t")->tensor();
+    BOOST_TEST(!tensor->chunk(0)->storage()->transform_count().has_value());
+    BOOST_TEST(tensor->chunk(1)->storage()->transform_descriptor(0) == "x");
+    BOOST_TEST(tensor->chunk(2)->storage()->transform_descriptor(0) == "y");
+  }
+}
+
+BOOST_AUTO_TEST_CASE(in_a_fragment_the_rank_is_the_fragments) {
+  const auto make = [](std::uint32_t first, std::uint32_t second) {
+    auto builder = MetadataBuilder::create_fragment(7);
+    const auto id = expect(builder.add_tensor("t", {}, Size{2}));
+    const std::uint32_t file = builder.add_file("f");
+    expect(builder.add_chunk(id, Size{0}, Size{1}, {.file = file, .rank = first}));
+    expect(builder.add_chunk(id, Size{1}, Size{1}, {.file = file, .rank = second}));
+    return expect(std::move(builder).finish());
+  };
+  BOOST_TEST(equal(make(9, 3), make(0, 0)));
+}
+
 BOOST_AUTO_TEST_CASE(a_builder_and_a_draft_of_the_same_facts_agree) {
   std::mt19937 random(5);
   for (int round = 0; round < 50; ++round) {
@@ -328,6 +415,40 @@ BOOST_AUTO_TEST_CASE(a_builder_and_a_draft_of_the_same_facts_agree) {
     }
     BOOST_TEST(equal(build_whole(facts), expect(finish(std::move(draft)))));
   }
+}
+
+BOOST_AUTO_TEST_CASE(what_says_nothing_takes_no_place) {
+  const auto make = [](std::uint64_t of_nothing) {
+    build::Draft draft;
+    draft.has_storage_data = true;
+    draft.has_planner_data = true;  // {}
+    draft.files = {"f"};
+    for (const auto& [fqn, type, file] :
+         {std::tuple("a", StorageType::Bytes, kNoFile), std::tuple("b", StorageType::Opaque, kNoFile),
+          std::tuple("c", StorageType::Bytes, 0U)}) {
+      build::DraftEntry entry;
+      entry.fqn = fqn;
+      entry.type = type;
+      entry.chunk_begin = draft.chunk_files.size();
+      entry.chunk_count = 1;
+      draft.entries.push_back(entry);
+      draft.chunk_files.push_back(file);
+    }
+    draft.chunk_offsets = {of_nothing, of_nothing, 5};
+    draft.chunk_lengths = {of_nothing, of_nothing, 5};
+    draft.chunk_transforms = {0, 0, 0};
+    draft.opaque.push_back({OpaqueKind::StateDictValue, 0, "b", "pickle"});
+    return expect(finish(std::move(draft)));
+  };
+  const Buffer bytes = make(0);
+  BOOST_TEST(equal(bytes, make(7)));
+  const auto file = expect(MetadataFile::from_bytes(bytes.bytes()));
+  check_sound(file);
+  const Columns& columns = file.view().columns();
+  BOOST_TEST(columns.chunk_rows() == 1U);
+  BOOST_TEST(columns.has_planner_data);
+  BOOST_TEST(columns.fqn_paths.empty());
+  BOOST_TEST(columns.chunk_transforms.empty());
 }
 
 BOOST_AUTO_TEST_SUITE_END()

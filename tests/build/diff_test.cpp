@@ -87,6 +87,12 @@ BOOST_AUTO_TEST_CASE(each_aspect_alone) {
   after.properties.requires_grad = true;
   check(after, static_cast<Aspects>(Aspect::Properties));
   after = before;
+  after.properties.pin_memory = true;
+  check(after, static_cast<Aspects>(Aspect::Properties));
+  after = before;
+  after.properties.layout = Layout::Sparse_coo;
+  check(after, static_cast<Aspects>(Aspect::Properties));
+  after = before;
   after.properties.strides.reset();
   check(after, static_cast<Aspects>(Aspect::Properties));
   after = before;
@@ -111,6 +117,51 @@ BOOST_AUTO_TEST_CASE(each_aspect_alone) {
   after.chunks[0].box.sizes = {1, 3};
   check(after, static_cast<Aspects>(Aspect::Sharding));  // its strides are written out now, but the same
   check({"w", true, {}, {}, {{{}, {"f0", 0, 1, 0}}}}, static_cast<Aspects>(Aspect::Type));
+}
+
+BOOST_AUTO_TEST_CASE(names_of_types) {
+  EntryFact a = tensor();
+  EntryFact b = a;
+  a.properties.dtype = b.properties.dtype = ScalarType::Other;
+  a.properties.dtype_name = "float6";
+  b.properties.dtype_name = "float7";
+  BOOST_TEST(changed(open(Facts{a}), open(Facts{b})) == static_cast<Aspects>(Aspect::Dtype));
+  a.properties.dtype_name = "float7";
+  a.properties.layout = b.properties.layout = Layout::Other;
+  a.properties.layout_name = "one";
+  b.properties.layout_name = "two";
+  BOOST_TEST(changed(open(Facts{a}), open(Facts{b})) == static_cast<Aspects>(Aspect::Properties));
+}
+
+BOOST_AUTO_TEST_CASE(transforms_are_compared_by_what_they_say) {
+  const auto make = [](std::optional<std::string_view> first, std::optional<std::string_view> second) {
+    auto builder = MetadataBuilder::create();
+    for (const auto& [fqn, name] : {std::pair("a", first), std::pair("b", second)}) {
+      const std::uint16_t list = name ? expect(builder.add_transforms({&*name, 1})) : std::uint16_t{0};
+      expect(builder.add_bytes(fqn, {.file = builder.add_file("f"), .transforms = list}));
+    }
+    return open(expect(std::move(builder).finish()));
+  };
+  const auto locations = static_cast<Aspects>(Aspect::Location);
+  BOOST_TEST(changed(make("x", "y"), make("x", "x")) == locations);
+  BOOST_TEST(changed(make("x", "y"), make("x", std::nullopt)) == locations);
+  BOOST_TEST(changed(make("x", std::nullopt), make("x", "y")) == locations);
+  BOOST_TEST(changed(make(std::nullopt, "x"), make("y", "x")) == locations);  // its number is another, its text not
+  BOOST_TEST(changed(make("x", "y"), make("x", "y")) == 0U);
+}
+
+BOOST_AUTO_TEST_CASE(the_order_of_storage_data_counts_where_all_rows_are_there) {
+  // Where boxes differ or rows are missing, rows have other numbers, and an order says nothing.
+  EntryFact a = tensor();
+  EntryFact b = a;
+  b.fqn = "x";
+  EntryFact changed_box = a;
+  changed_box.chunks[0].box = {{0, 0}, {1, 3}};
+  std::swap(changed_box.chunks[1].stored.file, changed_box.chunks[3].stored.file);
+  const auto without_order = [](const MetadataFile& x, const MetadataFile& y) {
+    return expect(diff(x.view(), y.view())).file.empty();
+  };
+  BOOST_TEST(without_order(open(Facts{a, b}), open(Facts{changed_box, b})));
 }
 
 BOOST_AUTO_TEST_CASE(a_larger_tensor_with_the_same_grid_has_other_boxes) {
@@ -181,6 +232,11 @@ BOOST_AUTO_TEST_CASE(what_belongs_to_no_fqn) {
   check([](Draft& d) { d.metadata_class = "m c"; }, "class of the metadata", "None", "'m c'");
   check([](Draft& d) { d.opaque.push_back({OpaqueKind::Attribute, 0, "x", "p"}); }, "opaque records", "0", "1");
   check([](Draft& d) { d.chunk_offsets[3] = 51; }, "storage information without a chunk", "1 items", "1 items");
+  check([](Draft& d) { d.loose_storage[0].has_offset = true; }, "storage information without a chunk", "1 items",
+        "1 items");
+  check([](Draft& d) { d.storage_meta->checkpoint_id_type = PathType::Str; }, "type of storage_meta.checkpoint_id", "",
+        "");
+  check([](Draft& d) { d.storage_meta->has_modules = true; }, "storage_meta.modules", "", "");
   check([](Draft& d) { d.planner_order = {2, 1, 0}; }, "order of planner_data", "", "");
   check([](Draft& d) { d.storage_order = {3, 0, 1, 2}; }, "order of storage_data", "", "");
   const auto b = make([](Draft& d) { std::swap(d.entries[0], d.entries[1]); });

@@ -112,6 +112,11 @@ BOOST_AUTO_TEST_CASE(pinwheels_have_no_clean_cut) {
   BOOST_TEST(find(boxes).has_value());
 }
 
+BOOST_AUTO_TEST_CASE(many_boxes_that_are_the_same) {
+  std::vector<Box> boxes(100, {{5, 5}, {2, 3}});
+  BOOST_TEST(find(boxes).has_value());
+}
+
 BOOST_AUTO_TEST_CASE(numbers_at_the_end_of_int64) {
   constexpr std::int64_t kMax = std::numeric_limits<std::int64_t>::max();
   std::vector<Box> boxes{{{0, 0}, {kMax, 1}}, {{0, 1}, {kMax, kMax - 1}}, {{0, 3}, {0, 0}}};

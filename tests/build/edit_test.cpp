@@ -1,9 +1,13 @@
 // Names change, entries go; nothing else does.
 #include "flatpoint/edit.hpp"
 
+#include <functional>
+#include <map>
+
 #include "build/draft.hpp"
 #include "build/expand.hpp"
 #include "checkpoints.hpp"
+#include "flatpoint/records.hpp"
 
 using namespace flatpoint;
 using namespace flatpoint::test;
@@ -99,6 +103,48 @@ build::Draft random_draft(std::mt19937& random, std::deque<std::string>& texts) 
   return draft;
 }
 
+/// What a draft would be without the FQNs that `keeps` refuses, said once more from the start.
+build::Draft without(const build::Draft& draft, const std::function<bool(std::string_view)>& keeps) {
+  build::Draft out;
+  static_cast<build::DraftAttributes&>(out) = draft;
+  out.storage_order.clear(), out.hints.clear(), out.planner_order.clear();
+  out.sizes = draft.sizes;
+  out.boxes = draft.boxes;
+  std::map<std::uint32_t, std::uint32_t> rows, entries;
+  const auto keep_row = [&](std::size_t row) {
+    rows[static_cast<std::uint32_t>(row)] = static_cast<std::uint32_t>(out.chunk_files.size());
+    out.chunk_files.push_back(draft.chunk_files[row]);
+    out.chunk_offsets.push_back(draft.chunk_offsets[row]);
+    out.chunk_lengths.push_back(draft.chunk_lengths[row]);
+    out.chunk_transforms.push_back(draft.chunk_transforms[row]);
+  };
+  for (std::uint32_t e = 0; e < draft.entries.size(); ++e) {
+    build::DraftEntry entry = draft.entries[e];
+    if (!keeps(entry.fqn)) continue;
+    const std::size_t begin = out.chunk_files.size();
+    for (std::uint32_t i = 0; i < entry.chunk_count; ++i) keep_row(entry.chunk_begin + i);
+    entry.chunk_begin = begin;
+    entries[e] = static_cast<std::uint32_t>(out.entries.size());
+    out.entries.push_back(entry);
+  }
+  const std::size_t first_loose = draft.chunk_files.size() - draft.loose_storage.size();
+  for (std::size_t i = 0; i < draft.loose_storage.size(); ++i) {
+    if (!keeps(draft.loose_storage[i].fqn)) continue;
+    keep_row(first_loose + i);
+    out.loose_storage.push_back(draft.loose_storage[i]);
+  }
+  for (const std::uint32_t row : draft.storage_order) {
+    if (rows.contains(row)) out.storage_order.push_back(rows[row]);
+  }
+  for (const build::DraftHint& hint : draft.hints) {
+    if (rows.contains(hint.row)) out.hints.push_back({rows[hint.row], hint.known, hint.index});
+  }
+  for (const std::uint32_t entry : draft.planner_order) {
+    if (entries.contains(entry)) out.planner_order.push_back(entries[entry]);
+  }
+  return out;
+}
+
 }  // namespace
 
 BOOST_AUTO_TEST_SUITE(edits)
@@ -113,6 +159,68 @@ BOOST_AUTO_TEST_CASE(a_file_expands_to_its_draft_and_back) {
     const Buffer again = expect(finish(expect(build::expand(file.view().columns()))));
     BOOST_TEST(std::ranges::equal(file.bytes(), again.bytes()), "round " << round);
   }
+}
+
+BOOST_AUTO_TEST_CASE(dropping_from_a_file_with_orders) {
+  std::mt19937 random(6);
+  for (int round = 0; round < 500; ++round) {
+    std::deque<std::string> texts;
+    const build::Draft draft = random_draft(random, texts);
+    const auto seed = random();
+    const auto keeps = [&](std::string_view fqn) { return (std::hash<std::string_view>()(fqn) ^ seed) % 3 != 0; };
+    build::Draft expected = without(draft, keeps);
+    if (expected.storage_order.empty()) continue;  // written out: an order of nothing; in a draft: the default
+    const auto file = expect(MetadataFile::from_buffer(expect(finish(build::Draft(draft)))));
+    const Buffer dropped = expect(edit(file.view().columns(), [&](std::string_view fqn) {
+      return keeps(fqn) ? std::optional(std::string(fqn)) : std::nullopt;
+    }));
+    BOOST_TEST(equal(dropped, expect(finish(std::move(expected)))), "round " << round);
+  }
+}
+
+BOOST_AUTO_TEST_CASE(storage_information_without_a_chunk_is_renamed_with_its_fqn) {
+  std::mt19937 random(7);
+  std::deque<std::string> texts;
+  build::Draft draft = random_draft(random, texts);
+  while (draft.loose_storage.empty()) draft = random_draft(random, texts);
+  draft.loose_storage[0].fqn = draft.entries[0].fqn;
+  draft.loose_storage[0].rank = 1;
+  draft.sizes[draft.loose_storage[0].offset_begin] = 999;  // no chunk begins there
+  const std::string name(draft.entries[0].fqn);
+  const auto file = expect(MetadataFile::from_buffer(expect(finish(std::move(draft)))));
+  const auto edited = expect(MetadataFile::from_buffer(expect(edit(file.view().columns(), [&](std::string_view fqn) {
+    return std::optional(fqn == name ? "new" : std::string(fqn));
+  }))));
+  BOOST_TEST(edited.view().find("new").found());
+  const auto renamed = first_loose_storage(edited.view(), "new");
+  BOOST_TEST(loose_storage(edited.view(), *renamed)->fqn == "new");
+}
+
+BOOST_AUTO_TEST_CASE(rows_that_no_entry_has) {
+  const auto file = expect(MetadataFile::from_buffer(build_whole({{"b", true, {}, {}, {{{}, {"f", 0, 0, 0}}}}})));
+  Columns columns = file.view().columns();
+  const std::uint32_t files[] = {0, 0};
+  const std::uint64_t offsets[] = {0, 0};
+  columns.chunk_files = files;
+  columns.chunk_offsets = offsets;
+  const auto edited = edit(columns, same);
+  BOOST_REQUIRE(!edited.has_value());
+  BOOST_TEST(edited.error().message == "rule V4: rows of chunks that no entry has");
+}
+
+BOOST_AUTO_TEST_CASE(a_name_with_more_dots_than_a_path_holds) {
+  auto builder = MetadataBuilder::create();
+  expect(builder.add_bytes("a"));
+  const PlannerKey path[] = {std::string_view("a")};
+  expect(builder.set_planner_path("a", path));
+  const auto file = expect(MetadataFile::from_buffer(expect(std::move(builder).finish())));
+  const auto rename_to = [&](std::string name) {
+    return edit(file.view().columns(), [&](std::string_view) { return std::optional(name); });
+  };
+  expect(rename_to(std::string(65534, '.')));
+  const auto refused = rename_to(std::string(65535, '.'));
+  BOOST_REQUIRE(!refused.has_value());
+  BOOST_TEST(to_string(refused.error().code) == "too_large");
 }
 
 BOOST_AUTO_TEST_CASE(builders_files_expand_too) {

@@ -1,27 +1,10 @@
 // Fragments, merged in any order, give the bytes of a build in one piece; what contradicts itself is named.
-#include "flatpoint/merge.hpp"
-
-#include "checkpoints.hpp"
-#include "flatpoint/builder.hpp"
+#include "fragments.hpp"
 
 using namespace flatpoint;
 using namespace flatpoint::test;
 
 namespace {
-
-/// Opened fragments with the references that `merge` takes.
-struct Fragments {
-  std::vector<MetadataFile> files;
-  std::vector<Fragment> fragments;
-
-  void add(Buffer bytes) {
-    files.push_back(expect(MetadataFile::from_buffer(std::move(bytes))));
-    const Columns& columns = files.back().view().columns();
-    fragments.push_back(
-        {&columns, static_cast<std::uint32_t>(columns.fragment_rank), "f" + std::to_string(columns.fragment_rank)});
-  }
-  Result<Merged> merge(const MergeOptions& options = {}) const { return flatpoint::merge(fragments, options); }
-};
 
 Fragments fragments_of(const Facts& facts, std::uint32_t ranks) {
   Fragments out;
@@ -50,12 +33,6 @@ EntryFact tensor(std::vector<ChunkFact> chunks) {
   fact.size = {4, 6};
   fact.chunks = std::move(chunks);
   return fact;
-}
-
-void check_conflict(const Result<Merged>& merged, std::string_view message) {
-  BOOST_REQUIRE(!merged.has_value());
-  BOOST_TEST(to_string(merged.error().code) == "conflict");
-  BOOST_TEST(merged.error().message == message);
 }
 
 }  // namespace

@@ -1,6 +1,7 @@
 // Export: what Python says of the result is in test_export_against_python.py; here what the importer says of it, for
 // files that no import makes, and for broken ones.
 #include <boost/test/unit_test.hpp>
+#include <cstddef>
 #include <random>
 
 #include "assemble.hpp"
@@ -93,6 +94,12 @@ BOOST_AUTO_TEST_CASE(what_has_no_form_in_torch_is_named) {
   model.entries[0].properties.dtype_name = "os.system";
   BOOST_TEST(error_of(model) == "invalid_argument: cannot export 'a': its dtype has no name in torch");
   model = two_tensors();
+  model.entries[0].properties = {};
+  model.entries[0].properties.layout = Layout::Other;
+  model.entries[0].properties.layout_name = "\xff";
+  BOOST_TEST(error_of(model) ==
+             "invalid_argument: cannot export 'a': its layout holds bytes that are no str of Python's");
+  model = two_tensors();
   model.entries[2].fqn = "\xff";
   for (ModelItem& item : *model.storage_data) {
     if (item.fqn == "x") item.fqn = "\xff";
@@ -125,12 +132,101 @@ BOOST_AUTO_TEST_CASE(classes_of_others) {
   BOOST_TEST(imported(kept.bytes.bytes(), {}).find("os system") != std::string::npos);
 }
 
+BOOST_AUTO_TEST_CASE(what_is_dropped_leaves_nothing) {
+  Model model = two_tensors();
+  model.opaque = {{OpaqueKind::PlannerData, 0, "", "\x80\x04" "cmegatron\nPlans\n."}};
+  dcp::ExportOptions options;
+  options.foreign_names = dcp::ForeignNames::Drop;
+  const auto done = exported(opened(model), options);
+  BOOST_TEST(done.dropped == std::vector<std::string>{"planner_data needs megatron.Plans"},
+             boost::test_tools::per_element());
+  model.opaque.clear();
+  model.planner_data.reset();
+  const auto without = exported(opened(model));
+  BOOST_TEST((text_of(done.bytes.bytes()) == text_of(without.bytes.bytes())));
+  for (const OpaqueKind kind : {OpaqueKind::StateDictItem, OpaqueKind::StorageItem})
+    model.opaque.push_back({kind, 0, "", "\x80\x04" "cmegatron\nPlans\nN\x86."});
+  const auto items = exported(opened(model), options);
+  BOOST_TEST(items.dropped.size() == 2U);
+  BOOST_TEST((text_of(items.bytes.bytes()) == text_of(without.bytes.bytes())));
+}
+
 BOOST_AUTO_TEST_CASE(broken_opaque_records) {
   Model model = two_tensors();
   model.opaque = {{OpaqueKind::Attribute, 0, "more", "\x80\x04]\x94("}};
   BOOST_TEST(error_of(model).starts_with("bad_pickle: opaque record, attribute 'more' of Metadata: "));
   model.opaque = {{OpaqueKind::StorageItem, 0, "", "\x80\x04N."}};
   BOOST_TEST(error_of(model).starts_with("corrupt: an opaque record of an item that is no pair"));
+}
+
+BOOST_AUTO_TEST_CASE(storage_meta_came_with_torch_2_4) {
+  Model model = two_tensors();
+  model.storage_meta.emplace();
+  model.storage_meta->save_id = "the save";
+  dcp::ExportOptions options;
+  const auto holds_meta = [&](std::uint32_t minor) {
+    options.torch_minor = minor;
+    const dcp::Exported done = exported(opened(model), options);
+    return text_of(done.bytes.bytes()).find("the save") != std::string::npos;
+  };
+  BOOST_TEST(holds_meta(4));
+  BOOST_TEST(!holds_meta(3));
+}
+
+BOOST_AUTO_TEST_CASE(long_sequences_of_transforms) {
+  for (const SequenceType type : {SequenceType::List, SequenceType::Tuple}) {
+    for (std::size_t count : {0U, 1U, 3U, 4U, 9U}) {
+      Model model = two_tensors();
+      ModelItem& item = model.storage_data->front();
+      item.info.transform_descriptors.emplace();
+      for (std::size_t i = 0; i < count; ++i) item.info.transform_descriptors->push_back("t" + std::to_string(i));
+      item.transforms_type = type;
+      const MetadataFile file = opened(model);
+      const dcp::Exported done = exported(file);
+      BOOST_TEST((imported(done.bytes.bytes(), file.view().columns()) == text_of(file.bytes())));
+    }
+  }
+}
+
+BOOST_AUTO_TEST_CASE(what_breaks_a_rule_is_never_written) {
+  /// The file of a model with one byte changed, `at` bytes into a column.
+  const auto patched = [](const Model& model, auto column, std::size_t at, std::uint8_t value) {
+    const MetadataFile file = opened(model);
+    const auto bytes = std::as_bytes(column(file.view().columns()));
+    const auto where = static_cast<std::size_t>(bytes.data() - file.bytes().data()) + at;
+    Buffer copy(file.bytes().size());
+    std::ranges::copy(file.bytes(), copy.mutable_bytes().begin());
+    copy.mutable_bytes()[where] = static_cast<std::byte>(value);
+    const auto broken = MetadataFile::from_buffer(std::move(copy));
+    BOOST_REQUIRE(broken);
+    const auto done = dcp::export_pickle(broken->view());
+    return done ? "none" : std::string(to_string(done.error().code)) + ": " + done.error().message;
+  };
+  const std::string tail = " breaks a rule of the format; `flatpoint verify` names it";
+  Model model = two_tensors();
+  std::swap(model.entries[0], model.entries[2]);  // an order that is written out: 2 1 0
+  const auto order = [](const Columns& c) { return c.fqn_order; };
+  BOOST_TEST(patched(model, order, 0, 1) == "corrupt: the order of FQN 'b.c', which comes twice," + tail);
+  const auto entries = [](const Columns& c) { return c.entries; };
+  BOOST_TEST(patched(model, entries, offsetof(EntryRow, chunk_count), 200) == "corrupt: more chunks than rows" + tail);
+  BOOST_TEST(patched(model, entries, offsetof(EntryRow, fqn_length), 200) == "corrupt: more names than text" + tail);
+  BOOST_TEST(patched(model, entries, 2 * sizeof(EntryRow) + offsetof(EntryRow, storage_type), 2) ==
+             "corrupt: FQN 'x' without its opaque record" + tail);
+  model = two_tensors();
+  model.entries[1].fqn = "b.0";
+  for (ModelItem& item : *model.storage_data) {
+    if (item.fqn == "b.c") item.fqn = "b.0";
+  }
+  model.entries[1].path = {{1, 0, 0}, {1, 1, 0}};
+  model.planner_data = {1};
+  BOOST_TEST(error_of(model) == "none");
+  const auto fqns = [](const Columns& c) { return c.fqns; };
+  BOOST_TEST(patched(model, fqns, 3, '-') == "corrupt: the planner path of FQN 'b.-'" + tail);
+  model = two_tensors();
+  model.storage_meta.emplace();
+  model.storage_meta->modules = {"one", "two"};
+  const auto module_ends = [](const Columns& c) { return c.storage_meta->modules.ends; };
+  BOOST_TEST(patched(model, module_ends, 4, 200) == "corrupt: the modules of storage_meta" + tail);
 }
 
 BOOST_AUTO_TEST_CASE(limits) {
