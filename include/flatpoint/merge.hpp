@@ -51,8 +51,8 @@ struct Merged {
 ///   With fragments of the builder the result has the builder's orders.
 ///
 /// Time: linear in all fragments together where ranks share FQNs, times log(fragments) where each has its own. Memory
-/// beside the fragments: twice the result; where orders are stated also 16 bytes per chunk and per FQN of each
-/// fragment. Errors: Conflict, InvalidArgument (no fragments), Corrupt (a fragment that breaks a rule of the format),
+/// beside the fragments: twice the result, at most 16 MiB, as large columns come in pages of 2 MiB, and 2 KiB per
+/// fragment; where orders are stated also 16 bytes per chunk and per FQN of each fragment. Errors: Conflict, InvalidArgument (no fragments), Corrupt (a fragment that breaks a rule of the format),
 /// TooLarge.
 Result<Merged> merge(std::span<const Fragment> fragments, const MergeOptions& options = {});
 

@@ -3,11 +3,14 @@
 #include <unistd.h>
 
 #include <filesystem>
+#include <fstream>
 
 #include "base/large_vector.hpp"
-#include "checkpoints.hpp"
 #include "flatpoint/builder.hpp"
 #include "flatpoint/write_file.hpp"
+#include "format/constants.hpp"
+#include "format/encode.hpp"
+#include "fragments.hpp"
 
 using namespace flatpoint;
 using namespace flatpoint::test;
@@ -59,6 +62,21 @@ struct Ragged {
 
 BOOST_AUTO_TEST_SUITE(large)
 
+BOOST_AUTO_TEST_CASE(the_size_of_a_file_is_known_before_its_memory_is_taken) {
+  Columns columns;
+  const auto with_pickles = [&](std::uint64_t size) {
+    columns.opaque_pickles = {reinterpret_cast<const std::uint8_t*>(std::uintptr_t{64}), size};  // never read
+    return format::encoded_size_bound(columns);
+  };
+  const std::uint64_t rest = with_pickles(0);
+  BOOST_TEST(with_pickles(format::kMaxFileSize - rest + 1) == format::kMaxFileSize + 1);
+  const auto file = format::encode(columns);
+  BOOST_REQUIRE(!file.has_value());
+  BOOST_TEST(to_string(file.error().code) == "too_large");
+  BOOST_TEST(file.error().message ==
+             "the file would have about 2147483648 bytes; the format ends below 2 GiB (2147483647 bytes)");
+}
+
 BOOST_AUTO_TEST_CASE(columns_of_many_megabytes) {
   const Ragged facts(300, 500);
   const auto file = expect(MetadataFile::from_buffer(facts.build()));
@@ -82,6 +100,54 @@ BOOST_AUTO_TEST_CASE(columns_of_many_megabytes) {
   BOOST_TEST(std::ranges::equal(written.bytes(), file.bytes()));
   std::filesystem::remove(path);
 }
+
+#if defined(__linux__) && !defined(__SANITIZE_ADDRESS__)
+/// Bytes of memory that work takes at its peak beyond what was there before.
+template <class Work>
+std::uint64_t peak_of(Work&& work) {
+  const auto status = [](const std::string& key) -> std::uint64_t {
+    std::ifstream lines("/proc/self/status");
+    for (std::string line; std::getline(lines, line);) {
+      if (line.starts_with(key)) return std::stoull(line.substr(key.size())) * 1024;
+    }
+    return 0;
+  };
+  const std::uint64_t before = status("VmRSS:");
+  std::ofstream("/proc/self/clear_refs") << "5";  // the peak is now
+  work();
+  return status("VmHWM:") - std::min(status("VmHWM:"), before);
+}
+
+constexpr std::uint64_t kOnTop = std::uint64_t{16} << 20;
+
+BOOST_AUTO_TEST_CASE(building_takes_twice_the_columns) {
+  const Ragged facts(500, 1000);
+  const std::uint64_t columns = facts.lengths.size() * 48 + facts.lengths.size() * sizeof(std::uint32_t);
+  const std::uint64_t peak = peak_of([&] { static_cast<void>(facts.build()); });
+  BOOST_TEST(peak > columns);  // it is measured
+  BOOST_TEST(peak <= 2 * columns + kOnTop);
+}
+
+BOOST_AUTO_TEST_CASE(merging_takes_twice_the_result) {
+  for (const auto& [fragments_of_it, tensors] : {std::pair(8U, 40000U), std::pair(1000U, 2U)}) {
+    Fragments fragments;
+    for (std::uint32_t rank = 0; rank < fragments_of_it; ++rank) {
+      auto builder = MetadataBuilder::create_fragment(rank);
+      const std::uint32_t file = builder.add_file("__" + std::to_string(rank) + "_0.distcp");
+      for (std::uint32_t i = 0; i < tensors; ++i) {
+        const auto id =
+            expect(builder.add_tensor("model." + std::to_string(i) + "." + std::to_string(rank), {}, Size{8}));
+        expect(builder.add_chunk(id, Size{0}, Size{8}, {.file = file, .byte_offset = i}));
+      }
+      fragments.add(expect(std::move(builder).finish()));
+    }
+    std::uint64_t result = 0;
+    const std::uint64_t peak = peak_of([&] { result = expect(fragments.merge()).bytes.size(); });
+    BOOST_TEST(peak > result);
+    BOOST_TEST(peak <= 2 * result + kOnTop + 2048 * fragments_of_it);
+  }
+}
+#endif
 
 #ifdef __linux__
 BOOST_AUTO_TEST_CASE(pages_of_freed_blocks_are_used_again) {
