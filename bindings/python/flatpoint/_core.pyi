@@ -47,10 +47,15 @@ def from_bytes(
     Raises Error."""
 
 def from_object(
-    metadata: object, *, rank: int | None = None, keep_pickle: bool = False
-) -> tuple[Checkpoint, bytes | None] | None:
-    """Open torch's Metadata, as importing its pickle would, and that pickle where it is to be kept. None where the object is
-    not plain: Python's pickle has to write it. Raises Error."""
+    metadata: object,
+    results: list[list[object]] | None = None,
+    *,
+    rank: int | None = None,
+    keep_pickle: bool = False,
+) -> tuple[Checkpoint, bytes | None, tuple[list[object], list[object]]] | None:
+    """Open torch's Metadata, as importing its pickle would, and that pickle where it is to be kept. `results`: the ranks'
+    WriteResults, from which storage_data is made in the place of the object's own; its keys and values are returned. None
+    where the object is not plain: Python's pickle has to write it. Raises Error."""
 
 def open_fragments(folder: str | PathLike[str], *, limits: Mapping[str, int] | None = None) -> list[Checkpoint]:
     """What ranks wrote alone into a folder: every `__R.metadata`, or the flatpoint file beside it, and every other flatpoint

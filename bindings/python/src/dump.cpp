@@ -15,8 +15,14 @@ void require(bool plain) {
   if (!plain) throw NotPlain();
 }
 
-/// A str that is always the same object, so that looking it up in an object's dictionary compares addresses.
-nb::object interned(const char* text) { return checked(PyUnicode_InternFromString(text)); }
+/// The name of an attribute, and where the pickle has it already.
+struct Word {
+  explicit Word(const char* text) : name(checked(PyUnicode_InternFromString(text))) {}
+  [[nodiscard]] bool is(nb::handle text) const noexcept { return text.ptr() == name.ptr(); }
+
+  nb::object name;  // interned as attributes are, so that looking it up compares addresses
+  std::optional<Pickle::MemoId> id;
+};
 
 /// A class, with the name under which a pickle refers to it, and where the pickle has it already.
 struct Class {
@@ -42,13 +48,13 @@ class State {
     require(PyDict_CheckExact(dict_.ptr()) != 0);
   }
   [[nodiscard]] std::size_t size() const noexcept { return static_cast<std::size_t>(PyDict_Size(dict_.ptr())); }
-  [[nodiscard]] PyObject* find(const nb::object& name) const {
-    PyObject* const value = PyDict_GetItemWithError(dict_.ptr(), name.ptr());
+  [[nodiscard]] PyObject* find(const Word& word) const {
+    PyObject* const value = PyDict_GetItemWithError(dict_.ptr(), word.name.ptr());
     if (value == nullptr && PyErr_Occurred() != nullptr) throw nb::python_error();
     return value;
   }
-  [[nodiscard]] PyObject* get(const nb::object& name) const {
-    PyObject* const value = find(name);
+  [[nodiscard]] PyObject* get(const Word& word) const {
+    PyObject* const value = find(word);
     require(value != nullptr);
     return value;
   }
@@ -58,12 +64,53 @@ class State {
   nb::object dict_;
 };
 
+/// Writes the items of a dict or a list in batches, as Python does: what stands on the stack at once is bounded.
+class Batches {
+ public:
+  /// `close`: what takes a batch from the stack.
+  Batches(Pickle& pickle, Op close) : pickle_(pickle), close_(close) {}
+  /// Before each item.
+  void begin() {
+    if (count_ == 0) pickle_.op(Op::Mark);
+  }
+  /// Behind each item.
+  void end() {
+    if (++count_ == kBatch) finish();
+    pickle_.next_frame();
+  }
+  void finish() {
+    if (count_ > 0) pickle_.op(close_);
+    count_ = 0;
+  }
+
+ private:
+  static constexpr std::size_t kBatch = 1000;
+  Pickle& pickle_;
+  Op close_;
+  std::size_t count_ = 0;
+};
+
 /// Calls `item(key, value)` for each item of a dict, in its order. Nothing that this file calls changes a dict.
 template <class Function>
 void for_each_item(nb::handle dict, Function&& item) {
   PyObject* key = nullptr;
   PyObject* value = nullptr;
   for (Py_ssize_t at = 0; PyDict_Next(dict.ptr(), &at, &key, &value) != 0;) item(key, value);
+}
+
+template <class Function>
+void for_each(nb::handle list, Function&& item) {
+  require(PyList_CheckExact(list.ptr()) != 0);
+  const Py_ssize_t count = PyList_Size(list.ptr());
+  for (Py_ssize_t i = 0; i < count; ++i) {
+    constexpr Py_ssize_t kAhead = 12;
+    if (i + kAhead < count) __builtin_prefetch(PyList_GetItem(list.ptr(), i + kAhead));
+    item(PyList_GetItem(list.ptr(), i));
+  }
+}
+
+void append(nb::handle list, PyObject* item) {
+  if (PyList_Append(list.ptr(), item) != 0) throw nb::python_error();
 }
 
 class Dumper {
@@ -76,23 +123,25 @@ class Dumper {
     has_strides_ = nb::hasattr(tensor_properties_.type, "strides");
   }
 
-  void metadata(nb::handle object) {
+  void metadata(nb::handle object, StorageLists* lists) {
     require(metadata_.is_of(object));
     const State state(object);
     pickle_.begin();
     begin_object(metadata_);
     for_each_item(state.dict(), [&](PyObject* name, PyObject* value) {
       text(name);
-      if (name == state_dict_name_.ptr()) {
+      if (state_dict_word_.is(name)) {
         dict(value, [&](PyObject* fqn, PyObject* entry) { this->entry(fqn, entry); });
-      } else if (name == planner_name_.ptr()) {
+      } else if (planner_word_.is(name)) {
         optional_dict(value, [&](PyObject* fqn, PyObject* path) { planner_path(fqn, path); });
-      } else if (name == storage_name_.ptr()) {
+      } else if (storage_word_.is(name) && lists != nullptr) {
+        storage_of_results(*lists);
+      } else if (storage_word_.is(name)) {
         optional_dict(value, [&](PyObject* index, PyObject* info) { storage(index, info); });
-      } else if (name == storage_meta_name_.ptr()) {
+      } else if (storage_meta_word_.is(name)) {
         storage_meta(value);
       } else {
-        require(name == version_name_.ptr());
+        require(version_word_.is(name));
         optional_text(value);
       }
     });
@@ -101,25 +150,36 @@ class Dumper {
   }
 
  private:
-  // Python's pickle writes items in batches, too: what stands on the stack at once is bounded.
-  static constexpr std::size_t kBatch = 1000;
-
   template <class Function>
   void dict(nb::handle dict, Function&& item) {
     require(PyDict_CheckExact(dict.ptr()) != 0);
-    pickle_.op(Op::EmptyDict);
-    pickle_.memoize();
-    std::size_t in_batch = 0;
+    begin_container(Op::EmptyDict);
+    Batches batches(pickle_, Op::SetItems);
     for_each_item(dict, [&](PyObject* key, PyObject* value) {
-      if (in_batch == 0) pickle_.op(Op::Mark);
+      batches.begin();
       item(key, value);
-      if (++in_batch == kBatch) {
-        pickle_.op(Op::SetItems);
-        in_batch = 0;
-      }
-      pickle_.next_frame();
+      batches.end();
     });
-    if (in_batch > 0) pickle_.op(Op::SetItems);
+    batches.finish();
+  }
+
+  void storage_of_results(StorageLists& lists) {
+    begin_container(Op::EmptyDict);
+    Batches batches(pickle_, Op::SetItems);
+    for_each(lists.results, [&](PyObject* of_rank) {
+      for_each(of_rank, [&](PyObject* result) {
+        require(write_result_.is_of(result));
+        const State state(result);
+        PyObject* const key = state.get(index_word_);
+        PyObject* const info = state.get(storage_word_);
+        batches.begin();
+        storage(key, info);
+        batches.end();
+        append(lists.keys, key);
+        append(lists.infos, info);
+      });
+    });
+    batches.finish();
   }
 
   template <class Function>
@@ -129,19 +189,19 @@ class Dumper {
 
   template <class Function>
   void list(nb::handle list, Function&& item) {
-    require(PyList_CheckExact(list.ptr()) != 0);
-    pickle_.op(Op::EmptyList);
+    begin_container(Op::EmptyList);
+    Batches batches(pickle_, Op::Appends);
+    for_each(list, [&](PyObject* each) {
+      batches.begin();
+      item(each);
+      batches.end();
+    });
+    batches.finish();
+  }
+
+  void begin_container(Op empty) {
+    pickle_.op(empty);
     pickle_.memoize();
-    const Py_ssize_t count = PyList_Size(list.ptr());
-    for (Py_ssize_t begin = 0; begin < count;) {
-      const Py_ssize_t end = std::min(count, begin + static_cast<Py_ssize_t>(kBatch));
-      pickle_.op(Op::Mark);
-      for (; begin < end; ++begin) {
-        item(PyList_GetItem(list.ptr(), begin));
-        pickle_.next_frame();
-      }
-      pickle_.op(Op::Appends);
-    }
   }
 
   void entry(nb::handle fqn, nb::handle value) {
@@ -158,30 +218,30 @@ class Dumper {
     const State state(value);
     require(state.size() == 3);
     begin_object(tensor_metadata_);
-    text(properties_name_);
-    properties(state.get(properties_name_));
-    text(size_name_);
-    size(state.get(size_name_));
-    text(chunks_name_);
-    list(state.get(chunks_name_), [&](PyObject* chunk) { this->chunk(chunk); });
+    word(properties_word_);
+    properties(state.get(properties_word_));
+    word(size_word_);
+    size(state.get(size_word_));
+    word(chunks_word_);
+    list(state.get(chunks_word_), [&](PyObject* chunk) { this->chunk(chunk); });
     end_object();
   }
 
   void properties(nb::handle value) {
     require(tensor_properties_.is_of(value));
     const State state(value);
-    PyObject* const strides = state.find(strides_name_);
+    PyObject* const strides = state.find(strides_word_);
     require(state.size() == (strides != nullptr ? 6 : 5) && (strides == nullptr || has_strides_));
     cls(tensor_properties_);
     pickle_.op(Op::EmptyTuple);
     pickle_.op(Op::NewObj);
     pickle_.memoize();
     pickle_.op(Op::Mark);
-    dtype(state.get(dtype_name_));
-    layout(state.get(layout_name_));
-    boolean(state.get(requires_grad_name_));
-    memory_format(state.get(memory_format_name_));
-    boolean(state.get(pin_memory_name_));
+    dtype(state.get(dtype_word_));
+    layout(state.get(layout_word_));
+    boolean(state.get(requires_grad_word_));
+    memory_format(state.get(memory_format_word_));
+    boolean(state.get(pin_memory_word_));
     if (has_strides_) {
       if (strides == nullptr || strides == Py_None) {
         pickle_.op(Op::None);
@@ -231,10 +291,10 @@ class Dumper {
     const State state(value);
     require(state.size() == 2);
     begin_object(chunk_metadata_);
-    text(offsets_name_);
-    size(state.get(offsets_name_));
-    text(sizes_name_);
-    size(state.get(sizes_name_));
+    word(offsets_word_);
+    size(state.get(offsets_word_));
+    word(sizes_word_);
+    size(state.get(sizes_word_));
     end_object();
   }
 
@@ -253,32 +313,32 @@ class Dumper {
   void storage(nb::handle index, nb::handle info) {
     require(metadata_index_.is_of(index) && storage_info_.is_of(info));
     const State key(index);
-    PyObject* const offset = key.find(offset_name_);
+    PyObject* const offset = key.find(offset_word_);
     require(key.size() == (offset != nullptr ? 3 : 2));
     begin_object(metadata_index_);
-    text(fqn_name_);
-    text(key.get(fqn_name_));
-    text(index_name_);
-    PyObject* const hint = key.get(index_name_);
+    word(fqn_word_);
+    text(key.get(fqn_word_));
+    word(index_word_);
+    PyObject* const hint = key.get(index_word_);
     hint == Py_None ? pickle_.op(Op::None) : integer(hint);
     if (offset != nullptr) {
-      text(offset_name_);
+      word(offset_word_);
       size(offset);
     }
     end_object();
 
     const State value(info);
-    PyObject* const transforms = value.find(transforms_name_);
+    PyObject* const transforms = value.find(transforms_word_);
     require(value.size() == (transforms != nullptr ? 4 : 3));
     begin_object(storage_info_);
-    text(path_name_);
-    text(value.get(path_name_));
-    text(offset_name_);
-    integer(value.get(offset_name_));
-    text(length_name_);
-    integer(value.get(length_name_));
+    word(path_word_);
+    text(value.get(path_word_));
+    word(offset_word_);
+    integer(value.get(offset_word_));
+    word(length_word_);
+    integer(value.get(length_word_));
     if (transforms != nullptr && transforms != Py_None) {  // DCP leaves None out
-      text(transforms_name_);
+      word(transforms_word_);
       PyTuple_CheckExact(transforms) != 0 ? texts(transforms) : list(transforms, [&](PyObject* each) { text(each); });
     }
     end_object();
@@ -297,9 +357,9 @@ class Dumper {
     begin_object(storage_meta_);
     for_each_item(State(value).dict(), [&](PyObject* name, PyObject* attribute) {
       text(name);
-      if (name == modules_name_.ptr()) {
+      if (modules_word_.is(name)) {
         list(attribute, [&](PyObject* each) { text(each); });
-      } else if (name == checkpoint_id_name_.ptr() && posix_path_.is_of(attribute)) {
+      } else if (checkpoint_id_word_.is(name) && posix_path_.is_of(attribute)) {
         cls(posix_path_);
         text(nb::str(nb::handle(attribute)));
         call();
@@ -362,6 +422,11 @@ class Dumper {
     last_ = pickle_.memoize();
     remember(value);
   }
+  void word(Word& word) {
+    if (word.id) return pickle_.fetch(*word.id);
+    pickle_.text(Text(word.name).view());
+    word.id = pickle_.memoize();
+  }
   void optional_text(nb::handle value) { value.is_none() ? pickle_.op(Op::None) : text(value); }
 
   void boolean(nb::handle value) {
@@ -401,6 +466,7 @@ class Dumper {
   Class storage_meta_{kMetadata, "StorageMeta"};
   Class memory_format_encoding_{kMetadata, "_MEM_FORMAT_ENCODING"};
   Class storage_info_{"torch.distributed.checkpoint.filesystem", "_StorageInfo"};
+  Class write_result_{"torch.distributed.checkpoint.storage", "WriteResult"};
   Class size_type_{"torch", "Size"};
   Class dtype_type_{"torch", "dtype"};
   Class layout_type_{"torch", "layout"};
@@ -409,24 +475,20 @@ class Dumper {
   std::size_t memory_format_count_ = 0;
   bool has_strides_ = false;
 
-  const nb::object state_dict_name_ = interned("state_dict_metadata"), planner_name_ = interned("planner_data"),
-                   storage_name_ = interned("storage_data"), storage_meta_name_ = interned("storage_meta"),
-                   version_name_ = interned("version"), properties_name_ = interned("properties"),
-                   size_name_ = interned("size"), chunks_name_ = interned("chunks"), dtype_name_ = interned("dtype"),
-                   layout_name_ = interned("layout"), requires_grad_name_ = interned("requires_grad"),
-                   memory_format_name_ = interned("memory_format"), pin_memory_name_ = interned("pin_memory"),
-                   strides_name_ = interned("strides"), offsets_name_ = interned("offsets"),
-                   sizes_name_ = interned("sizes"), fqn_name_ = interned("fqn"), index_name_ = interned("index"),
-                   offset_name_ = interned("offset"), path_name_ = interned("relative_path"),
-                   length_name_ = interned("length"), transforms_name_ = interned("transform_descriptors"),
-                   modules_name_ = interned("modules"), checkpoint_id_name_ = interned("checkpoint_id");
+  Word state_dict_word_{"state_dict_metadata"}, planner_word_{"planner_data"}, storage_word_{"storage_data"},
+      storage_meta_word_{"storage_meta"}, version_word_{"version"}, properties_word_{"properties"}, size_word_{"size"},
+      chunks_word_{"chunks"}, dtype_word_{"dtype"}, layout_word_{"layout"}, requires_grad_word_{"requires_grad"},
+      memory_format_word_{"memory_format"}, pin_memory_word_{"pin_memory"}, strides_word_{"strides"},
+      offsets_word_{"offsets"}, sizes_word_{"sizes"}, fqn_word_{"fqn"}, index_word_{"index"}, offset_word_{"offset"},
+      path_word_{"relative_path"}, length_word_{"length"}, transforms_word_{"transform_descriptors"},
+      modules_word_{"modules"}, checkpoint_id_word_{"checkpoint_id"};
 };
 
 }  // namespace
 
-bool dump_metadata(nb::handle metadata, Pickle& pickle) {
+bool dump_metadata(nb::handle metadata, StorageLists* storage, Pickle& pickle) {
   try {
-    Dumper(pickle).metadata(metadata);
+    Dumper(pickle).metadata(metadata, storage);
     return true;
   } catch (const NotPlain&) {
     return false;

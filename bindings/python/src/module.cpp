@@ -71,9 +71,12 @@ nb::object from_bytes(nb::handle data, nb::handle rank, nb::handle limits) {
   return make_checkpoint(value_of(std::move(opened)));
 }
 
-nb::object from_object(nb::handle metadata, nb::handle rank, bool keep_pickle) {
+nb::object from_object(nb::handle metadata, nb::handle results, nb::handle rank, bool keep_pickle) {
   Pickle pickle;
-  if (!dump_metadata(metadata, pickle)) return nb::none();
+  StorageLists storage;
+  const bool has_results = !results.is_none();
+  if (has_results) storage.results = nb::cast<nb::list>(results);
+  if (!dump_metadata(metadata, has_results ? &storage : nullptr, pickle)) return nb::none();
   dcp::ImportOptions options;
   if (!rank.is_none()) options.fragment_rank = nb::cast<std::int32_t>(rank);
   auto opened = [&] {
@@ -82,7 +85,8 @@ nb::object from_object(nb::handle metadata, nb::handle rank, bool keep_pickle) {
   }();
   const auto bytes = pickle.bytes();
   return nb::make_tuple(make_checkpoint(value_of(std::move(opened))),
-                        keep_pickle ? nb::object(nb::bytes(bytes.data(), bytes.size())) : nb::none());
+                        keep_pickle ? nb::object(nb::bytes(bytes.data(), bytes.size())) : nb::none(),
+                        nb::make_tuple(storage.keys, storage.infos));
 }
 
 void publish(nb::handle path, nb::handle data) {
@@ -177,9 +181,10 @@ NB_MODULE(_core, m) {
         nb::arg("limits") = nb::none(), "Open a checkpoint's folder, a .metadata, or a flatpoint file.");
   m.def("from_bytes", &from_bytes, nb::arg("data"), nb::kw_only(), nb::arg("rank") = nb::none(),
         nb::arg("limits") = nb::none(), "Open the bytes of a flatpoint file or of a .metadata.");
-  m.def("from_object", &from_object, nb::arg("metadata"), nb::kw_only(), nb::arg("rank") = nb::none(),
-        nb::arg("keep_pickle") = false,
-        "Open torch's Metadata, and the pickle of it or None. None where Python's pickle has to write it.");
+  m.def("from_object", &from_object, nb::arg("metadata"), nb::arg("results") = nb::none(), nb::kw_only(),
+        nb::arg("rank") = nb::none(), nb::arg("keep_pickle") = false,
+        "Open torch's Metadata; its pickle or None; keys and values of the results. None: Python's pickle has to write "
+        "it.");
   m.def("write_file", &publish, nb::arg("path"), nb::arg("data"), "Publish a file: synced, and renamed into place.");
   m.attr("column_names") = column_names();
 }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import gc
 import os
 import pickle
@@ -12,7 +13,7 @@ from typing import Any
 import torch.distributed as dist
 from torch.distributed.checkpoint import FileSystemWriter
 from torch.distributed.checkpoint import filesystem
-from torch.distributed.checkpoint.metadata import Metadata
+from torch.distributed.checkpoint.metadata import Metadata, MetadataIndex
 from torch.distributed.checkpoint.planner import SavePlan
 from torch.distributed.checkpoint.storage import WriteResult
 
@@ -24,9 +25,20 @@ from ._metadata import ComparableMetadata, FileMetadata, PlannerData, StateDictM
 from ._source import Source
 
 
+StorageLists = tuple[list[MetadataIndex], list[Any]]  # keys and values of storage_data
+
+
 class SavedMetadata(ComparableMetadata):
     """The coordinator's metadata after a save: filled as always, but pickled as the place of the file, so that the other
     ranks get a few bytes and map the file when they look."""
+
+    _source: Source
+    _storage: StorageLists
+
+    @functools.cached_property
+    def storage_data(self) -> dict[MetadataIndex, Any]:
+        """Made when somebody looks: hashing the keys takes longer than writing the file."""
+        return dict(zip(*self._storage))
 
     def __reduce_ex__(self, protocol: int):
         source = self.__dict__.get("_source")
@@ -37,7 +49,8 @@ class SavedMetadata(ComparableMetadata):
     def _others(self) -> dict[str, Any]:
         """What is not in the file's dictionaries; a dictionary that is None among it."""
         in_file = ("state_dict_metadata", "planner_data", "storage_data")
-        return {k: v for k, v in self.__dict__.items() if k != "_source" and (k not in in_file or v is None)}
+        own = ("_source", "_storage")
+        return {k: v for k, v in self.__dict__.items() if k not in own and (k not in in_file or v is None)}
 
 
 def _as_file_metadata(source: Source, others: dict[str, Any]) -> Metadata:
@@ -125,14 +138,14 @@ class FlatpointWriter(FileSystemWriter):
     def finish(self, metadata: Metadata, results: list[list[WriteResult]]) -> None:
         if type(metadata) is SavedMetadata:  # plan caching uses it again
             metadata.__class__ = Metadata
-            del metadata._source
+            del metadata._source, metadata._storage
         if hasattr(filesystem, "CURRENT_DCP_VERSION"):  # since torch 2.9
             metadata.version = filesystem.CURRENT_DCP_VERSION
-        metadata.storage_data = {result.index: result.storage_data for rank in results for result in rank}
+        metadata.storage_data = None
         metadata.storage_meta = self.storage_meta()
 
         rank = self._lone_rank
-        checkpoint, data = self._encode(metadata, rank)
+        checkpoint, data, storage = self._encode(metadata, results, rank)
         pickle_name = PICKLE_NAME if rank is None else f"__{rank}{PICKLE_NAME}"
         flatpoint_name = pickle_name + FLATPOINT_SUFFIX
         if self.write_pickle:
@@ -143,17 +156,25 @@ class FlatpointWriter(FileSystemWriter):
 
         if type(metadata) is Metadata and all(record.kind == "attribute" for record in checkpoint.opaque):
             metadata._source = self._source_of(checkpoint, flatpoint_name)
+            metadata._storage = storage
+            del metadata.storage_data
             metadata.__class__ = SavedMetadata
-        # else: a custom planner's own objects in the dictionaries, which travel as torch sends them
+        else:  # a custom planner's own objects in the dictionaries, which travel as torch sends them
+            metadata.storage_data = dict(zip(*storage))
 
-    def _encode(self, metadata: Metadata, rank: int | None) -> tuple[flatpoint.Checkpoint, bytes | None]:
-        """The metadata as a flatpoint file, and its pickle where that is to be written."""
+    def _encode(
+        self, metadata: Metadata, results: list[list[WriteResult]], rank: int | None
+    ) -> tuple[flatpoint.Checkpoint, bytes | None, StorageLists]:
+        """The metadata as a flatpoint file, its pickle where that is to be written, and what storage_data is to hold."""
         with _no_collector():
-            encoded = _core.from_object(metadata, rank=rank, keep_pickle=self.write_pickle)
+            encoded = _core.from_object(metadata, results, rank=rank, keep_pickle=self.write_pickle)
             if encoded is not None:
                 return encoded
+            of_all = [result for of_rank in results for result in of_rank]
+            storage = [result.index for result in of_all], [result.storage_data for result in of_all]
+            metadata.storage_data = dict(zip(*storage))
             data = pickle.dumps(metadata)  # what others attached, objects of foreign classes
-        return flatpoint.from_bytes(data, rank=rank), data
+        return flatpoint.from_bytes(data, rank=rank), data, storage
 
     def _replace(self, name: str, data: Any) -> None:
         if is_url(self.path):

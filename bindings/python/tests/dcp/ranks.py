@@ -16,6 +16,7 @@ from torch.distributed.checkpoint.state_dict import get_state_dict, set_state_di
 from torch.distributed.device_mesh import init_device_mesh
 from torch.distributed.fsdp import fully_shard
 from torch.distributed.tensor import DTensor, Replicate, Shard, distribute_tensor
+from torch.distributed.tensor.parallel import ColwiseParallel, RowwiseParallel, parallelize_module
 
 from flatpoint.torch import FileMetadata, FlatpointLoadPlanner, FlatpointReader, FlatpointWriter
 
@@ -184,15 +185,18 @@ class Model(torch.nn.Module):
         return self.head(x)
 
 
-def train(steps):
-    """A model and its optimizer, sharded by FSDP2 over all ranks, after some steps."""
+def train(steps, *, tensor_parallel=1):
+    """A model and its optimizer, sharded by FSDP2 over all ranks, or over what tensor parallelism leaves; after some steps."""
     torch.manual_seed(steps)
     model = Model()
-    mesh = init_device_mesh("cpu", (dist.get_world_size(),))
+    world = dist.get_world_size()
+    mesh = init_device_mesh("cpu", (world // tensor_parallel, tensor_parallel), mesh_dim_names=("dp", "tp"))
+    if tensor_parallel > 1:
+        parallelize_module(model, mesh["tp"], {"layers.0": ColwiseParallel(), "layers.1": RowwiseParallel()})
     for layer in model.layers:
-        fully_shard(layer, mesh=mesh)
-    fully_shard(model, mesh=mesh)
-    optimizer = torch.optim.AdamW(model.parameters(), lr=0.1)
+        fully_shard(layer, mesh=mesh["dp"])
+    fully_shard(model, mesh=mesh["dp"])
+    optimizer = torch.optim.AdamW(model.parameters(), lr=0.1, foreach=False)
     for step in range(steps):
         model(torch.arange(8) + step).sum().backward()
         optimizer.step()
@@ -221,24 +225,29 @@ def assert_same(a, b):
 
 
 def save_fsdp(folder):
-    model, optimizer = train(3)
-    model_state, optimizer_state = get_state_dict(model, optimizer)
-    state = {"model": model_state, "optimizer": optimizer_state}
-    dcp.save(state, storage_writer=FlatpointWriter(folder, write_pickle=False))
-    everything = gathered(state)
-    if dist.get_rank() == 0:
-        torch.save(everything, f"{folder}/expected.pt")
+    """Sharded by FSDP2 alone, and by FSDP2 over tensor parallelism."""
+    for name, tensor_parallel in (("fsdp", 1), ("fsdp_tp", 2)):
+        model, optimizer = train(3, tensor_parallel=tensor_parallel)
+        model_state, optimizer_state = get_state_dict(model, optimizer)
+        state = {"model": model_state, "optimizer": optimizer_state}
+        dcp.save(state, storage_writer=FlatpointWriter(f"{folder}/{name}", write_pickle=False))
+        everything = gathered(state)
+        if dist.get_rank() == 0:
+            torch.save(everything, f"{folder}/{name}/expected.pt")
+            placements = {len(tensor.placements) for tensor in model_state.values() if isinstance(tensor, DTensor)}
+            assert placements == ({1} if tensor_parallel == 1 else {1, 2})
 
 
 def load_fsdp(folder):
     """On another number of ranks, into a model in another state."""
-    model, optimizer = train(1)
-    model_state, optimizer_state = get_state_dict(model, optimizer)
-    state = {"model": model_state, "optimizer": optimizer_state}
-    dcp.load(state, storage_reader=FlatpointReader(folder), planner=FlatpointLoadPlanner())
-    set_state_dict(model, optimizer, model_state_dict=state["model"], optim_state_dict=state["optimizer"])
-    loaded = dict(zip(("model", "optimizer"), get_state_dict(model, optimizer)))
-    assert_same(gathered(loaded), torch.load(f"{folder}/expected.pt", weights_only=False))
+    for name in ("fsdp", "fsdp_tp"):
+        model, optimizer = train(1)
+        model_state, optimizer_state = get_state_dict(model, optimizer)
+        state = {"model": model_state, "optimizer": optimizer_state}
+        dcp.load(state, storage_reader=FlatpointReader(f"{folder}/{name}"), planner=FlatpointLoadPlanner())
+        set_state_dict(model, optimizer, model_state_dict=state["model"], optim_state_dict=state["optimizer"])
+        loaded = dict(zip(("model", "optimizer"), get_state_dict(model, optimizer)))
+        assert_same(gathered(loaded), torch.load(f"{folder}/{name}/expected.pt", weights_only=False))
 
 
 def save_then_die(folder):
@@ -356,7 +365,23 @@ def repr_of(item):
                  item.storage_offsets, item.lengths))  # fmt: skip
 
 
+def load_otherwise_placed(folder, planner):
+    """Each tensor placed as it was not saved: what was sharded is whole, or sharded otherwise; what was whole is sharded."""
+    world = dist.get_world_size()
+    mesh = init_device_mesh("cpu", (world,))
+    grid = init_device_mesh("cpu", (1, world))
+    for places, on in (([Replicate()], mesh), ([Shard(0)], mesh), ([Shard(-1)], mesh), ([Replicate(), Shard(0)], grid),
+                       ([Shard(0), Shard(0)], grid), ([Shard(0), Replicate()], grid), (None, None)):  # fmt: skip
+        zeros = {fqn: torch.zeros(shape) for fqn, shape in SHAPES.items()}
+        tensors = zeros if places is None else {fqn: distribute_tensor(zero, on, places) for fqn, zero in zeros.items()}
+        dcp.load({"model": tensors}, storage_reader=FlatpointReader(folder), planner=planner)
+        for fqn, tensor in tensors.items():
+            assert torch.equal(tensor.full_tensor() if isinstance(tensor, DTensor) else tensor, full(fqn)), (fqn, places)
+
+
 def load_everything(folder):
     load(folder)
     load_into(make_state(False), folder)
+    load_otherwise_placed(folder, None)
+    load_otherwise_placed(folder, FlatpointLoadPlanner())
     same_items_as_torch(folder)

@@ -22,6 +22,7 @@ from torch.distributed.checkpoint.metadata import (
     TensorProperties,
     TensorStorageMetadata,
 )
+from torch.distributed.checkpoint.storage import WriteResult
 
 IMPORTER = SAMPLES.parent / "dcp"
 WORD = 8
@@ -64,7 +65,7 @@ def check(metadata, rank=None):
     assert pickle.dumps(metadata) == before
     if encoded is None:
         return False
-    ours, data = encoded
+    ours, data, _ = encoded
     assert_same_file(ours, flatpoint.from_bytes(before, rank=rank), [len(data), len(before)])
     assert file_of(flatpoint.from_bytes(data, rank=rank)) == file_of(ours)
     assert ours.rank == rank and ours.verify().sound
@@ -118,6 +119,30 @@ def plain():
         StorageMeta(pathlib.PosixPath("/a/b"), "id"),
         "1.0.0",
     )
+
+
+def results_of(metadata, ranks=2):
+    lists = [[] for _ in range(ranks)]
+    for number, (index, info) in enumerate(metadata.storage_data.items()):
+        lists[number * ranks // len(metadata.storage_data)].append(WriteResult(index, info.length, info))
+    return lists
+
+
+def test_results_in_the_place_of_storage_data():
+    whole = plain()
+    part = plain()
+    part.storage_data = None
+    ours, data, (keys, infos) = _core.from_object(part, results_of(whole), keep_pickle=True)
+    assert pickle.loads(data) == whole and file_of(ours) == file_of(_core.from_object(whole)[0])
+    assert dict(zip(keys, infos)) == whole.storage_data
+    assert all(a is b for a, b in zip(keys, whole.storage_data))
+
+    twice = results_of(whole) + [[WriteResult(MetadataIndex("step"), 5, _StorageInfo("__1_0.distcp", 7, 5))]]
+    ours, data, (keys, infos) = _core.from_object(part, twice, keep_pickle=True)
+    assert pickle.loads(data).storage_data == dict(zip(keys, infos)) and len(keys) == len(whole.storage_data) + 1
+    assert ours.find("step") == ("__1_0.distcp", 7, 5, None)
+
+    assert _core.from_object(part, [[1]]) is None and _core.from_object(part, [()]) is None
 
 
 def test_plain():
