@@ -1,16 +1,22 @@
-"""What a rank does before it reads data: DCP's own reader and planner, and flatpoint's, on the same metadata.
+"""What PyTorch's ranks do with metadata, by DCP's own classes and by flatpoint's, in one run. `scripts/bench dcp` calls it.
 
-    PYTHONPATH=build-python/site .cache/venv/torch/bin/python bench/dcp_load.py [10000 100000 1000000]
-
-Each row is measured in a process of its own, over the files of scripts/bench --prepare (.cache/bench-data): a large
-language model that 64 ranks saved, loaded by rank 17 of 48. Times are medians; memory is what the metadata adds to the
-process's private pages. "collector off" is gc.disable() around the work, which spares torch most of its time.
+Loading: rank 17 of 48 (with four processes, ranks 17 to 20 at once) reads the metadata of a large language model that 64
+ranks saved, and plans its reads. Saving: from the ranks' write results to a durable file that every rank has. Each value is
+measured in processes of its own; of several processes the slowest counts. Times are medians, memory is what reading adds to
+a process's private pages. DCP runs with Python's garbage collector off, which spares it most of its time, and with it on, as
+it is by default.
 """
 
+import argparse
+import contextlib
+import copy
 import gc
 import json
+import logging
 import os
 import pathlib
+import pickle
+import shutil
 import statistics
 import subprocess
 import sys
@@ -18,8 +24,16 @@ import tempfile
 import time
 import warnings
 
-DATA = pathlib.Path(__file__).resolve().parents[1] / ".cache/bench-data"
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
+
+import report
+from report import Row, Times, at_least, at_most, compare, count, note
+
 RANK, WORLD = 17, 48
+K, M = 1000, 1_000_000
+
+
+# ---------------------------------------------------------------------------------------- in a process that is measured
 
 
 def private_bytes():
@@ -27,19 +41,26 @@ def private_bytes():
     return sum(int(line.split()[1]) * 1024 for line in lines if line.startswith("Private_"))
 
 
-def seconds(call, repeats):
-    times = []
-    for _ in range(repeats):
+def nanoseconds(call, most, budget=20.0):
+    """The median of up to `most` runs, fewer where they take long."""
+    laps, start = [], time.perf_counter()
+    while len(laps) < most and (not laps or time.perf_counter() - start < budget):
         gc.collect()
-        begin = time.perf_counter()
+        begin = time.perf_counter_ns()
         result = call()
-        times.append(time.perf_counter() - begin)
+        laps.append(time.perf_counter_ns() - begin)
         del result
-    return statistics.median(times)
+    return statistics.median(laps)
 
 
-def state_dict(metadata):
-    """What rank 17 of 48 loads: every tensor with a dimension sharded over its first, without memory for the values."""
+def together():
+    """Waits until all processes of this measurement are here."""
+    print("ready", flush=True)
+    sys.stdin.readline()
+
+
+def state_dict(metadata, rank):
+    """What the rank loads: every tensor with a dimension sharded over its first, without memory for the values."""
     import torch
     import torch.distributed as dist
     from torch.distributed.checkpoint.metadata import TensorStorageMetadata
@@ -48,7 +69,7 @@ def state_dict(metadata):
     from torch.distributed.tensor._utils import compute_local_shape_and_global_offset
     from torch.testing._internal.distributed.fake_pg import FakeStore
 
-    dist.init_process_group("fake", store=FakeStore(), rank=RANK, world_size=WORLD)
+    dist.init_process_group("fake", store=FakeStore(), rank=rank, world_size=WORLD)
     mesh = init_device_mesh("cpu", (WORLD,))
     state = {}
     for fqn, value in metadata.state_dict_metadata.items():
@@ -64,9 +85,33 @@ def state_dict(metadata):
     return state
 
 
-def measure(side, folder, collector):
-    """One process's answer."""
-    warnings.filterwarnings("ignore")
+def bare_plan(state, items):
+    """The least that a plan costs: torch's offsets of every tensor, and the plan's ReadItems from numbers known already."""
+    import torch
+    from torch.distributed.checkpoint.metadata import MetadataIndex
+    from torch.distributed.checkpoint.planner import ReadItem
+    from torch.distributed.checkpoint.planner_helpers import _create_chunk_list
+
+    tensors = [value for value in state.values() if isinstance(value, torch.Tensor)]
+    size = torch.Size
+    known = [
+        (i.type, i.dest_index.fqn, tuple(i.dest_index.offset or ()), i.dest_index.index, tuple(i.dest_offsets),
+         tuple(i.storage_index.offset or ()), tuple(i.storage_offsets), tuple(i.lengths))
+        for i in items
+    ]  # fmt: skip
+
+    def make():
+        for tensor in tensors:
+            _create_chunk_list(tensor)
+        return [
+            ReadItem(kind, MetadataIndex(fqn, box, n), size(dest), MetadataIndex(fqn, chunk), size(offsets), size(lengths))
+            for kind, fqn, box, n, dest, chunk, offsets, lengths in known
+        ]
+
+    return make
+
+
+def load_worker(side, folder, collector, number):
     import torch.distributed.checkpoint as dcp
 
     from flatpoint.torch import FlatpointLoadPlanner, FlatpointReader
@@ -75,57 +120,178 @@ def measure(side, folder, collector):
     reader = (FlatpointReader if ours else dcp.FileSystemReader)(folder)
     if not collector:
         gc.disable()
+    together()
     before = private_bytes()
     metadata = reader.read_metadata()
-    memory = private_bytes() - before
-    chunks = None if ours else sum(len(v.chunks) for v in metadata.state_dict_metadata.values() if hasattr(v, "chunks"))
-    large = pathlib.Path(folder, ".metadata").stat().st_size > 10**8
-    read = seconds(reader.read_metadata, 101 if ours else 1 if large and collector else 3)
-
+    answer = {"memory": private_bytes() - before}
+    together()
+    answer["read"] = nanoseconds(reader.read_metadata, 101 if ours else 3)
     planner = (FlatpointLoadPlanner if ours else dcp.DefaultLoadPlanner)(flatten_state_dict=False)
-    planner.set_up_planner(state_dict(metadata), metadata, False)
-    items = len(planner.create_local_plan().items)
-    plan = seconds(planner.create_local_plan, 3 if large else 5)
-    print(json.dumps({"read": read, "memory": memory, "plan": plan, "items": items, "chunks": chunks}))
+    state = state_dict(metadata, RANK + number)
+    planner.set_up_planner(state, metadata, False)
+    items = planner.create_local_plan().items
+    together()
+    answer["plan"] = nanoseconds(planner.create_local_plan, 5)
+    answer["bare"] = nanoseconds(bare_plan(state, items), 5)
+    answer["items"] = len(items)
+    return answer
 
 
-def answer(side, folder, collector):
-    command = [sys.executable, __file__, "--measure", side, str(folder), str(int(collector))]
-    done = subprocess.run(command, capture_output=True, text=True)
-    if done.returncode != 0:
-        sys.exit(done.stderr)
-    return json.loads(done.stdout.splitlines()[-1])
+def write_results(metadata, world):
+    """The write results as the coordinator gets them: of each rank from a pickle of its own."""
+    from torch.distributed.checkpoint.storage import WriteResult
+
+    of_rank = [[] for _ in range(world)]
+    for index, info in metadata.storage_data.items():
+        saver = int(info.relative_path.split("_")[2])
+        of_rank[saver % world].append(WriteResult(index, info.length, info))
+    return [pickle.loads(pickle.dumps(results)) for results in of_rank]
 
 
-def in_time(value):
-    return f"{value * 1e6:.0f} us" if value < 1e-3 else f"{value * 1e3:.1f} ms" if value < 1 else f"{value:.2f} s"
+def save_worker(ways, folder, data, laps, number, world):
+    """Times from finish on the coordinator to the metadata's being there on every rank, by way."""
+    import torch.distributed as dist
+    from torch.distributed.checkpoint import FileSystemWriter
+    from torch.distributed.checkpoint.utils import _DistWrapper
+
+    from flatpoint.torch import FlatpointWriter
+
+    if world > 1:
+        dist.init_process_group("gloo", init_method=f"file://{folder}/rendezvous", rank=number, world_size=world)
+    group = _DistWrapper(None, world > 1, 0)
+    writers = {
+        "torch": lambda path: FileSystemWriter(path),
+        "with .metadata": lambda path: FlatpointWriter(path),
+        "without": lambda path: FlatpointWriter(path, write_pickle=False),
+    }
+    made, results = None, None
+    gc.disable()
+    if number == 0:
+        made = pickle.loads(pathlib.Path(data).read_bytes())
+        results = write_results(made, world)
+        made.storage_data = made.storage_meta = None
+    times = {way: [] for way in ways}
+    for lap in range(laps):
+        for way in ways:
+            path = pathlib.Path(folder, f"{lap}-{way}")
+            path.mkdir(exist_ok=True)
+            writer = writers[way.removesuffix(", gc on")](path)
+            writer.set_up_storage_writer(number == 0, rank=number, use_collectives=True)
+            metadata = copy.copy(made)
+            gc.collect()
+            if way.endswith("gc on"):
+                gc.enable()
+            group.barrier()
+            begin = time.perf_counter_ns()
+            if number == 0:
+                writer.finish(metadata, results)
+            metadata = group.broadcast_object(metadata)
+            assert len(metadata.state_dict_metadata) > 0  # what is opened on first use is open now
+            times[way].append(time.perf_counter_ns() - begin)
+            gc.disable()
+            del metadata
+            group.barrier()
+            if number == 0:
+                shutil.rmtree(path)
+    return {way: statistics.median(values) for way, values in times.items()}
 
 
-def in_bytes(value):
-    return f"{value / 1e6:.2f} MB" if value < 1e8 else f"{value / 1e9:.2f} GB"
+def worker(arguments):
+    warnings.filterwarnings("ignore")
+    logging.disable(logging.WARNING)
+    kind, *rest = json.loads(arguments)
+    print(json.dumps({"load": load_worker, "save": save_worker}[kind](*rest)), flush=True)
 
 
-def main(sizes):
-    print("| chunks | reader and planner | collector | read_metadata | private memory | plan of a rank | read items |")
-    print("| --- | --- | --- | --- | --- | --- | --- |")
-    for size in sizes:
-        with tempfile.TemporaryDirectory() as folder:
-            for suffix in ("metadata", "flatpoint"):
-                name = ".metadata" if suffix == "metadata" else ".metadata.flatpoint"
-                os.symlink(DATA / f"fsdp-{size}.{suffix}", pathlib.Path(folder, name))
-            chunks = None
-            for side, collector in (("torch", True), ("torch", False), ("flatpoint", True)):
-                got = answer(side, folder, collector)
-                chunks = got["chunks"] or chunks
-                print(
-                    f"| {chunks:,} | {side} | {'on' if collector else 'off'} | {in_time(got['read'])} "
-                    f"| {in_bytes(got['memory'])} | {in_time(got['plan'])} | {got['items']:,} |",
-                    flush=True,
-                )
+# ------------------------------------------------------------------------------------------------- in the process that asks
+
+
+def ask(processes, kind, *arguments, per_process):
+    """The answers of as many workers at once. They begin each part of their work together."""
+    with contextlib.ExitStack() as stack:
+        workers = []
+        for number in range(processes):
+            command = [sys.executable, "-W", "ignore", __file__, "--worker", json.dumps([kind, *arguments, *per_process(number)])]
+            workers.append(stack.enter_context(subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)))
+        while True:
+            lines = [worker.stdout.readline() for worker in workers]
+            if not all(lines):
+                sys.exit(f"{kind} {arguments}: a worker failed")
+            if lines[0] != "ready\n":
+                return [json.loads(line) for line in lines]
+            for each in workers:
+                each.stdin.write("\n")
+                each.stdin.flush()
+
+
+def slowest(answers):
+    return {name: max(answer[name] for answer in answers) for name in answers[0]}
+
+
+def load_rows(chunks, processes, quick):
+    what = f"{count(chunks)} chunks, {processes} process{'es' if processes > 1 else ''}"
+    note(f"loading, {what}")
+    dataset = report.fsdp(chunks)
+    with tempfile.TemporaryDirectory() as folder:
+        os.symlink(dataset.path("metadata"), pathlib.Path(folder, ".metadata"))
+        os.symlink(dataset.path("flatpoint"), pathlib.Path(folder, ".metadata.flatpoint"))
+        sides = {"ours": ("flatpoint", True), "off": ("torch", False)} | ({} if quick else {"on": ("torch", True)})
+        got = {
+            name: slowest(ask(processes, "load", side, folder, collector, per_process=lambda number: [number]))
+            for name, (side, collector) in sides.items()
+        }
+    ours, off = got["ours"], got["off"]
+    is_large = chunks >= M
+    times = {name: {side: Times(values[name]) for side, values in got.items()} for name in ("read", "plan", "bare")}
+    read, plan = times["read"], times["plan"]
+    rows = [compare(f"read_metadata, {what}", read["ours"], "DCP, gc off", read["off"], at_least, 10_000 if is_large else None)]
+    if not quick:
+        rows.append(compare("", read["ours"], "DCP, gc on", read["on"], at_least, None))
+    return rows + [
+        Row("private memory before planning", *in_bytes(ours, "DCP", off), *at_most(0.01, ours["memory"], off["memory"])),
+        compare(f"a rank's plan, {ours['items']:,} items".replace(",", " "), plan["ours"], "DCP, gc off", plan["off"], at_least, None),
+        compare("", plan["ours"], "its ReadItems and torch's offsets", times["bare"]["ours"], at_most, 1.5),
+    ]
+
+
+def in_bytes(ours, rival, theirs):
+    return report.megabytes(ours["memory"]), rival, report.megabytes(theirs["memory"])
+
+
+def save_rows(chunks, processes, quick):
+    what = f"{count(chunks)} chunks, {processes} process{'es' if processes > 1 else ''}"
+    note(f"saving, {what}")
+    laps = 1 if chunks >= M else 3
+    ways = ["torch", "with .metadata", "without"] + ([] if quick else ["torch, gc on"])
+    with tempfile.TemporaryDirectory(dir=report.DATA) as folder:  # on a disk: files are synced
+        path = str(report.fsdp(chunks).path("metadata"))
+        got = slowest(ask(processes, "save", ways, folder, path, laps, per_process=lambda number: [number, processes]))
+    times = {way: Times(value) for way, value in got.items()}
+    rows = [
+        compare(f"save without .metadata, {what}", times["without"], "DCP, gc off", times["torch"], at_least, 10),
+        compare("the same, with .metadata", times["with .metadata"], "DCP, gc off", times["torch"], at_least, 1),
+    ]
+    if not quick:
+        rows.append(compare("save without .metadata", times["without"], "DCP, gc on", times["torch, gc on"], at_least, None))
+    return rows
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--quick", action="store_true", help="small sizes: shows that everything runs; its ratios say little")
+    parser.add_argument("--worker", help=argparse.SUPPRESS)
+    arguments = parser.parse_args()
+    if arguments.worker:
+        return worker(arguments.worker)
+    sizes, world = ((10 * K,), 2) if arguments.quick else ((10 * K, 100 * K, M), 4)
+    rows = []
+    for chunks in sizes:
+        report.prepare(report.fsdp(chunks))
+        for processes in (1, world):
+            rows += load_rows(chunks, processes, arguments.quick) + save_rows(chunks, processes, arguments.quick)
+    print(report.machine() + "\n")
+    report.print_table(rows)
 
 
 if __name__ == "__main__":
-    if sys.argv[1:2] == ["--measure"]:
-        measure(sys.argv[2], sys.argv[3], sys.argv[4] == "1")
-    else:
-        main([int(size) for size in sys.argv[1:]] or [10_000, 100_000, 1_000_000])
+    main()
