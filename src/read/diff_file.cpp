@@ -61,20 +61,22 @@ bool equal_opaque_records(const Columns& a, const Columns& b) noexcept {
 
 }  // namespace
 
-/// Whether the entries that both files have come in one order.
+/// Whether the entries that both dictionaries have come in one order.
 bool Comparison::same_order(bool keys) const {
+  std::vector<bool> in_b(cb_.entries.size(), false);
+  for_each_entry(cb_, keys, [&](std::uint32_t entry) { in_b[entry] = true; });
   std::vector<bool> in_both(cb_.entries.size(), false);
   std::vector<std::uint32_t> order;
   for_each_entry(ca_, keys, [&](std::uint32_t entry) {
-    if (in_b_[entry] != kNone) order.push_back(in_b_[entry]);
+    const std::uint32_t there = in_b_[entry];
+    if (there != kNone && in_b[there]) order.push_back(there), in_both[there] = true;
   });
-  for (const std::uint32_t entry : order) in_both[entry] = true;
   std::size_t next = 0;
   bool same = true;
   for_each_entry(cb_, keys, [&](std::uint32_t entry) {
     if (in_both[entry]) same &= next < order.size() && order[next++] == entry;
   });
-  return same && next == order.size();
+  return same;
 }
 
 void Comparison::compare_orders() {
