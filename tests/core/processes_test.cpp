@@ -1,10 +1,10 @@
 // Many processes over one file: its pages are in memory once, whoever maps them.
+#include <fmt/format.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include <boost/test/unit_test.hpp>
 #include <filesystem>
-#include <fmt/format.h>
 #include <fstream>
 #include <string>
 #include <vector>
@@ -33,7 +33,8 @@ Mapped mapping_of(pid_t process, const std::filesystem::path& path) {
     const std::string name = line.substr(0, line.find(' '));
     if (!name.ends_with(':')) is_ours = line.ends_with(path.string());
     if (!is_ours) continue;
-    for (const auto& [field, value] : {std::pair{"Rss:", &mapped.rss}, {"Pss:", &mapped.pss}, {"Private_Dirty:", &mapped.dirty}}) {
+    for (const auto& [field, value] :
+         {std::pair{"Rss:", &mapped.rss}, {"Pss:", &mapped.pss}, {"Private_Dirty:", &mapped.dirty}}) {
       if (name == field) *value += std::stoull(line.substr(name.size()));
     }
   }
@@ -44,9 +45,9 @@ BOOST_AUTO_TEST_CASE(pages_are_shared_by_64_processes) {
   constexpr int kProcesses = 64;
   const auto path = std::filesystem::temp_directory_path() / fmt::format("flatpoint_shared_{}", ::getpid());
   Model model;
-  model.entries.push_back(tensor("t", {600'000}, even_grid({600'000}, {600'000})));
-  store_all(model, 600'000);
-  BOOST_TEST_REQUIRE(write_file(path, encoded(model).bytes()).has_value());
+  model.opaque = {{OpaqueKind::Attribute, 0, "large", std::string(std::size_t{8} << 20, 'x')}};
+  const Buffer bytes = encoded(model);
+  BOOST_TEST_REQUIRE(write_file(path, bytes.bytes()).has_value());
   const std::uint64_t size = std::filesystem::file_size(path) / 1024;
 
   int ready[2] = {};
