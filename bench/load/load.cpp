@@ -1,10 +1,17 @@
-// A million opens and a billion look-ups with flat memory; a file at the format's limit of 2 GiB built, verified, asked.
+// A million opens and a billion look-ups with flat memory; a file at the format's limit of 2 GiB built, verified,
+// asked.
 //   bench_load [OPENS [LOOKUPS [CHUNKS [FOLDER]]]]     exit 1 where memory grows or an answer is wrong
-#include <cstring>
+#include <chrono>
+#include <cstdio>
+#include <cstdlib>
 #include <filesystem>
+#include <fstream>
 #include <numeric>
+#include <optional>
+#include <string>
+#include <vector>
 
-#include "../build/measure.hpp"
+#include "flatpoint/builder.hpp"
 #include "flatpoint/metadata_file.hpp"
 #include "flatpoint/overlap.hpp"
 #include "flatpoint/verify.hpp"
@@ -12,14 +19,41 @@
 
 namespace {
 
-using namespace bench;
-
 constexpr std::uint32_t kRanks = 254;  // chunks of a tensor
 
 void require(bool holds, const char* what) {
   if (holds) return;
   std::fprintf(stderr, "does not hold: %s\n", what);
   std::exit(1);
+}
+
+/// The value; a benchmark that fails has nothing to say.
+template <class T>
+T expect(flatpoint::Result<T> result) {
+  require(result.has_value(), result ? "" : result.error().message.c_str());
+  if constexpr (!std::is_void_v<T>) return std::move(*result);
+}
+
+/// "VmRSS": now; "VmHWM": at the most so far.
+double mib_of_memory(const std::string& key) {
+  std::ifstream status("/proc/self/status");
+  for (std::string line; std::getline(status, line);) {
+    if (line.starts_with(key + ":")) return std::strtod(line.c_str() + key.size() + 1, nullptr) / 1024;
+  }
+  return 0;
+}
+
+template <class Work>
+double seconds_of(Work&& work) {
+  const auto start = std::chrono::steady_clock::now();
+  work();
+  return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+}
+
+template <class Work>
+void timed(const char* what, Work&& work) {
+  const double seconds = seconds_of(work);
+  std::printf("| %s | %.3f s |\n", what, seconds);
 }
 
 std::string name_of(std::uint32_t tensor) { return "model.layers." + std::to_string(tensor) + ".mlp.up_proj.weight"; }
@@ -68,33 +102,31 @@ void wear(const std::string& path, std::uint64_t opens, std::uint64_t lookups) {
     }
   };
   round();
-  const std::uint64_t before = status_bytes("VmRSS");
-  const double start = seconds();
-  for (std::uint64_t i = 0; i < opens; ++i) round();
-  const double took = seconds() - start;
-  const std::uint64_t after = status_bytes("VmRSS");
-  std::printf("%llu opens with %llu look-ups: %.1f s, memory %.1f MiB before, %.1f MiB after\n",
-              static_cast<unsigned long long>(opens), static_cast<unsigned long long>(asked), took,
-              static_cast<double>(before) / (1 << 20), static_cast<double>(after) / (1 << 20));
-  require(after <= before + (1 << 20), "memory does not grow");
+  const double before = mib_of_memory("VmRSS");
+  const double seconds = seconds_of([&] {
+    for (std::uint64_t i = 0; i < opens; ++i) round();
+  });
+  const double after = mib_of_memory("VmRSS");
+  std::printf("| %llu opens with %llu look-ups | %.1f s |\n| memory before, after | %.1f, %.1f MiB |\n",
+              static_cast<unsigned long long>(opens), static_cast<unsigned long long>(asked), seconds, before, after);
+  require(after <= before + 1, "memory does not grow");
 }
 
 /// The largest file, from the first call of the builder to the last question.
 void fill(const std::string& path, std::uint32_t tensors) {
-  Series made, written, opened, checked, asked;
-  const PeakMemory memory;
+  const auto chunks = static_cast<double>(tensors) * kRanks;
   {
     flatpoint::Buffer bytes;
-    made.measure([&] { bytes = build(tensors); });
-    written.measure([&] { expect(flatpoint::write_file(path, bytes.bytes())); });
-    std::printf("%llu chunks in %u tensors: %.3f GiB, %.1f bytes per chunk, %.1f GiB of memory at the most\n",
-                static_cast<unsigned long long>(tensors) * kRanks, tensors, static_cast<double>(bytes.size()) / (1 << 30),
-                static_cast<double>(bytes.size()) / tensors / kRanks, memory.mib() / 1024);
+    timed("build", [&] { bytes = build(tensors); });
+    timed("write and sync", [&] { expect(flatpoint::write_file(path, bytes.bytes())); });
+    const auto size = static_cast<double>(bytes.size());
+    std::printf("| %.0f chunks in %u tensors | %.3f GiB, %.1f bytes per chunk |\n| memory at the most | %.1f GiB |\n",
+                chunks, tensors, size / (1 << 30), size / chunks, mib_of_memory("VmHWM") / 1024);
   }
   std::optional<flatpoint::MetadataFile> file;
-  opened.measure([&] { file = expect(flatpoint::MetadataFile::open(path)); });
-  checked.measure([&] { require(flatpoint::verify(*file).sound(), "the file is sound"); });
-  asked.measure([&] {
+  timed("open", [&] { file = expect(flatpoint::MetadataFile::open(path)); });
+  timed("verify everything", [&] { require(flatpoint::verify(*file).sound(), "the file is sound"); });
+  timed("find each tensor, a chunk by overlap, its storage", [&] {
     for (std::uint32_t t = 0; t < tensors; ++t) {
       const auto tensor = file->view().find(name_of(t))->tensor();
       require(tensor.found(), "every tensor is found");
@@ -104,12 +136,6 @@ void fill(const std::string& path, std::uint32_t tensors) {
       require(!hit.done() && tensor->chunk_by_row(hit.chunk())->storage().found(), "every middle has a chunk");
     }
   });
-  Series::print_header("the largest file");
-  made.print("build");
-  written.print("write and sync");
-  opened.print("open");
-  checked.print("verify everything");
-  asked.print("find each tensor, overlap, storage");
 }
 
 }  // namespace
@@ -122,7 +148,9 @@ int main(int argc, char** argv) {
   const std::uint64_t lookups = argument(2, 1'000'000'000);
   const auto tensors = static_cast<std::uint32_t>(argument(3, 70'000'000) / kRanks);
   const std::string path = std::string(argc > 4 ? argv[4] : ".") + "/bench_load.tmp";
-  expect(flatpoint::write_file(path, build(1024).bytes()));
+  const auto small = build(1024);
+  expect(flatpoint::write_file(path, small.bytes()));
+  std::puts("| load | |\n| --- | --- |");
   wear(path, opens, lookups);
   fill(path, tensors);
   std::filesystem::remove(path);

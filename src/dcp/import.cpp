@@ -21,7 +21,8 @@ struct Ran {
   std::size_t end = 0;
 };
 
-/// DCP's protocols begin with PROTO: what fails without it, or at its first instruction, is something else than a pickle.
+/// DCP's protocols begin with PROTO: what fails without it, or at its first instruction, is something else than a
+/// pickle.
 Error about_file(Error error, std::size_t failed_at, std::span<const std::uint8_t> pickle) {
   const bool begins_as_one = pickle.front() == static_cast<std::uint8_t>(Opcode::PROTO) && failed_at > 0;
   if (begins_as_one || error.code != ErrorCode::BadPickle) return error;
@@ -65,7 +66,8 @@ Result<ImportedDraft> import_draft(std::span<const std::byte> bytes, const Impor
   const std::span pickle(reinterpret_cast<const std::uint8_t*>(bytes.data()), bytes.size());
   const std::uint64_t most = std::min<std::uint64_t>(options.limits.max_input_bytes, Value::kMaxPosition);
   if (pickle.size() > most) {
-    return fail(ErrorCode::TooLarge, fmt::format("{} bytes exceed the limit max_input_bytes = {}", pickle.size(), most));
+    return fail(ErrorCode::TooLarge,
+                fmt::format("{} bytes exceed the limit max_input_bytes = {}", pickle.size(), most));
   }
   if (pickle.empty()) return fail(ErrorCode::NotPickle, "the file is empty");
   ContentDigest digest(pickle);

@@ -68,7 +68,8 @@ std::string put(std::uint32_t id) { return op(Opcode::LONG_BINPUT, little_endian
 std::string get(std::uint32_t id) { return op(Opcode::LONG_BINGET, little_endian(id)); }
 
 std::string chunk() {
-  return object(dcp_class("ChunkStorageMetadata"), dict(str("offsets") + torch_size(number(0)) + str("sizes") + torch_size(number(1))));
+  return object(dcp_class("ChunkStorageMetadata"),
+                dict(str("offsets") + torch_size(number(0)) + str("sizes") + torch_size(number(1))));
 }
 std::string tensor_state(std::string_view chunks) {
   return dict(str("properties") + get(1) + str("size") + get(2) + str("chunks") + std::string(chunks));
@@ -76,15 +77,16 @@ std::string tensor_state(std::string_view chunks) {
 
 /// Tensors that share their list of chunks; its chunks are one object.
 std::string sharing_tensors(std::uint32_t tensors, std::uint32_t chunks) {
-  const std::string properties =
-      object(dcp_class("TensorProperties"),
-             tuple(global("torch", "float32") + call(global("torch.serialization", "_get_layout"), str("torch.strided")) +
-                   op(Opcode::NEWFALSE) + call(dcp_class("_MEM_FORMAT_ENCODING"), number(0)) + op(Opcode::NEWFALSE)));
+  const std::string properties = object(
+      dcp_class("TensorProperties"),
+      tuple(global("torch", "float32") + call(global("torch.serialization", "_get_layout"), str("torch.strided")) +
+            op(Opcode::NEWFALSE) + call(dcp_class("_MEM_FORMAT_ENCODING"), number(0)) + op(Opcode::NEWFALSE)));
   std::string list = op(Opcode::EMPTY_LIST) + op(Opcode::MARK) + chunk() + put(3);
   for (std::uint32_t i = 1; i < chunks; ++i) list += get(3);
   list += op(Opcode::APPENDS) + put(4);
   std::string shared;
-  for (const std::string& made : {properties + put(1), torch_size(number(1)) + put(2), list, dcp_class("TensorStorageMetadata") + put(5)}) {
+  for (const std::string& made :
+       {properties + put(1), torch_size(number(1)) + put(2), list, dcp_class("TensorStorageMetadata") + put(5)}) {
     shared += made + op(Opcode::POP);
   }
   std::string entries;
@@ -153,14 +155,16 @@ BOOST_AUTO_TEST_CASE(memo_numbers_far_apart) {
   std::string puts = op(Opcode::NONE);
   for (std::uint32_t i = 0; i < 100'000; ++i) puts += put(4096 * i);
   const std::string pickle = begin() + puts + metadata({}).substr(2);
-  BOOST_TEST(outcome_within(64 * kMiB, pickle) ==
-             fmt::format("bad_pickle: LONG_BINPUT at byte 618: memo index 503808 in a pickle of {} bytes", pickle.size()));
+  BOOST_TEST(
+      outcome_within(64 * kMiB, pickle) ==
+      fmt::format("bad_pickle: LONG_BINPUT at byte 618: memo index 503808 in a pickle of {} bytes", pickle.size()));
 }
 
 BOOST_AUTO_TEST_CASE(memo_numbers_as_far_apart_as_they_may_be) {
   std::string puts = op(Opcode::NONE);
   for (std::uint32_t i = 0; i < 100; ++i) puts += put(4096 * i);
-  const std::string pickle = begin() + puts + std::string(600'000, static_cast<char>(Opcode::DUP)) + metadata({}).substr(2);
+  const std::string pickle =
+      begin() + puts + std::string(600'000, static_cast<char>(Opcode::DUP)) + metadata({}).substr(2);
   BOOST_TEST(outcome_within(32 * pickle.size() + kMiB, pickle) == "imported");
 }
 
@@ -168,8 +172,8 @@ BOOST_AUTO_TEST_CASE(memo_numbers_as_far_apart_as_they_may_be) {
 BOOST_AUTO_TEST_CASE(values_that_take_more_memory_than_they_have_bytes) {
   for (const std::string& small :
        {op(Opcode::EMPTY_LIST), op(Opcode::EMPTY_DICT), op(Opcode::NONE), ops(Opcode::NONE, Opcode::TUPLE1), str(""),
-        ops(Opcode::EMPTY_LIST, Opcode::MEMOIZE), get(0) + ops(Opcode::EMPTY_TUPLE, Opcode::NEWOBJ), op(Opcode::INT, "1\n"),
-        op(Opcode::BINFLOAT, "12345678"), op(Opcode::LONG1, "\x09 12345678")}) {
+        ops(Opcode::EMPTY_LIST, Opcode::MEMOIZE), get(0) + ops(Opcode::EMPTY_TUPLE, Opcode::NEWOBJ),
+        op(Opcode::INT, "1\n"), op(Opcode::BINFLOAT, "12345678"), op(Opcode::LONG1, "\x09 12345678")}) {
     std::string values;
     while (values.size() < 2'000'000) values += small;
     const std::string pickle = begin() + global("a", "b") + put(0) + values + metadata({}).substr(2);
@@ -196,14 +200,16 @@ BOOST_AUTO_TEST_CASE(one_list_shared_by_many_records) {
     entries += bytes_entry(std::to_string(i));
     planner += str(std::to_string(i)) + get(1);
   }
-  const std::string pickle =
-      begin() + list + op(Opcode::APPENDS) + put(1) + op(Opcode::POP) + metadata(str("planner_data") + dict(planner), entries).substr(2);
-  BOOST_TEST(outcome_within(256 * kMiB, pickle) == fmt::format("too_large: the opaque records exceed the limit max_output_bytes = {}",
-                                                               64 * kMiB + 16 * pickle.size()));
+  const std::string pickle = begin() + list + op(Opcode::APPENDS) + put(1) + op(Opcode::POP) +
+                             metadata(str("planner_data") + dict(planner), entries).substr(2);
+  BOOST_TEST(outcome_within(256 * kMiB, pickle) ==
+             fmt::format("too_large: the opaque records exceed the limit max_output_bytes = {}",
+                         64 * kMiB + 16 * pickle.size()));
 }
 
 BOOST_AUTO_TEST_CASE(values_that_double_level_by_level) {
-  const std::string index = object(dcp_class("MetadataIndex"), dict(str("fqn") + str("w") + str("offset") + doubled_tuple()));
+  const std::string index =
+      object(dcp_class("MetadataIndex"), dict(str("fqn") + str("w") + str("offset") + doubled_tuple()));
   const std::string tensor = dcp_class("TensorStorageMetadata");
   for (const std::string& attack : {
            metadata(str("x") + doubled_tuple()),
@@ -234,15 +240,18 @@ BOOST_AUTO_TEST_CASE(nesting_as_deep_as_the_pickle_is_long) {
   };
   const std::string lists = times(op(Opcode::EMPTY_LIST), kDepth) + times(op(Opcode::APPEND), kDepth - 1);
   const std::string tuples = op(Opcode::NONE) + times(op(Opcode::TUPLE1), kDepth);
-  const std::string calls = times(global("a", "b"), kDepth) + op(Opcode::EMPTY_TUPLE) + times(op(Opcode::REDUCE) + op(Opcode::TUPLE1), kDepth);
-  const std::string states = times(global("a", "b") + ops(Opcode::EMPTY_TUPLE, Opcode::NEWOBJ), kDepth) + times(op(Opcode::BUILD), kDepth - 1);
+  const std::string calls = times(global("a", "b"), kDepth) + op(Opcode::EMPTY_TUPLE) +
+                            times(op(Opcode::REDUCE) + op(Opcode::TUPLE1), kDepth);
+  const std::string states =
+      times(global("a", "b") + ops(Opcode::EMPTY_TUPLE, Opcode::NEWOBJ), kDepth) + times(op(Opcode::BUILD), kDepth - 1);
   const std::string callables = global("a", "b") + times(ops(Opcode::EMPTY_TUPLE, Opcode::REDUCE), kDepth);
   for (const std::string& deep : {lists, tuples, calls, states, callables}) {
     for (const std::string& attack : {
              metadata(str("x") + deep),
              metadata({}, deep + op(Opcode::NONE)),
              metadata({}, str("w") + deep),
-             metadata({}, str("w") + object(dcp_class("TensorStorageMetadata"), dict(str("size") + deep + str("chunks") + get(0)))),
+             metadata({}, str("w") + object(dcp_class("TensorStorageMetadata"),
+                                            dict(str("size") + deep + str("chunks") + get(0)))),
              metadata(str("planner_data") + dict(str("w") + deep), bytes_entry("w")),
              metadata(str("storage_data") + dict(deep + deep)),
              metadata(str("storage_meta") + deep),
@@ -259,9 +268,11 @@ BOOST_AUTO_TEST_CASE(integers_of_millions_of_digits) {
   const std::string digits = op(Opcode::LONG, "-1" + std::string(4'000'000, '0') + "L\n");
   const std::string bytes = op(Opcode::LONG4, little_endian(std::int32_t{4'000'000})) + std::string(4'000'000, '\x7F');
   for (const std::string& huge : {digits, bytes}) {
-    const std::string index = object(dcp_class("MetadataIndex"), dict(str("fqn") + str("w") + str("offset") + torch_size(huge) + str("index") + huge));
-    for (const std::string& attack : {metadata(str("x") + huge), metadata(str("storage_data") + dict(index + op(Opcode::NONE))),
-                                      metadata(str("planner_data") + dict(str("w") + tuple(huge)), bytes_entry("w"))}) {
+    const std::string index = object(dcp_class("MetadataIndex"), dict(str("fqn") + str("w") + str("offset") +
+                                                                      torch_size(huge) + str("index") + huge));
+    for (const std::string& attack :
+         {metadata(str("x") + huge), metadata(str("storage_data") + dict(index + op(Opcode::NONE))),
+          metadata(str("planner_data") + dict(str("w") + tuple(huge)), bytes_entry("w"))}) {
       BOOST_TEST(outcome_within(16 * attack.size() + 64 * kMiB, attack) == "imported");
     }
   }
@@ -279,7 +290,8 @@ BOOST_AUTO_TEST_CASE(names_that_collide_in_the_standard_librarys_hash) {
   for (const std::string& text : texts) {
     names += global("module", text) + op(Opcode::POP);
     storage += object(dcp_class("MetadataIndex"), dict(str("fqn") + long_str(text))) +
-               object(info_class, dict(str("relative_path") + long_str(text) + str("offset") + number(0) + str("length") + number(1)));
+               object(info_class, dict(str("relative_path") + long_str(text) + str("offset") + number(0) +
+                                       str("length") + number(1)));
   }
   BOOST_TEST(outcome(begin() + names + metadata({}).substr(2)) == "imported");
   BOOST_TEST(outcome(metadata(str("storage_data") + dict(storage))) == "imported");

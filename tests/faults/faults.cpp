@@ -38,7 +38,8 @@ struct Fault {
 const Fault& fault() {
   static Fault from_environment;
   const char* const text = from_environment.call.empty() ? std::getenv("FLATPOINT_FAULT") : nullptr;
-  if (text != nullptr) std::istringstream(text) >> from_environment.call >> from_environment.number >> from_environment.action;
+  if (text != nullptr)
+    std::istringstream(text) >> from_environment.call >> from_environment.number >> from_environment.action;
   return from_environment;
 }
 
@@ -114,7 +115,10 @@ ssize_t write(int file, const void* bytes, std::size_t size) {
 }
 
 int fsync(int file) {
-  return run("fsync", file == temporary_file ? "sync" : file == folder ? "sync_folder" : "",
+  return run("fsync",
+             file == temporary_file ? "sync"
+             : file == folder       ? "sync_folder"
+                                    : "",
              [&] { return libc<int(int)>("fsync")(file); });
 }
 

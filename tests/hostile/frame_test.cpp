@@ -120,8 +120,10 @@ BOOST_AUTO_TEST_CASE(F5_every_column) {
 BOOST_AUTO_TEST_CASE(columns_that_share_their_bytes) {
   EditableFile sound(encoded(rich_model()));
   std::vector<std::size_t> fields;
-  for (flatbuffers::voffset_t field = T::VT_ENTRIES; field < T::VT_SOURCE; field = static_cast<flatbuffers::voffset_t>(field + 2)) {
-    const bool is_vector = field != T::VT_HAS_STORAGE_DATA && field != T::VT_HAS_PLANNER_DATA && field != T::VT_STORAGE_META;
+  for (flatbuffers::voffset_t field = T::VT_ENTRIES; field < T::VT_SOURCE;
+       field = static_cast<flatbuffers::voffset_t>(field + 2)) {
+    const bool is_vector =
+        field != T::VT_HAS_STORAGE_DATA && field != T::VT_HAS_PLANNER_DATA && field != T::VT_STORAGE_META;
     if (is_vector) fields.push_back(sound.field_position(field));
   }
   int opened = 0;
