@@ -21,12 +21,14 @@ bool equal_values(std::span<const T> a, std::span<const T> b) noexcept {
 class Translation {
  public:
   Translation(const std::vector<std::string>& a, const std::vector<std::string>& b);
-  [[nodiscard]] std::uint32_t operator()(std::uint32_t i) const noexcept {
-    return i < numbers_.size() ? numbers_[i] : kNone;
+  /// Whether number i of a's texts and number j of b's are equal texts. A file may state one twice.
+  [[nodiscard]] bool same(std::uint32_t i, std::uint32_t j) const noexcept {
+    return i < in_a_.size() && j < in_b_.size() && in_a_[i] == in_b_[j];
   }
 
  private:
-  std::vector<std::uint32_t> numbers_;
+  std::vector<std::uint32_t> in_a_;  // of each text the first equal one of b's, or kNone
+  std::vector<std::uint32_t> in_b_;
 };
 
 /// One file's rows of an entry. REQUIRES: the rows lie inside the chunk columns (E4). Lengths are checked here.

@@ -101,12 +101,12 @@ std::optional<std::vector<PathElementRow>> path_of(const Columns& c, const Entry
 }  // namespace
 
 Translation::Translation(const std::vector<std::string>& a, const std::vector<std::string>& b)
-    : numbers_(a.size(), kNone) {
-  base::TextMap<std::string_view, std::uint32_t> in_b;
-  for (std::uint32_t i = 0; i < b.size(); ++i) in_b.emplace(b[i], i);
+    : in_a_(a.size(), kNone), in_b_(b.size()) {
+  base::TextMap<std::string_view, std::uint32_t> firsts;
+  for (std::uint32_t i = 0; i < b.size(); ++i) in_b_[i] = firsts.emplace(b[i], i).first->second;
   for (std::size_t i = 0; i < a.size(); ++i) {
-    const auto found = in_b.find(a[i]);
-    if (found != in_b.end()) numbers_[i] = found->second;
+    const auto found = firsts.find(a[i]);
+    if (found != firsts.end()) in_a_[i] = found->second;
   }
 }
 
@@ -240,8 +240,8 @@ bool Comparison::same_place(const PlacedRows& x, const PlacedRows& y, std::size_
   if (x.file(i) == kNoFile || y.file(i) == kNoFile) return x.file(i) == y.file(i);
   const std::uint16_t list_x = x.transforms(i);
   const std::uint16_t list_y = y.transforms(i);
-  return files_(x.file(i)) == y.file(i) && x.offset(i) == y.offset(i) && x.length(i) == y.length(i) &&
-         (list_x == 0 || list_y == 0 ? list_x == list_y : lists_(list_x - 1U) == list_y - 1U);
+  return files_.same(x.file(i), y.file(i)) && x.offset(i) == y.offset(i) && x.length(i) == y.length(i) &&
+         (list_x == 0 || list_y == 0 ? list_x == list_y : lists_.same(list_x - 1U, list_y - 1U));
 }
 
 }  // namespace read

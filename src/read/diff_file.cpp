@@ -95,7 +95,7 @@ void Comparison::compare_orders() {
 
 bool Comparison::same_file_order() const noexcept {
   for (std::uint32_t file = 0; file < ca_.file_names.ends.size(); ++file) {
-    if (files_(file) != file) return false;
+    if (!files_.same(file, file)) return false;
   }
   return true;
 }
