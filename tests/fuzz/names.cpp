@@ -24,7 +24,8 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   const std::string_view pattern = std::string_view(text).substr(0, cut);
   const std::string_view name = std::string_view(text).substr(cut);
   if (tool::glob_matches(pattern, name)) {
-    fuzz::require(name.starts_with(tool::literal_prefix(pattern)), "what matches begins with the pattern's literal part");
+    fuzz::require(name.starts_with(tool::literal_prefix(pattern)),
+                  "what matches begins with the pattern's literal part");
   }
   return 0;
 }

@@ -1,5 +1,6 @@
 // Any request over any file: which chunks overlap a box, what a rank reads, what the ranks of a mesh read together, and
-// whether chunks tile. The first bytes are the request, the rest is the file. Of a sound file the answers must be right.
+// whether chunks tile. The first bytes are the request, the rest is the file. Of a sound file the answers must be
+// right.
 #include <algorithm>
 #include <array>
 #include <cstring>

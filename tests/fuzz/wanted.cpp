@@ -1,9 +1,8 @@
 // Any text as the JSON file of `flatpoint plan --wanted`: refused with a message, or planned.
-#include "wanted_file.hpp"
-
 #include "flatpoint/metadata_file.hpp"
 #include "fuzz/require.hpp"
 #include "support/rich_model.hpp"
+#include "wanted_file.hpp"
 
 using namespace flatpoint;
 

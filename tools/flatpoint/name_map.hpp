@@ -11,7 +11,8 @@ namespace flatpoint::tool {
 
 using NameMap = std::map<std::string, std::string, std::less<>>;
 
-/// Lines "OLD <tab> NEW", written as the tool prints names. Errors: NotFound, Io; InvalidArgument with the line's number.
+/// Lines "OLD <tab> NEW", written as the tool prints names. Errors: NotFound, Io; InvalidArgument with the line's
+/// number.
 Result<NameMap> read_name_map(const std::string& path);
 /// The same from a stream; `path` is for messages.
 Result<NameMap> read_name_map(std::istream& file, const std::string& path);
