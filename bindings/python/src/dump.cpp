@@ -98,6 +98,7 @@ void for_each_item(nb::handle dict, Function&& item) {
   for (Py_ssize_t at = 0; PyDict_Next(dict.ptr(), &at, &key, &value) != 0;) item(key, value);
 }
 
+/// The same for a list. Its objects lie all over the heap: those that come soon are fetched while one is written.
 template <class Function>
 void for_each(nb::handle list, Function&& item) {
   require(PyList_CheckExact(list.ptr()) != 0);
@@ -113,13 +114,14 @@ void append(nb::handle list, PyObject* item) {
   if (PyList_Append(list.ptr(), item) != 0) throw nb::python_error();
 }
 
+/// Writes objects of DCP's classes in the form that Python's pickle gives them. Throws NotPlain at the first thing that
+/// is not as DCP makes it.
 class Dumper {
  public:
   explicit Dumper(Pickle& pickle) : pickle_(pickle) {
     const nb::module_ torch = nb::module_::import_("torch");
-    for (const char* format : {"contiguous_format", "channels_last", "preserve_format"}) {
-      memory_formats_[memory_format_count_++] = torch.attr(format);
-    }
+    constexpr std::array kFormats{"contiguous_format", "channels_last", "preserve_format"};
+    for (std::size_t i = 0; i < kFormats.size(); ++i) memory_formats_[i] = torch.attr(kFormats[i]);
     has_strides_ = nb::hasattr(tensor_properties_.type, "strides");
   }
 
@@ -277,8 +279,8 @@ class Dumper {
 
   void memory_format(nb::handle value) {
     std::size_t number = 0;
-    while (number < memory_format_count_ && !value.is(memory_formats_[number])) ++number;
-    require(number < memory_format_count_);
+    while (number < memory_formats_.size() && !value.is(memory_formats_[number])) ++number;
+    require(number < memory_formats_.size());
     if (fetch_known(value)) return;
     cls(memory_format_encoding_);
     pickle_.integer(static_cast<std::int64_t>(number));
@@ -472,7 +474,6 @@ class Dumper {
   Class layout_type_{"torch", "layout"};
   Class posix_path_{"pathlib", "PosixPath"};
   std::array<nb::object, 3> memory_formats_;  // in the order of _MEM_FORMAT_ENCODING
-  std::size_t memory_format_count_ = 0;
   bool has_strides_ = false;
 
   Word state_dict_word_{"state_dict_metadata"}, planner_word_{"planner_data"}, storage_word_{"storage_data"},
