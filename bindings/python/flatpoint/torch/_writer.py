@@ -109,7 +109,7 @@ class FlatpointWriter(FileSystemWriter):
         return [name + suffix for name in names for suffix in ("", FLATPOINT_SUFFIX)]
 
     def prepare_local_plan(self, plan: SavePlan) -> SavePlan:
-        if not self.overwrite and self._metadata_exists():
+        if not self.overwrite and self._metadata_exists():  # older torch looks for `.metadata` alone
             raise RuntimeError(f"{self.path}: a checkpoint already exists, and overwrite is False")
         plan = super().prepare_local_plan(plan)
         if self._lone_rank is not None:

@@ -147,6 +147,7 @@ def test_urls(tmp_path, scheme):
     loaded = {"weight": torch.zeros(6), "epoch": 0}
     dcp.load(loaded, storage_reader=FlatpointReader(url))
     assert torch.equal(loaded["weight"], state["weight"]) and loaded["epoch"] == 3
+    assert len(FlatpointReader(url).read_metadata().storage_data) == 2
     assert FlatpointReader(url, rank_local=True).read_metadata(rank=0).storage_data is not None
 
 
