@@ -249,7 +249,7 @@ def load_rows(chunks, processes, quick):
         rows.append(compare("", read["ours"], "DCP, gc on", read["on"], at_least, None))
     return rows + [
         Row("private memory before planning", *in_bytes(ours, "DCP", off), *at_most(0.01, ours["memory"], off["memory"])),
-        compare(f"a rank's plan, {ours['items']:,} items".replace(",", " "), plan["ours"], "DCP, gc off", plan["off"], at_least, None),
+        compare(f"a rank's plan, {report.digits(ours['items'])} items", plan["ours"], "DCP, gc off", plan["off"], at_least, None),
         compare("", plan["ours"], "its ReadItems and torch's offsets", times["bare"]["ours"], at_most, 1.5),
     ]
 
