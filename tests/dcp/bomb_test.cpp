@@ -32,7 +32,7 @@ std::string outcome(std::string_view pickle) {
 }
 
 /// The same in a process that may take so much memory more and not a byte beyond.
-std::string outcome_within(std::uint64_t bytes, const std::string& pickle) {
+std::string outcome_within([[maybe_unused]] std::uint64_t bytes, const std::string& pickle) {
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
   return outcome(pickle);  // sanitizers take terabytes of addresses for themselves
 #else
