@@ -33,9 +33,13 @@ Result<Exporter::Record> Exporter::open_record(std::uint32_t number) {
   return Record{};
 }
 
-Result<void> Exporter::write_record(const Record& record, Value value) {
-  return ValueWriter(*record.heap, options_.limits, pickle_, options_.limits.max_output_bytes).write(value);
+ValueWriter Exporter::writer_of(const Record& record) {
+  ValueWriter writer(*record.heap, options_.limits, pickle_, options_.limits.max_output_bytes);
+  if (older_than(kFirstWithStrides)) writer.leave_strides_out();
+  return writer;
 }
+
+Result<void> Exporter::write_record(const Record& record, Value value) { return writer_of(record).write(value); }
 
 Result<void> Exporter::whole_attribute(OpaqueKind kind) {
   const auto record = open_record(records(kind).front());
@@ -67,7 +71,7 @@ Result<void> Exporter::item_record(std::uint32_t number, Batches& items) {
   }
   items.next();
   const auto pair = record->value.node<Tuple>()->values();
-  ValueWriter writer(*record->heap, options_.limits, pickle_, options_.limits.max_output_bytes);
+  ValueWriter writer = writer_of(*record);
   if (auto done = writer.write(pair[0]); !done) return done;
   return writer.write(pair[1]);
 }

@@ -9,8 +9,6 @@
 namespace flatpoint::dcp {
 namespace {
 
-constexpr std::uint32_t kFirstWithStrides = 15;
-
 /// Whether torch may have a type of that name. A name with dots would reach into modules.
 bool is_identifier(std::string_view name) noexcept {
   return !name.empty() && std::ranges::all_of(name, [](char c) {

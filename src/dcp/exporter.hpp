@@ -15,6 +15,7 @@
 #include "dcp/globals.hpp"
 #include "dcp/heap.hpp"
 #include "dcp/pickle_writer.hpp"
+#include "dcp/value_writer.hpp"
 #include "flatpoint/dcp.hpp"
 #include "flatpoint/records.hpp"
 
@@ -89,6 +90,7 @@ class Exporter {
   Status checkpoint_id(const StorageMetaColumns& meta);
   /// The class that the file names, where it names one and may keep it; else DCP's own.
   Result<ModuleAndName> class_of(const std::optional<ByteColumn>& named, ModuleAndName own);
+  static constexpr std::uint32_t kFirstWithStrides = 15;  // minor version
   [[nodiscard]] bool older_than(std::uint32_t minor) const noexcept {
     return options_.torch_major < 2 || (options_.torch_major == 2 && options_.torch_minor < minor);
   }
@@ -99,6 +101,7 @@ class Exporter {
     Value value;
   };
   Result<Record> open_record(std::uint32_t number);
+  ValueWriter writer_of(const Record& record);
   Status write_record(const Record& record, Value value);
   /// Writes the attribute that a record of this kind holds as a whole; None where it is dropped.
   Status whole_attribute(OpaqueKind kind);

@@ -3,6 +3,18 @@
 #include <fmt/format.h>
 
 namespace flatpoint::dcp {
+namespace {
+
+/// Cuts the states that a TensorProperties is given to their first five fields.
+void cut_strides(const BlockList& blocks) noexcept {
+  for (const Block* block = blocks.first; block != nullptr; block = block->next) {
+    if (block->kind != Block::Kind::Build || !block->values()[0].is(Tag::Tuple)) continue;
+    auto* const state = block->values()[0].node<Tuple>();
+    if (state->count == 6) state->count = 5;
+  }
+}
+
+}  // namespace
 
 Result<void> ValueWriter::write(Value value) {
   begin(value);
@@ -106,6 +118,7 @@ void ValueWriter::step_object(Frame& frame) {
     case 1: return begin(object->args);
     case 2: return with_kwargs ? begin(object->kwargs) : void();
     case 3:
+      if (strides_left_out_ && heap_.known(object->callable) == Known::TensorProperties) cut_strides(object->blocks);
       frame.block = object->blocks.first;
       if (!call_object(frame.value, with_kwargs ? 3 : 2)) frames_.pop_back();
       return;

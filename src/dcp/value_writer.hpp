@@ -21,6 +21,9 @@ class ValueWriter {
   ValueWriter(const Heap& heap, const ImportLimits& limits, PickleWriter& pickle, std::uint64_t max_bytes)
       : heap_(heap), limits_(limits), pickle_(pickle), max_bytes_(max_bytes) {}
 
+  /// From now on the state of a TensorProperties has five fields, as before PyTorch 2.15.
+  void leave_strides_out() noexcept { strides_left_out_ = true; }
+
   /// Leaves the value on the stack. Errors: TooLarge (max_depth, max_output_bytes).
   Result<void> write(Value value);
 
@@ -56,6 +59,7 @@ class ValueWriter {
   const ImportLimits& limits_;
   PickleWriter& pickle_;
   const std::uint64_t max_bytes_;
+  bool strides_left_out_ = false;
   std::vector<Frame> frames_;
   std::unordered_map<std::uint64_t, std::uint32_t> ids_;          // by the value's word
   base::TextMap<std::string_view, std::uint32_t> text_ids_;  // of str, which may be shared freely

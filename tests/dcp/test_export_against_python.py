@@ -210,6 +210,18 @@ def test_before_strides(tmp_path, monkeypatch):
     assert after == before
 
 
+def test_before_strides_in_opaque_records(tmp_path, monkeypatch):
+    """Megatron attaches save plans, which hold tensors' properties, too."""
+    before = make_pickles.usual()
+    before.plans = [TensorProperties(dtype=torch.float32), TensorProperties(dtype=torch.int8, requires_grad=True)]
+    path = save(tmp_path / "m", before)
+    export([path], "14")
+    states = []
+    monkeypatch.setattr(TensorProperties, "__setstate__", lambda self, state: states.append(state))
+    pickle.loads(exported(path))
+    assert {torch.int8, torch.float32} <= {state[0] for state in states} and {len(state) for state in states} == {5}
+
+
 def test_what_an_old_torch_cannot_hold(tmp_path):
     metadata = make_pickles.usual()
     key = next(iter(metadata.storage_data))
