@@ -23,7 +23,7 @@ BINDINGS = ROOT / "bindings"
 LANGUAGES = {
     "Rust": ("cargo", "rust", "cargo build --quiet --release --example bench", "target/release/examples/bench", 100),
     "Go": ("go", "go", "go build -o {build}/bench-go ./bench", "{build}/bench-go", 100),
-    "Java": ("mvn", "java", "mvn -q -B -Dstyle.color=never test-compile", "mvn -q -B -Dstyle.color=never exec:java -Dexec.args={arguments}", 100),
+    "Java": ("mvn", "java", "mvn -q -B test-compile", "mvn -q -B exec:java -Dexec.args={arguments}", 100),
     "Python": ("python3", "python-pure", "true", f"{ROOT}/.cache/venv/readers/bin/python -B tests/bench.py", 1000),
     "TypeScript": ("npm", "typescript", "npm run --silent build", "node --max-old-space-size=8192 dist/bindings/typescript/bench/bench.js", 1000),
 }
@@ -35,7 +35,8 @@ def run(command, build, folder, *arguments):
     words = [word.format(build=build, arguments=" ".join(arguments)) for word in command.split()]
     if "{arguments}" not in command:
         words += arguments
-    return subprocess.run(words, cwd=BINDINGS / folder, env=environment, check=True, stdout=subprocess.PIPE, text=True).stdout
+    said = subprocess.run(words, cwd=BINDINGS / folder, env=environment, check=True, stdout=subprocess.PIPE, text=True).stdout
+    return said.replace("\x1b[0m", "")  # Maven resets the colour before all that a program prints
 
 
 def measure(language, dataset, json, build):
