@@ -21,8 +21,11 @@ int main(int argc, char** argv) {
   Series rival, add, finish, write, all;
   double peak = 0;
   std::size_t bytes = 0;
+  const std::size_t warm = checkpoint.chunks() * 52 * 4;
   for (int round = 0; round < rounds; ++round) {
+    warm_memory(warm);
     rival.measure([&] { write_and_sync(path, checkpoint.raw()); });
+    warm_memory(warm);
     const PeakMemory memory;
     auto builder = flatpoint::MetadataBuilder::create();
     flatpoint::Buffer file;

@@ -80,10 +80,10 @@ void Assembler::add_rows(const EntryParts& entry, std::span<const std::uint32_t>
   const auto stored = rows - static_cast<std::size_t>(std::ranges::count(entry.files, kNoFile));
   keys_ += stored;
   if (stored == rows && chunk_of_row.empty()) {
-    std::ranges::copy(entry.files, files_.data() + begin);
-    std::ranges::copy(entry.offsets, offsets_.data() + begin);
-    std::ranges::copy(entry.lengths, row_lengths_.data());
-    std::ranges::copy(entry.transforms, transforms_.data() + (entry.transforms.empty() ? 0 : begin));
+    std::copy_n(entry.files.data(), rows, files_.data() + begin);
+    std::copy_n(entry.offsets.data(), rows, offsets_.data() + begin);
+    std::copy_n(entry.lengths.data(), rows, row_lengths_.data());
+    if (!entry.transforms.empty()) std::copy_n(entry.transforms.data(), rows, transforms_.data() + begin);
   } else {
     for (std::size_t row = 0; row < rows; ++row) {
       const std::size_t chunk = chunk_of_row.empty() ? row : chunk_of_row[row];

@@ -34,7 +34,8 @@ class Pool {
       }
       if (slot.hash == hash && ends_with(slot.end, range)) return static_cast<std::uint32_t>(slot.end - range.size());
     }
-    values_.insert(values_.end(), range.begin(), range.end());
+    values_.resize(begin + range.size());
+    std::copy_n(range.data(), range.size(), values_.data() + begin);
     return static_cast<std::uint32_t>(begin);
   }
 
