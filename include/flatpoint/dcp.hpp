@@ -65,7 +65,7 @@ enum class ForeignNames {
 
 struct ExportOptions {
   /// The oldest PyTorch that reads the pickle. Before 2.15 TensorProperties had no strides, before 2.4 Metadata had no
-  /// StorageMeta: they are left out. Transform descriptors are an error before 2.7.
+  /// StorageMeta: they are left out. Transform descriptors are an error before 2.7, as are dtypes before their time.
   std::uint32_t torch_major = 2;
   std::uint32_t torch_minor = 15;
   ForeignNames foreign_names = ForeignNames::Refuse;

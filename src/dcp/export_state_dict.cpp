@@ -16,6 +16,18 @@ bool is_identifier(std::string_view name) noexcept {
   });
 }
 
+/// The first 2.x of PyTorch that has a dtype; 0 where every one with DCP has.
+constexpr std::uint32_t first_with(ScalarType dtype) noexcept {
+  if (dtype >= ScalarType::Uint16 && dtype <= ScalarType::Uint7) return 3;
+  if (dtype >= ScalarType::Int1 && dtype <= ScalarType::Int7) return 6;
+  switch (dtype) {
+    case ScalarType::Float8_e8m0fnu: return 7;
+    case ScalarType::Float4_e2m1fn_x2: return 8;
+    case ScalarType::Bcomplex32: return 14;
+    default: return 0;
+  }
+}
+
 }  // namespace
 
 Result<void> Exporter::state_dict() {
@@ -78,6 +90,9 @@ Result<void> Exporter::properties(const TensorView& tensor) {
   if (format >= memory_formats_.size()) return refuse(tensor.fqn(), "its memory format has no encoding in DCP");
   const std::string_view dtype = tensor.dtype_name();
   if (!is_identifier(dtype)) return refuse(tensor.fqn(), "its dtype has no name in torch");
+  if (const std::uint32_t first = first_with(properties.dtype); first > 0 && older_than(first)) {
+    return refuse(tensor.fqn(), fmt::format("its dtype {} came with PyTorch 2.{}", dtype, first));
+  }
 
   cls(Class::TensorProperties);
   pickle_.tuple(0);

@@ -134,7 +134,9 @@ BOOST_AUTO_TEST_CASE(classes_of_others) {
 
 BOOST_AUTO_TEST_CASE(what_is_dropped_leaves_nothing) {
   Model model = two_tensors();
-  model.opaque = {{OpaqueKind::PlannerData, 0, "", "\x80\x04" "cmegatron\nPlans\n."}};
+  model.opaque = {{OpaqueKind::PlannerData, 0, "",
+                   "\x80\x04"
+                   "cmegatron\nPlans\n."}};
   dcp::ExportOptions options;
   options.foreign_names = dcp::ForeignNames::Drop;
   const auto done = exported(opened(model), options);
@@ -145,7 +147,9 @@ BOOST_AUTO_TEST_CASE(what_is_dropped_leaves_nothing) {
   const auto without = exported(opened(model));
   BOOST_TEST((text_of(done.bytes.bytes()) == text_of(without.bytes.bytes())));
   for (const OpaqueKind kind : {OpaqueKind::StateDictItem, OpaqueKind::StorageItem})
-    model.opaque.push_back({kind, 0, "", "\x80\x04" "cmegatron\nPlans\nN\x86."});
+    model.opaque.push_back({kind, 0, "",
+                            "\x80\x04"
+                            "cmegatron\nPlans\nN\x86."});
   const auto items = exported(opened(model), options);
   BOOST_TEST(items.dropped.size() == 2U);
   BOOST_TEST((text_of(items.bytes.bytes()) == text_of(without.bytes.bytes())));
@@ -171,6 +175,35 @@ BOOST_AUTO_TEST_CASE(storage_meta_came_with_torch_2_4) {
   };
   BOOST_TEST(holds_meta(4));
   BOOST_TEST(!holds_meta(3));
+}
+
+/// As the stub files of PyTorch's wheels have it, and for int4 and uint4, which these do not list, PyTorch 2.6 itself.
+BOOST_AUTO_TEST_CASE(a_dtype_that_an_older_torch_lacks_is_named) {
+  const auto said = [](ScalarType dtype, std::uint32_t minor) {
+    Model model = two_tensors();
+    model.entries[1].properties.dtype = dtype;
+    dcp::ExportOptions options;
+    options.torch_minor = minor;
+    return error_of(model, options);
+  };
+  const std::pair<ScalarType, std::uint32_t> first_versions[] = {{ScalarType::Uint16, 3},
+                                                                 {ScalarType::Uint64, 3},
+                                                                 {ScalarType::Uint4, 3},
+                                                                 {ScalarType::Int1, 6},
+                                                                 {ScalarType::Int7, 6},
+                                                                 {ScalarType::Float8_e8m0fnu, 7},
+                                                                 {ScalarType::Float4_e2m1fn_x2, 8},
+                                                                 {ScalarType::Bcomplex32, 14}};
+  for (const auto& [dtype, first] : first_versions) {
+    BOOST_TEST(said(dtype, first) == "none");
+    BOOST_TEST(said(dtype, first - 1) == "invalid_argument: cannot export 'b.c': its dtype " +
+                                             std::string(name_of(dtype)) + " came with PyTorch 2." +
+                                             std::to_string(first));
+  }
+  for (const ScalarType old :
+       {ScalarType::Float8_e4m3fnuz, ScalarType::Bits16, ScalarType::Complex32, ScalarType::Qint32}) {
+    BOOST_TEST(said(old, 2) == "none");
+  }
 }
 
 BOOST_AUTO_TEST_CASE(long_sequences_of_transforms) {
