@@ -1,4 +1,4 @@
-"""Fixtures over the programs that CMake builds from this folder."""
+"""Fixtures over the programs and modules that CMake builds from the folders of tests."""
 
 import json
 import os
@@ -7,21 +7,21 @@ import subprocess
 
 import pytest
 
-ROOT = pathlib.Path(__file__).resolve().parents[2]
+ROOT = pathlib.Path(__file__).resolve().parents[1]
 
 
 def built(name):
     """Path of a built file. FLATPOINT_BUILD names the build's folder. Missing is a failure, never a skip."""
     path = ROOT / os.environ.get("FLATPOINT_BUILD", "build-dev") / "bin" / name
     if not path.exists():
-        pytest.fail(f"{path} is not built: build with FLATPOINT_TESTS", pytrace=False)
+        pytest.fail(f"{path} is not built: scripts/test torch builds it", pytrace=False)
     return path
 
 
-@pytest.fixture(scope="session")
-def answer():
-    """Answers a list of cases, each [name, arguments...], in one process."""
-    program = built("plan_cases")
+@pytest.fixture(scope="module")
+def answer(request):
+    """Answers a list of cases, each [name, arguments...], in one process: of plan_cases in plan/, of torch_cases in torch/."""
+    program = built(f"{request.path.parent.name}_cases")
 
     def run(cases):
         lines = "".join(json.dumps(case) + "\n" for case in cases)
