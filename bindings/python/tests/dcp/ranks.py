@@ -3,7 +3,9 @@
 import os
 import pathlib
 import pickle
+import resource
 import shutil
+import signal
 import time
 import warnings
 
@@ -185,22 +187,32 @@ class Model(torch.nn.Module):
         return self.head(x)
 
 
-def train(steps, *, tensor_parallel=1):
-    """A model and its optimizer, sharded by FSDP2 over all ranks, or over what tensor parallelism leaves; after some steps."""
-    torch.manual_seed(steps)
+def make_model(seed, *, tensor_parallel=1):
+    """A model and its optimizer: whole where there is one process, else sharded by FSDP2 over all ranks, or over what tensor
+    parallelism leaves."""
+    torch.manual_seed(seed)
     model = Model()
-    world = dist.get_world_size()
-    mesh = init_device_mesh("cpu", (world // tensor_parallel, tensor_parallel), mesh_dim_names=("dp", "tp"))
-    if tensor_parallel > 1:
-        parallelize_module(model, mesh["tp"], {"layers.0": ColwiseParallel(), "layers.1": RowwiseParallel()})
-    for layer in model.layers:
-        fully_shard(layer, mesh=mesh["dp"])
-    fully_shard(model, mesh=mesh["dp"])
-    optimizer = torch.optim.AdamW(model.parameters(), lr=0.1, foreach=False)
-    for step in range(steps):
+    if dist.is_initialized():
+        world = dist.get_world_size()
+        mesh = init_device_mesh("cpu", (world // tensor_parallel, tensor_parallel), mesh_dim_names=("dp", "tp"))
+        if tensor_parallel > 1:
+            parallelize_module(model, mesh["tp"], {"layers.0": ColwiseParallel(), "layers.1": RowwiseParallel()})
+        for layer in model.layers:
+            fully_shard(layer, mesh=mesh["dp"])
+        fully_shard(model, mesh=mesh["dp"])
+    return model, torch.optim.AdamW(model.parameters(), lr=0.1, foreach=False)
+
+
+def take_steps(model, optimizer, steps):
+    for step in steps:
         model(torch.arange(8) + step).sum().backward()
         optimizer.step()
         optimizer.zero_grad()
+
+
+def train(steps, *, tensor_parallel=1):
+    model, optimizer = make_model(steps, tensor_parallel=tensor_parallel)
+    take_steps(model, optimizer, range(steps))
     return model, optimizer
 
 
@@ -250,13 +262,40 @@ def load_fsdp(folder):
         assert_same(gathered(loaded), torch.load(f"{folder}/{name}/expected.pt", weights_only=False))
 
 
-def save_then_die(folder):
+class DyingPlanner(dcp.DefaultSavePlanner):
+    """Rank 1 is killed while the data is written."""
+
+    def resolve_data(self, write_item):
+        if dist.get_rank() == 1:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return super().resolve_data(write_item)
+
+
+class DyingWriter(FlatpointWriter):
+    """The coordinator is killed while the metadata is written: the system ends it at a file's 100th byte."""
+
+    def finish(self, metadata, results):
+        signal.signal(signal.SIGXFSZ, signal.SIG_DFL)
+        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+        resource.setrlimit(resource.RLIMIT_FSIZE, (100, 100))
+        super().finish(metadata, results)
+
+
+def save_then_die(folder, **how):
     folder = pathlib.Path(folder)
     metadata = dcp.save(make_state(True), storage_writer=FlatpointWriter(folder))
     if dist.get_rank() == 0:
         (folder / "save_id").write_text(metadata.storage_meta.save_id)
     dist.barrier()
-    dcp.save(make_state(True), storage_writer=FlatpointWriter(folder), planner=DyingPlanner())
+    dcp.save(make_state(True), **({"storage_writer": FlatpointWriter(folder)} | how))
+
+
+def save_then_die_in_the_data(folder):
+    save_then_die(folder, planner=DyingPlanner())
+
+
+def save_then_die_in_the_metadata(folder):
+    save_then_die(folder, storage_writer=DyingWriter(folder, write_pickle=False))
 
 
 # --- saving alone ------------------------------------------------------------------------------------------------------
@@ -298,15 +337,6 @@ def loads_with_torch(folder):
     except AssertionError:
         return False
     return True
-
-
-class DyingPlanner(dcp.DefaultSavePlanner):
-    """Rank 1 is killed while the data is written."""
-
-    def resolve_data(self, write_item):
-        if dist.get_rank() == 1:
-            os._exit(3)
-        return super().resolve_data(write_item)
 
 
 def save_alone_then_die(folder):
