@@ -90,14 +90,16 @@ def save_with_torch_2d(folder):
     dcp.save(make_state(True, two_dimensions=True), checkpoint_id=folder)
 
 
-def eager_of(folder):
-    return dcp.FileSystemReader(folder).read_metadata()
+def eager_of(folder, rank=None):
+    """What a `.metadata` holds; the rank's own, where one is named."""
+    metadata = dcp.FileSystemReader(folder).read_metadata(**({} if rank is None else {"rank": rank}))
+    metadata.storage_meta.load_id = None
+    return metadata
 
 
 def check_saved(metadata, folder):
     """What dcp.save returned on this rank says what the `.metadata` says."""
     eager = eager_of(folder)
-    eager.storage_meta.load_id = None
     assert isinstance(metadata, Metadata)
     assert metadata == eager and eager == metadata
     assert (type(metadata) is FileMetadata) == (dist.get_rank() != 0)
@@ -128,7 +130,6 @@ def share(folder):
     by_path = dcp.save(make_state(True), storage_writer=FlatpointWriter(folder / "path"))
     by_bytes = dcp.save(make_state(True), storage_writer=FlatpointWriter(folder / "bytes", share="bytes"))
     eager = eager_of(folder / "bytes")
-    eager.storage_meta.load_id = None
     remove(folder / "path")
     remove(folder / "bytes")
     assert by_bytes == eager
@@ -165,12 +166,14 @@ def save_in_a_process(folder):
     from torch.distributed.checkpoint.state_dict_saver import AsyncCheckpointerType
 
     kind = AsyncCheckpointerType.PROCESS
-    future = dcp.async_save(make_state(True), storage_writer=FlatpointWriter(folder), async_checkpointer_type=kind)
-    metadata, eager = future.result(), eager_of(folder)
-    eager.storage_meta.load_id = None
-    assert type(metadata) is FileMetadata and metadata == eager
-    dist.barrier()
-    load(folder)
+    for name, alone in (("together", False), ("alone", True)):
+        writer = FlatpointWriter(f"{folder}/{name}")
+        options = {"use_collectives": False} if alone else {}
+        future = dcp.async_save(make_state(True), storage_writer=writer, async_checkpointer_type=kind, **options)
+        metadata, own = future.result(), dist.get_rank() if alone else None
+        assert type(metadata) is FileMetadata and metadata == eager_of(writer.path, own)
+        dist.barrier()
+        load(writer.path)
 
 
 class Model(torch.nn.Module):
@@ -301,15 +304,17 @@ def save_then_die_in_the_metadata(folder):
 # --- saving alone ------------------------------------------------------------------------------------------------------
 
 
-def save_alone(folder):
-    metadata = dcp.save(make_state(True), storage_writer=FlatpointWriter(folder), use_collectives=False)
-    own = dcp.FileSystemReader(folder).read_metadata(rank=dist.get_rank())
-    own.storage_meta.load_id = None
+def save_alone(folder, *, in_a_thread=False):
+    save = dcp.async_save if in_a_thread else dcp.save
+    metadata = save(make_state(True), storage_writer=FlatpointWriter(folder), use_collectives=False)
+    metadata = metadata.result() if in_a_thread else metadata
+    own = eager_of(folder, dist.get_rank())
     assert metadata == own and pickle.loads(pickle.dumps(metadata)) == own
 
 
 def save_alone_in_every_way(folder):
     save_alone(f"{folder}/ours")
+    save_alone(f"{folder}/thread", in_a_thread=True)
     dcp.save(make_state(True), checkpoint_id=f"{folder}/torch", use_collectives=False)
     assert loads_with_torch(f"{folder}/torch")
     planner = dcp.DefaultSavePlanner(dedup_save_to_lowest_rank=True)
@@ -317,7 +322,7 @@ def save_alone_in_every_way(folder):
 
 
 def load_alone_in_every_way(folder):
-    for name in ("ours", "torch", "flatpoint_only", "merged"):
+    for name in ("ours", "thread", "torch", "flatpoint_only", "merged"):
         load(f"{folder}/{name}")
         load_into(make_state(False), f"{folder}/{name}")
     assert not loads_with_torch(f"{folder}/torch")

@@ -53,7 +53,8 @@ def saved(tmp_path_factory):
 def test_from_four_to_two_to_three(saved):
     """The values were compared by the ranks that loaded them: our fragments, with and without pickles, what was merged from
     them, and what torch's own writer left, which DCP itself can load with as many ranks only."""
-    assert names(saved / "ours") == sorted(f"__{r}.metadata{s}" for r in range(4) for s in ("", ".flatpoint"))
+    for name in ("ours", "thread"):
+        assert names(saved / name) == sorted(f"__{r}.metadata{s}" for r in range(4) for s in ("", ".flatpoint"))
     assert names(saved / "torch") == [f"__{r}.metadata" for r in range(4)]
     assert names(saved / "flatpoint_only") == [f"__{r}.metadata.flatpoint" for r in range(4)]
     assert names(saved / "merged") == [".metadata.flatpoint"]

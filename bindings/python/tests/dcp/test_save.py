@@ -253,7 +253,7 @@ def test_ranks(run_ranks, tmp_path):
     run_ranks(2, "load_everything", tmp_path / "c/plain")
 
 
-@pytest.mark.since(2, 7)
+@pytest.mark.since(2, 9)
 def test_another_process_saves(run_ranks, tmp_path):
     run_ranks(2, "save_in_a_process", tmp_path / "c")
 
