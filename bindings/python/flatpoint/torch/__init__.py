@@ -6,6 +6,13 @@
 A rank that loads maps the metadata instead of unpickling it, and nothing of a `.metadata` is executed.
 """
 
+try:
+    import torch as _torch  # noqa: F401
+except ModuleNotFoundError as error:
+    if error.name != "torch":
+        raise
+    raise ModuleNotFoundError("flatpoint.torch needs PyTorch: pip install 'flatpoint[torch]'", name="torch") from None
+
 from ._metadata import FileMetadata
 from ._planner import FlatpointLoadPlanner, IncompatibleCheckpointError
 from ._reader import FlatpointReader
