@@ -201,6 +201,15 @@ class Dumper {
     batches.finish();
   }
 
+  /// REQUIRES: a tuple, or an object of a class made from it.
+  template <class Function>
+  void tuple(nb::handle tuple, Function&& item) {
+    const Py_ssize_t count = PyTuple_Size(tuple.ptr());
+    if (count > 3) pickle_.op(Op::Mark);
+    for (Py_ssize_t i = 0; i < count; ++i) item(PyTuple_GetItem(tuple.ptr(), i));
+    pickle_.tuple(static_cast<std::size_t>(count));
+  }
+
   void begin_container(Op empty) {
     pickle_.op(empty);
     pickle_.memoize();
@@ -303,13 +312,7 @@ class Dumper {
   void planner_path(nb::handle fqn, nb::handle path) {
     text(fqn);
     require(PyTuple_CheckExact(path.ptr()) != 0);
-    const Py_ssize_t count = PyTuple_Size(path.ptr());
-    if (count > 3) pickle_.op(Op::Mark);
-    for (Py_ssize_t i = 0; i < count; ++i) {
-      PyObject* const key = PyTuple_GetItem(path.ptr(), i);
-      PyLong_CheckExact(key) != 0 ? integer(key) : text(key);
-    }
-    pickle_.tuple(static_cast<std::size_t>(count));
+    tuple(path, [&](PyObject* key) { PyLong_CheckExact(key) != 0 ? integer(key) : text(key); });
   }
 
   void storage(nb::handle index, nb::handle info) {
@@ -341,16 +344,10 @@ class Dumper {
     integer(value.get(length_word_));
     if (transforms != nullptr && transforms != Py_None) {  // DCP leaves None out
       word(transforms_word_);
-      PyTuple_CheckExact(transforms) != 0 ? texts(transforms) : list(transforms, [&](PyObject* each) { text(each); });
+      const auto each_text = [&](PyObject* each) { text(each); };
+      PyTuple_CheckExact(transforms) != 0 ? tuple(transforms, each_text) : list(transforms, each_text);
     }
     end_object();
-  }
-
-  void texts(nb::handle tuple) {
-    const Py_ssize_t count = PyTuple_Size(tuple.ptr());
-    if (count > 3) pickle_.op(Op::Mark);
-    for (Py_ssize_t i = 0; i < count; ++i) text(PyTuple_GetItem(tuple.ptr(), i));
-    pickle_.tuple(static_cast<std::size_t>(count));
   }
 
   void storage_meta(nb::handle value) {
@@ -442,11 +439,8 @@ class Dumper {
     require(overflow == 0);
     pickle_.integer(number);
   }
-  void numbers(nb::handle tuple) {
-    const Py_ssize_t count = PyTuple_Size(tuple.ptr());
-    if (count > 3) pickle_.op(Op::Mark);
-    for (Py_ssize_t i = 0; i < count; ++i) integer(PyTuple_GetItem(tuple.ptr(), i));
-    pickle_.tuple(static_cast<std::size_t>(count));
+  void numbers(nb::handle values) {
+    tuple(values, [&](PyObject* value) { integer(value); });
   }
   void size(nb::handle value) {
     require(size_type_.is_of(value));
