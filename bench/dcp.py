@@ -279,14 +279,14 @@ def save_rows(chunks, processes, quick):
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--quick", action="store_true", help="small sizes: shows that everything runs; its ratios say little")
-    parser.add_argument("--most", type=int, default=M, help="leave out sizes of more chunks; 1 M takes PyTorch minutes, and gigabytes in each process")
+    parser.add_argument("--chunks", type=int, nargs="+", default=[10 * K, 100 * K, M], help="the sizes; 1 M takes PyTorch minutes, and gigabytes in each process")
     parser.add_argument("--worker", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.worker:
         return worker(arguments.worker)
-    sizes, world = ((10 * K,), 2) if arguments.quick else ((10 * K, 100 * K, M), 4)
+    sizes, world = ([10 * K], 2) if arguments.quick else (arguments.chunks, 4)
     rows = []
-    for chunks in (size for size in sizes if size <= arguments.most):
+    for chunks in sizes:
         report.prepare(report.fsdp(chunks))
         for processes in (1, world):
             rows += load_rows(chunks, processes, arguments.quick) + save_rows(chunks, processes, arguments.quick)

@@ -34,7 +34,7 @@ def load(folder, model, optimizer):
 
 def newest(folder):
     """The newest checkpoint that is there as a whole, or None."""
-    for path in sorted(folder.glob("step-*"), reverse=True):
+    for path in sorted(folder.glob("step-*"), key=lambda path: int(path.name.removeprefix("step-")), reverse=True):
         try:
             flatpoint.open(path).close()
         except flatpoint.NotFoundError:
