@@ -13,31 +13,43 @@ namespace {
 
 class Walker {
  public:
-  Walker(const MetadataFile& file, std::uint64_t budget) : view_(file.view()), bytes_(file.bytes()), budget_(budget) {}
+  /// `random`: asks some at random; null: all, in order.
+  Walker(const MetadataFile& file, std::uint64_t budget, std::mt19937_64* random)
+      : view_(file.view()), bytes_(file.bytes()), budget_(budget), random_(random) {}
 
-  Walk run() {
-    for (std::uint32_t i = 0; i < view_.size() && in_budget(); ++i) {
+  Walk run(std::span<const Place> places = {}) {
+    for (const Place& place : places) ask_place(place);
+    each(view_.size(), [&](std::uint32_t i) {
       if (const auto entry = count(view_.entry_in_dcp_order(i))) ask_entry(*entry);
       if (const auto entry = count(view_.entry(i)); entry && entry->position() != i) wrong("entry at another position");
-    }
-    count(view_.entry(view_.size()));
-    for (std::uint32_t i = 0; i <= view_.file_count() && in_budget(); ++i) {
+    });
+    each(view_.file_count(), [&](std::uint32_t i) {
       if (const auto name = count(view_.file_name(i))) inside(*name);
-    }
-    for (std::size_t i = 0; i <= view_.columns().loose_storage.size() && in_budget(); ++i) {
+    });
+    each(view_.columns().loose_storage.size(), [&](std::uint32_t i) {
       if (const auto loose = count(loose_storage(view_, i))) ask_loose(*loose);
-    }
-    for (std::size_t i = 0; i <= view_.columns().opaque.size() && in_budget(); ++i) {
+    });
+    each(view_.columns().opaque.size(), [&](std::uint32_t i) {
       if (const auto record = count(opaque_record(view_, i))) {
         inside(record->name);
         inside({reinterpret_cast<const char*>(record->pickle.data()), record->pickle.size()});
       }
-    }
+    });
     ask_rest();
     return std::move(walk_);
   }
 
  private:
+  /// Numbers below `size`, and the one behind them.
+  template <class Ask>
+  void each(std::size_t size, Ask&& ask) {
+    constexpr std::size_t kSome = 4;
+    const std::size_t asked = random_ != nullptr ? kSome : size + 1;
+    for (std::size_t i = 0; i < asked && in_budget(); ++i) {
+      ask(static_cast<std::uint32_t>(random_ != nullptr ? (*random_)() % (size + 1) : i));
+    }
+  }
+
   [[nodiscard]] bool in_budget() const { return walk_.found + walk_.absent + walk_.corrupt < budget_; }
   void wrong(std::string what) {
     if (walk_.wrong.size() < 10) walk_.wrong.push_back(std::move(what));
@@ -55,6 +67,15 @@ class Walker {
     if (text.empty()) return;
     if (begin < bytes_.data() || begin + text.size() > bytes_.data() + bytes_.size()) wrong("a text outside the file");
     walk_.touched += static_cast<unsigned char>(text.front()) + static_cast<unsigned char>(text.back());
+  }
+
+  void ask_place(const Place& place) {
+    const auto entry = count(view_.entry(place.entry));
+    if (entry) ask_entry(*entry);
+    const auto tensor = entry ? entry->tensor() : entry.status();
+    const auto chunk = tensor ? count(tensor->chunk_by_row(place.chunk)) : tensor.status();
+    if (chunk) ask_chunk(*tensor, *chunk);
+    if (tensor) count(tensor->chunk(place.chunk));
   }
 
   void ask_entry(const EntryView& entry) {
@@ -79,10 +100,10 @@ class Walker {
     for (const std::int64_t n : tensor.size()) walk_.touched += static_cast<std::uint64_t>(n);
     walk_.touched += tensor.dtype_name().size() + tensor.layout_name().size();
     walk_.touched += tensor.properties().strides ? tensor.properties().strides->size() : 0;
-    for (std::uint32_t i = 0; i <= tensor.chunk_count() && in_budget(); ++i) {
+    each(tensor.chunk_count(), [&](std::uint32_t i) {
       if (const auto chunk = count(tensor.chunk(i))) ask_chunk(tensor, *chunk);
       count(tensor.chunk_by_row(i));
-    }
+    });
   }
 
   void ask_chunk(const TensorView& tensor, const ChunkView& chunk) {
@@ -147,6 +168,7 @@ class Walker {
   MetadataView view_;
   std::span<const std::byte> bytes_;
   std::uint64_t budget_;
+  std::mt19937_64* random_;
   Walk walk_;
 };
 
@@ -157,7 +179,11 @@ bool flatbuffers_accepts(std::span<const std::byte> file) {
 
 }  // namespace
 
-Walk walk(const MetadataFile& file, std::uint64_t budget) { return Walker(file, budget).run(); }
+Walk walk(const MetadataFile& file, std::uint64_t budget) { return Walker(file, budget, nullptr).run(); }
+
+Walk walk_some(const MetadataFile& file, std::span<const Place> places, std::mt19937_64& random) {
+  return Walker(file, 20'000, &random).run(places);
+}
 
 std::vector<std::string> check_any_bytes(std::span<const std::byte> bytes) {
   const auto report = verify_bytes(bytes);

@@ -3,6 +3,8 @@
 #pragma once
 
 #include <cstdint>
+#include <random>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -20,6 +22,16 @@ struct Walk {
 
 /// At most about `budget` look-ups: a hostile file may let a thousand entries share a thousand rows.
 Walk walk(const MetadataFile& file, std::uint64_t budget = 20'000);
+
+/// An entry by its position, and one of its chunks by rows.
+struct Place {
+  std::uint32_t entry = 0;
+  std::uint32_t chunk = 0;
+};
+
+/// The same for these places and a few entries, chunks and records chosen at random: some hundred look-ups in a file of
+/// any size.
+Walk walk_some(const MetadataFile& file, std::span<const Place> places, std::mt19937_64& random);
 
 /// What must hold of any bytes: nothing crashes; what opens, FlatBuffers' own verifier accepts; what is sound gives no
 /// corrupt answer; no answer is wrong. Returns what does not hold.
