@@ -265,10 +265,14 @@ func (t *Tensor) Overlapping(offsets, sizes []int64) []int {
 	return rows
 }
 
-// overlappingCells goes by a range of cells per dimension; the outermost varies slowest.
+// overlappingCells goes by a range of cells per dimension; the outermost varies slowest. None overlap where a step is
+// negative, against rule V5.
 func (t *Tensor) overlappingCells(offsets, ends []int64) []int {
 	cells, splits := []int{0}, t.Rank()
 	for d := range offsets {
+		if fb.ChunkLayout(t.row.ChunkLayout) == fb.ChunkLayoutEvenGrid && t.boxes[t.Rank()+d] < 0 {
+			return nil
+		}
 		count := t.cells(d)
 		first := sort.Search(count, func(i int) bool { return t.point(d, splits, i+1) > offsets[d] })
 		last := sort.Search(count, func(i int) bool { return t.point(d, splits, i) >= ends[d] })

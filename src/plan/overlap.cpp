@@ -110,7 +110,8 @@ void Overlaps::start_grid(const TensorView& tensor) noexcept {
 /// Finds the cells that overlap the box along a dimension; false where there are none.
 bool Overlaps::select_cells(std::uint8_t d, std::int64_t size) noexcept {
   detail::OverlapDimension& dimension = dimensions_[d];
-  const auto [box_begin, box_end] = std::pair(dimension.box_begin, dimension.box_end);
+  const std::int64_t box_begin = dimension.box_begin;
+  const std::int64_t box_end = dimension.box_end;
   if (layout_ == ChunkLayout::Grid) {
     const auto ends_after = [&](std::uint32_t i) { return split_point(dimension.cut + i + 1) > box_begin; };
     const auto begins_after = [&](std::uint32_t i) { return split_point(dimension.cut + i) >= box_end; };

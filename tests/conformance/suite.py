@@ -70,10 +70,10 @@ def make_hostile(folder):
     (folder / "codes.tsv").write_text("".join(sorted(lines)))
 
 
-def make_mutants(folder, count):
+def make_mutants(folder, seeds):
     """Random damage in the same form as hostile/: nobody worked the answers out, but all readers must say what C++ says."""
     whole, lines = (GOLDEN / "small.flatpoint").read_bytes(), []
-    for seed in range(count):
+    for seed in seeds:
         pick, data = random.Random(seed), bytearray(whole)
         for _ in range(pick.randint(1, 4)):
             size = pick.choice((1, 2, 4, 8))

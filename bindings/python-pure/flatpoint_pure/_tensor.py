@@ -237,9 +237,11 @@ class Tensor(Entry):
         return [row for row in range(self.chunk_count) if overlaps(row)]
 
     def _overlapping_cells(self, offsets: Sequence[int], ends: Sequence[int]) -> list[int]:
-        """By a range of cells per dimension; the outermost varies slowest."""
+        """By a range of cells per dimension; the outermost varies slowest. None where a step is negative, against rule V5."""
         cells, splits = [0], self.rank
         for d, (begin, end) in enumerate(zip(offsets, ends)):
+            if self._row.chunk_layout == ChunkLayout.EvenGrid and self._boxes[self.rank + d] < 0:
+                return []
             count = self._boxes[d]
             first = partition_point(count, lambda i: self._point(d, splits, i + 1) <= begin)
             last = partition_point(count, lambda i: self._point(d, splits, i) < end)

@@ -210,11 +210,15 @@ impl<'a> Tensor<'a> {
         Some((0..self.row.chunk_count).filter(overlaps).collect())
     }
 
-    /// Cells of a grid by an interval of cells per dimension; the outermost varies slowest.
+    /// Cells of a grid by an interval of cells per dimension; the outermost varies slowest. None where a step is
+    /// negative, against rule V5.
     fn overlapping_cells(&self, offsets: &[i64], ends: &[i64]) -> Vec<u32> {
         let mut cells: Vec<u32> = vec![0];
         let mut splits = self.rank();
         for (d, (&begin, &end)) in offsets.iter().zip(ends).enumerate() {
+            if self.row.chunk_layout != GRID && self.boxes[self.rank() + d] < 0 {
+                return Vec::new();
+            }
             let count = self.cells(d);
             let first = partition_point(count, |i| self.point(d, splits, i + 1) <= begin);
             let last = partition_point(count, |i| self.point(d, splits, i) < end);

@@ -243,11 +243,12 @@ export class Tensor {
     return rows;
   }
 
-  /** By a range of cells per dimension; the outermost varies slowest. */
+  /** By a range of cells per dimension; the outermost varies slowest. None where a step is negative, against rule V5. */
   private overlappingCells(offsets: readonly bigint[], ends: readonly bigint[]): number[] {
     let cells = [0];
     let splits = this.rank;
     for (let d = 0; d < this.rank; ++d) {
+      if (this.row.chunkLayout === ChunkLayout.EvenGrid && this.boxes[this.rank + d] < 0n) return [];
       const count = Number(this.boxes[d]);
       const first = partitionPoint(0, count, (i) => this.point(d, splits, i + 1) <= offsets[d]);
       const last = partitionPoint(0, count, (i) => this.point(d, splits, i) < ends[d]);

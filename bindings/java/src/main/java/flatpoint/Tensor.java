@@ -217,11 +217,17 @@ public final class Tensor {
     return true;
   }
 
-  /** By a range of cells per dimension; the outermost varies slowest. */
+  /**
+   * By a range of cells per dimension; the outermost varies slowest. None where a step is negative,
+   * against rule V5.
+   */
   private int[] overlappingCells(long[] offsets, long[] ends) {
     IntStream cells = IntStream.of(0);
     int splits = rank();
     for (int d = 0; d < offsets.length; ++d) {
+      if (row.chunkLayout() == ChunkLayout.EvenGrid && boxes.get(rank() + d) < 0) {
+        return new int[0];
+      }
       int dimension = d;
       int from = splits;
       int count = (int) boxes.get(d);
