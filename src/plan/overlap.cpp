@@ -121,7 +121,8 @@ bool Overlaps::select_cells(std::uint8_t d, std::int64_t size) noexcept {
            dimension.first <= dimension.last;
   }
   const std::int64_t step = dimension.cut;
-  if (step < 0 || box_end <= 0 || box_begin >= (step == 0 ? 0 : size)) return false;
+  const std::int64_t lowest = std::min<std::int64_t>(size, 0);  // only a broken file has a negative size
+  if (step < 0 || box_end <= lowest || box_begin >= (step == 0 ? lowest : size)) return false;
   const std::int64_t last_cell = std::int64_t{dimension.cells} - 1;
   const std::int64_t first = box_begin <= 0 ? 0 : box_begin / step;
   const std::int64_t last = step == 0 || box_end > size ? last_cell : std::min((box_end - 1) / step, last_cell);

@@ -159,6 +159,10 @@ for name, count in (("none", 0), ("negative", -2), ("too_many", 3), ("huge", 2**
     simple(f"e3_even_cells_{name}", "opens", lambda p, count=count: p.set("boxes", p.member(b"even", "box_begin"), "q", count))
 
 
+simple("e3_even_step_negative", "opens", lambda p: p.set("boxes", p.member(b"even", "box_begin") + 2, "q", -(2**63)))
+simple("e2_even_size_negative", "opens", lambda p: p.set("sizes", p.member(b"even", "size_begin"), "q", -5))
+
+
 @case("e3_cells_wrap", "opens")
 def e3_cells_wrap(p):
     """Two counts whose product leaves 64 bits and comes back as the number of chunks."""

@@ -6,6 +6,7 @@
 #include "flatpoint/coverage.hpp"
 #include "flatpoint/load_plan.hpp"
 #include "flatpoint/mesh_plan.hpp"
+#include "flatpoint/overlap.hpp"
 #include "metadata_json.hpp"
 
 using namespace flatpoint;
@@ -190,6 +191,26 @@ BOOST_AUTO_TEST_CASE(chunks_of_negative_size) {
              "corrupt: FQN 'd.rows': the checkpoint states chunks of negative size");
   BOOST_TEST(error_of_mesh(altered.view()) ==
              "FQN 'd.rows' of size [8, 10]: the checkpoint states chunks of negative size");
+}
+
+/// Its points are all at the size, and its chunks empty: a box that holds the point inside overlaps each of them.
+BOOST_AUTO_TEST_CASE(an_even_grid_of_negative_size) {
+  Altered altered(tests::file_from(sample()));
+  const auto entry = altered.view().find("b.even");
+  altered.at(altered.view().columns().sizes, entry->row().size_begin) = -5;
+  const auto tensor = entry->tensor();
+  BOOST_REQUIRE(tensor.found());
+  const auto hits = [&](std::int64_t begin, std::int64_t length) {
+    const Size offsets = {begin};
+    const Size sizes = {length};
+    std::size_t count = 0;
+    for (Overlaps hit(*tensor, offsets, sizes); !hit.done(); hit.next()) ++count;
+    return count;
+  };
+  BOOST_TEST(hits(-10, 8) == 4U);
+  BOOST_TEST(hits(-10, 5) == 0U);
+  BOOST_TEST(hits(-5, 8) == 0U);
+  BOOST_TEST(hits(-6, 2) == 4U);
 }
 
 BOOST_AUTO_TEST_CASE(entries_that_share_rows) {
