@@ -93,9 +93,9 @@ class PeakMemory {
   std::uint64_t before_;
 };
 
-/// Has the system bring in that much memory, and gives it back. A virtual machine whose host takes free memory away pays
-/// for its return at the first touch (2.4 s per GB were seen, against 0.1 s), which is nobody's cost but the host's.
-/// Called right before each of the steps that are compared.
+/// Has the system bring in that much memory, and gives it back. A virtual machine whose host takes free memory away
+/// pays for its return at the first touch (2.4 s per GB were seen, against 0.1 s), which is nobody's cost but the
+/// host's. Called right before each of the steps that are compared.
 inline void warm_memory(std::size_t bytes) {
   void* const pages = ::mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
   if (pages == MAP_FAILED) std::perror("mmap"), std::exit(1);

@@ -19,7 +19,15 @@ enum class StridesKind : std::uint8_t { Absent = 0, Contiguous, Explicit };
 enum class ChunkLayout : std::uint8_t { Whole = 0, Explicit, Grid, EvenGrid };
 enum class SequenceType : std::uint8_t { List = 0, Tuple };
 enum class OpaqueKind : std::uint8_t {
-  Attribute = 0, StateDictItem, StateDictValue, PlannerData, PlannerItem, StorageData, StorageItem, StorageMeta, Version
+  Attribute = 0,
+  StateDictItem,
+  StateDictValue,
+  PlannerData,
+  PlannerItem,
+  StorageData,
+  StorageItem,
+  StorageMeta,
+  Version
 };
 
 /// `chunk_files` of a row without storage information.

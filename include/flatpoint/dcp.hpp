@@ -120,6 +120,7 @@ Result<OpenedCheckpoint> open_checkpoint(const std::filesystem::path& path, cons
 /// Opens what ranks wrote alone into a folder, for `merge`: every `__R.metadata`, or the flatpoint file beside it where
 /// that was imported from it, and every other .flatpoint file of one rank. By name. Errors also: NotFound (there is
 /// none).
-Result<std::vector<OpenedCheckpoint>> open_fragments(const std::filesystem::path& folder, const OpenOptions& options = {});
+Result<std::vector<OpenedCheckpoint>> open_fragments(const std::filesystem::path& folder,
+                                                     const OpenOptions& options = {});
 
 }  // namespace flatpoint::dcp

@@ -11,20 +11,20 @@ namespace flatpoint {
 
 /// What kind of thing went wrong. Values are stable: programs may switch on them and store them.
 enum class ErrorCode : std::uint8_t {
-  NotFound = 1,        // the file, folder or FQN does not exist
-  Io = 2,              // the operating system refused: open, read, write, rename, no space left
-  NotFlatpoint = 3,    // the bytes are not a flatpoint file
-  Truncated = 4,       // a flatpoint file with bytes missing or appended
-  Version = 5,         // written by a newer major version of the format
-  Corrupt = 6,         // a flatpoint file that breaks a rule of docs/format.md
-  TooLarge = 7,        // a limit of the format or a limit given as an option; the message names it
-  InvalidArgument = 8, // the caller's input contradicts itself or a stated precondition
-  Conflict = 9,        // two inputs say different things about one FQN, chunk or file
-  NotPickle = 10,      // the bytes are not a pickle of DCP's Metadata
-  BadPickle = 11,      // a pickle that is truncated, malformed or hostile; the message names opcode and byte offset
-  Ambiguous = 12,      // several candidates where one is needed, for example `__0.metadata` and `__1.metadata`
-  OpaqueRecords = 13,  // the operation would lose or emit opaque records and was not told to
-  Stale = 14,          // the `.metadata` beside the file is not the one it was imported from
+  NotFound = 1,         // the file, folder or FQN does not exist
+  Io = 2,               // the operating system refused: open, read, write, rename, no space left
+  NotFlatpoint = 3,     // the bytes are not a flatpoint file
+  Truncated = 4,        // a flatpoint file with bytes missing or appended
+  Version = 5,          // written by a newer major version of the format
+  Corrupt = 6,          // a flatpoint file that breaks a rule of docs/format.md
+  TooLarge = 7,         // a limit of the format or a limit given as an option; the message names it
+  InvalidArgument = 8,  // the caller's input contradicts itself or a stated precondition
+  Conflict = 9,         // two inputs say different things about one FQN, chunk or file
+  NotPickle = 10,       // the bytes are not a pickle of DCP's Metadata
+  BadPickle = 11,       // a pickle that is truncated, malformed or hostile; the message names opcode and byte offset
+  Ambiguous = 12,       // several candidates where one is needed, for example `__0.metadata` and `__1.metadata`
+  OpaqueRecords = 13,   // the operation would lose or emit opaque records and was not told to
+  Stale = 14,           // the `.metadata` beside the file is not the one it was imported from
 };
 
 /// The stable, lower-case name of a code ("not_found", "io", ...), as `--json` output shows it.

@@ -42,7 +42,8 @@ struct Merged {
 /// Joins fragments, given in any order.
 ///
 /// * Chunks with one FQN and box are replicas of one another: the lowest rank's is kept. So it is with bytes.
-/// * Conflicts are errors that name the FQN, the ranks and the numbers: another type, size, dtype or other property (but
+/// * Conflicts are errors that name the FQN, the ranks and the numbers: another type, size, dtype or other property
+/// (but
 ///   strides: as in torch, those of the lowest rank that has the tensor), chunks that overlap or begin at one offset,
 ///   another version or class, a rank that is there twice, opaque records of one name that differ.
 /// * storage_meta and planner paths are those of the lowest rank that has them.
@@ -52,8 +53,8 @@ struct Merged {
 ///
 /// Time: linear in all fragments together where ranks share FQNs, times log(fragments) where each has its own. Memory
 /// beside the fragments: twice the result, at most 16 MiB, as large columns come in pages of 2 MiB, and 2 KiB per
-/// fragment; where orders are stated also 16 bytes per chunk and per FQN of each fragment. Errors: Conflict, InvalidArgument (no fragments), Corrupt (a fragment that breaks a rule of the format),
-/// TooLarge.
+/// fragment; where orders are stated also 16 bytes per chunk and per FQN of each fragment. Errors: Conflict,
+/// InvalidArgument (no fragments), Corrupt (a fragment that breaks a rule of the format), TooLarge.
 Result<Merged> merge(std::span<const Fragment> fragments, const MergeOptions& options = {});
 
 }  // namespace flatpoint

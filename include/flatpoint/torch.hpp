@@ -43,24 +43,15 @@ class TorchDtypes {
 
 inline Layout layout_of(c10::Layout layout) noexcept {
   switch (layout) {
-    case c10::Layout::Strided:
-      return Layout::Strided;
-    case c10::Layout::Sparse:
-      return Layout::Sparse_coo;
-    case c10::Layout::SparseCsr:
-      return Layout::Sparse_csr;
-    case c10::Layout::SparseCsc:
-      return Layout::Sparse_csc;
-    case c10::Layout::SparseBsr:
-      return Layout::Sparse_bsr;
-    case c10::Layout::SparseBsc:
-      return Layout::Sparse_bsc;
-    case c10::Layout::Mkldnn:
-      return Layout::Mkldnn;
-    case c10::Layout::Jagged:
-      return Layout::Jagged;
-    default:
-      return Layout::Other;
+    case c10::Layout::Strided: return Layout::Strided;
+    case c10::Layout::Sparse: return Layout::Sparse_coo;
+    case c10::Layout::SparseCsr: return Layout::Sparse_csr;
+    case c10::Layout::SparseCsc: return Layout::Sparse_csc;
+    case c10::Layout::SparseBsr: return Layout::Sparse_bsr;
+    case c10::Layout::SparseBsc: return Layout::Sparse_bsc;
+    case c10::Layout::Mkldnn: return Layout::Mkldnn;
+    case c10::Layout::Jagged: return Layout::Jagged;
+    default: return Layout::Other;
   }
 }
 

@@ -1,9 +1,9 @@
 // flatpoint/views.hpp - what a metadata file says, read in place.
 //
 // Views are small, trivially copyable and immutable. They borrow from the MetadataFile that made them and are valid as
-// long as it lives; any number of threads may read through them. Nothing here allocates (but the `to_value` calls, which
-// copy) and nothing throws. A view is handed out only after the ranges that it needs were checked, so its accessors stay
-// inside the file whatever the bytes are.
+// long as it lives; any number of threads may read through them. Nothing here allocates (but the `to_value` calls,
+// which copy) and nothing throws. A view is handed out only after the ranges that it needs were checked, so its
+// accessors stay inside the file whatever the bytes are.
 #pragma once
 
 #include <cstdint>
@@ -25,9 +25,9 @@ class StorageInfoView {
   StorageInfoView() = default;
   /// As the file has it: a hostile one may say "../x" or "/x", which `verify` finds. Not terminated by NUL.
   [[nodiscard]] std::string_view relative_path() const noexcept { return relative_path_; }
-  [[nodiscard]] std::uint32_t file() const noexcept { return file_; }        // number of the file, for grouping
-  [[nodiscard]] std::uint64_t offset() const noexcept { return offset_; }    // bytes
-  [[nodiscard]] std::uint64_t length() const noexcept { return length_; }    // bytes
+  [[nodiscard]] std::uint32_t file() const noexcept { return file_; }      // number of the file, for grouping
+  [[nodiscard]] std::uint64_t offset() const noexcept { return offset_; }  // bytes
+  [[nodiscard]] std::uint64_t length() const noexcept { return length_; }  // bytes
   /// Number of transform descriptors; unset is None.
   [[nodiscard]] std::optional<std::uint32_t> transform_count() const noexcept;
   /// REQUIRES: i < *transform_count(). Empty where the file is corrupt.
@@ -155,8 +155,8 @@ class MetadataView {
   /// storage_data[index]. The hint takes no part.
   [[nodiscard]] Lookup<StorageInfoView> find(const MetadataIndex& index) const noexcept;
   /// The same without a MetadataIndex at hand; no offset is None.
-  [[nodiscard]] Lookup<StorageInfoView> find_storage(std::string_view fqn,
-                                                     std::optional<std::span<const std::int64_t>> offset) const noexcept;
+  [[nodiscard]] Lookup<StorageInfoView> find_storage(
+      std::string_view fqn, std::optional<std::span<const std::int64_t>> offset) const noexcept;
 
   /// The entry at a position of the sorted order. Absent where out of range.
   [[nodiscard]] Lookup<EntryView> entry(std::uint32_t position) const noexcept;
@@ -171,7 +171,8 @@ class MetadataView {
 
   [[nodiscard]] std::optional<StorageMetaView> storage_meta() const noexcept;
   [[nodiscard]] std::optional<std::string_view> version() const noexcept;
-  /// Every column as it lies in the file, for bulk work. Values are unchecked: a file that `verify` passes keeps the rules.
+  /// Every column as it lies in the file, for bulk work. Values are unchecked: a file that `verify` passes keeps the
+  /// rules.
   [[nodiscard]] const Columns& columns() const noexcept { return *columns_; }
 
  private:

@@ -135,7 +135,8 @@ bool ChunkLayoutFinder::every_row_fits() {
   return true;
 }
 
-/// Replaces split points by steps where every dimension is cut evenly from 0 to its end, the last cells shorter or empty.
+/// Replaces split points by steps where every dimension is cut evenly from 0 to its end, the last cells shorter or
+/// empty.
 void ChunkLayoutFinder::simplify_even(std::span<const std::int64_t> size) {
   std::size_t splits = rank_;
   for (std::size_t d = 0; d < rank_; ++d) {

@@ -67,8 +67,8 @@ class ChunkLayoutFinder {
   bool reordered_ = false;
   std::vector<std::uint32_t> order_;         // of the last tensor that was reordered: the next is often cut like it
   std::vector<std::uint32_t> chunk_of_row_;  // likewise
-  std::vector<std::uint64_t> strides_;  // rows from one cell to the next, per dimension
-  std::vector<std::size_t> first_;      // where a dimension's split points begin in values_
+  std::vector<std::uint64_t> strides_;       // rows from one cell to the next, per dimension
+  std::vector<std::size_t> first_;           // where a dimension's split points begin in values_
   std::vector<std::size_t> at_;
 };
 

@@ -25,8 +25,9 @@ struct DraftEntry {
   std::size_t strides_begin = 0;  // in Draft::sizes: `rank` values, where properties.strides is Explicit
   std::size_t box_begin = 0;      // in Draft::boxes: per chunk `rank` offsets, then `rank` sizes, in DCP's order
   std::size_t chunk_begin = 0;    // row of the first chunk
-  std::uint32_t chunk_count = 0;  // bytes: 1, the row with their storage information (kNoFile or no row where they have none)
-  std::uint32_t path = kNoPath;   // planner path, or kNoPath: not a key of planner_data
+  std::uint32_t chunk_count =
+      0;  // bytes: 1, the row with their storage information (kNoFile or no row where they have none)
+  std::uint32_t path = kNoPath;      // planner path, or kNoPath: not a key of planner_data
   TensorPropertiesRow properties{};  // dtype_name and layout_name index Draft::type_names
   std::uint8_t rank = 0;
   StorageType type = StorageType::Tensor;

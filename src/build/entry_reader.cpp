@@ -97,8 +97,7 @@ Result<void> EntryReader::read_boxes() {
       copy_range(boxes_, c_->boxes, row_.box_begin, 2 * rank * row_.chunk_count);
       return {};
     case ChunkLayout::Grid:
-    case ChunkLayout::EvenGrid:
-      return read_grid();
+    case ChunkLayout::EvenGrid: return read_grid();
   }
   return corrupt("E3: the boxes");
 }
@@ -182,16 +181,12 @@ void EntryReader::reorder(std::vector<T>& values, std::size_t per_chunk) {
 void EntryReader::read_strides(EntryParts& parts) {
   const std::size_t rank = row_.rank;
   switch (row_.properties.strides) {
-    case StridesKind::Explicit:
-      copy_range(strides_, c_->sizes, std::size_t{row_.size_begin} + rank, rank);
-      break;
+    case StridesKind::Explicit: copy_range(strides_, c_->sizes, std::size_t{row_.size_begin} + rank, rank); break;
     case StridesKind::Contiguous:
       strides_ = contiguous_strides(row_.chunk_count > 0 ? std::span<const std::int64_t>(boxes_).subspan(rank, rank)
                                                          : std::span<const std::int64_t>(size_));
       break;
-    default:
-      parts.properties.strides = StridesKind::Absent;
-      return;
+    default: parts.properties.strides = StridesKind::Absent; return;
   }
   parts.properties.strides = StridesKind::Explicit;
   parts.strides = strides_;

@@ -312,20 +312,11 @@ class Merger {
     std::uint32_t attribute = 0;
     for (DraftOpaque& record : attributes_.opaque) {
       switch (record.kind) {
-        case OpaqueKind::Attribute:
-          record.position = attribute++;
-          break;
-        case OpaqueKind::StateDictItem:
-          record.position = next[0]++;
-          break;
-        case OpaqueKind::PlannerItem:
-          record.position = next[1]++;
-          break;
-        case OpaqueKind::StorageItem:
-          record.position = next[2]++;
-          break;
-        default:
-          break;
+        case OpaqueKind::Attribute: record.position = attribute++; break;
+        case OpaqueKind::StateDictItem: record.position = next[0]++; break;
+        case OpaqueKind::PlannerItem: record.position = next[1]++; break;
+        case OpaqueKind::StorageItem: record.position = next[2]++; break;
+        default: break;
       }
     }
   }

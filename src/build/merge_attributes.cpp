@@ -133,8 +133,7 @@ class AttributesMerge {
           case OpaqueKind::StorageMeta:
             if (joined_.storage_meta || single.contains({record.kind, {}})) continue;
             break;
-          default:
-            break;
+          default: break;
         }
         const auto [kept, is_new] = single.try_emplace({record.kind, record.name}, Kept{&source, record.pickle});
         if (!is_new && kept->second.pickle != record.pickle) {

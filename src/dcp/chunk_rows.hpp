@@ -36,7 +36,8 @@ class ChunkRows {
   [[nodiscard]] std::uint32_t rows() const noexcept { return rows_; }
 
   /// Position of the chunk that starts at `offset`, `rank` values: of several the first.
-  [[nodiscard]] std::optional<std::uint32_t> find(const Entry& entry, const std::int64_t* offset, std::uint64_t hint) const;
+  [[nodiscard]] std::optional<std::uint32_t> find(const Entry& entry, const std::int64_t* offset,
+                                                  std::uint64_t hint) const;
   /// Whether that chunk, and no other, starts there.
   [[nodiscard]] bool is_at(const Entry& entry, std::uint64_t chunk, const std::int64_t* offset) const noexcept {
     return entry.unique && chunk < entry.chunk_count && starts_at(entry, static_cast<std::uint32_t>(chunk), offset);

@@ -8,8 +8,8 @@
 
 namespace flatpoint::dcp {
 
-/// Reading 191 MB once more only to digest them would cost as much as a third of an import. So the digest runs one frame
-/// ahead of the machine, which then finds its bytes in the cache.
+/// Reading 191 MB once more only to digest them would cost as much as a third of an import. So the digest runs one
+/// frame ahead of the machine, which then finds its bytes in the cache.
 class ContentDigest {
  public:
   explicit ContentDigest(std::span<const std::uint8_t> content);

@@ -161,7 +161,8 @@ bool FastLane::run(std::size_t at, std::uint64_t& opcodes) {
 std::uint64_t FastLane::budget(std::uint64_t opcodes) const noexcept {
   const std::uint64_t executed = opcodes + opcodes_;
   if (executed >= limits_.max_opcodes || memo_.size() >= limits_.max_memo) return 0;
-  return std::min((limits_.max_opcodes - executed) / kMaxFormOpcodes, (limits_.max_memo - memo_.size()) / kMaxFormSlots);
+  return std::min((limits_.max_opcodes - executed) / kMaxFormOpcodes,
+                  (limits_.max_memo - memo_.size()) / kMaxFormSlots);
 }
 
 void FastLane::fold_all(Bytes& at, Bytes last, std::uint64_t budget) {
@@ -202,7 +203,7 @@ std::size_t FastLane::fold_across_frame(std::size_t at) {
 // Room for what the rest of the pickle can hold: memory that is not touched costs nothing, growing would.
 void FastLane::reserve() {
   constexpr std::size_t kMost = std::size_t{1} << 30;
-  constexpr std::size_t kShortestChunk = 40;   // bytes of a form with two dimensions
+  constexpr std::size_t kShortestChunk = 40;  // bytes of a form with two dimensions
   constexpr std::size_t kShortestItem = 100;
   if (reserved_) return;
   reserved_ = true;

@@ -56,10 +56,14 @@ ModuleAndName python_3_name(std::string_view module, std::string_view name) noex
     ModuleAndName after;
   };
   static constexpr Renamed kNames[] = {
-      {{"__builtin__", "basestring"}, {"builtins", "str"}},  {{"__builtin__", "intern"}, {"sys", "intern"}},
-      {{"__builtin__", "long"}, {"builtins", "int"}},        {{"__builtin__", "reduce"}, {"functools", "reduce"}},
-      {{"__builtin__", "unichr"}, {"builtins", "chr"}},      {{"__builtin__", "unicode"}, {"builtins", "str"}},
-      {{"__builtin__", "xrange"}, {"builtins", "range"}},    {{"UserDict", "UserDict"}, {"collections", "UserDict"}},
+      {{"__builtin__", "basestring"}, {"builtins", "str"}},
+      {{"__builtin__", "intern"}, {"sys", "intern"}},
+      {{"__builtin__", "long"}, {"builtins", "int"}},
+      {{"__builtin__", "reduce"}, {"functools", "reduce"}},
+      {{"__builtin__", "unichr"}, {"builtins", "chr"}},
+      {{"__builtin__", "unicode"}, {"builtins", "str"}},
+      {{"__builtin__", "xrange"}, {"builtins", "range"}},
+      {{"UserDict", "UserDict"}, {"collections", "UserDict"}},
       {{"UserList", "UserList"}, {"collections", "UserList"}},
       {{"UserString", "UserString"}, {"collections", "UserString"}},
   };

@@ -31,9 +31,7 @@ struct Heap {
   Node* make(const Node& node) {
     return new (arena.allocate(sizeof(Node))) Node(node);
   }
-  Value make_text(Tag tag, std::string_view text) {
-    return Value(tag, make(TextNode{text.data(), text.size()}));
-  }
+  Value make_text(Tag tag, std::string_view text) { return Value(tag, make(TextNode{text.data(), text.size()})); }
   Value make_int(std::int64_t number) {
     return Value::fits_int(number) ? Value::integer(number) : Value(Tag::BoxedInt, make(number));
   }
@@ -41,8 +39,9 @@ struct Heap {
   /// The text of a str; nothing for other values.
   [[nodiscard]] std::optional<std::string_view> text(Value value) const {
     switch (value.tag()) {
-      case Tag::Text: return std::string_view(reinterpret_cast<const char*>(input.data()) + value.text_position(),
-                                              value.text_length());
+      case Tag::Text:
+        return std::string_view(reinterpret_cast<const char*>(input.data()) + value.text_position(),
+                                value.text_length());
       case Tag::LongText: return value.node<TextNode>()->view();
       case Tag::Fqn: return records.fqns[value.number()];
       default: return std::nullopt;

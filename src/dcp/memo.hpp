@@ -11,7 +11,8 @@
 
 namespace flatpoint::dcp {
 
-/// What memo entries folded objects of one form make: a chunk, a MetadataIndex, or a MetadataIndex and its _StorageInfo.
+/// What memo entries folded objects of one form make: a chunk, a MetadataIndex, or a MetadataIndex and its
+/// _StorageInfo.
 struct FoldedForm {
   enum class Kind : std::uint8_t { Chunk, Index, IndexAndInfo };
   Kind kind;

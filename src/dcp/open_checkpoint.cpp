@@ -22,7 +22,8 @@ constexpr std::string_view kSuffix = ".flatpoint";  // of a pickle's name: the n
 std::optional<std::uint32_t> rank_of(std::string_view name) {
   constexpr std::string_view kPrefix = "__";
   constexpr std::string_view kEnd = ".metadata";
-  if (!name.starts_with(kPrefix) || !name.ends_with(kEnd) || name.size() <= kPrefix.size() + kEnd.size()) return std::nullopt;
+  if (!name.starts_with(kPrefix) || !name.ends_with(kEnd) || name.size() <= kPrefix.size() + kEnd.size())
+    return std::nullopt;
   const char* begin = name.data() + kPrefix.size();
   const char* end = name.data() + name.size() - kEnd.size();
   std::uint32_t rank = 0;
@@ -59,25 +60,28 @@ Result<OpenedCheckpoint> open_either(const fs::path& path, const OpenOptions& op
   return open_pickle(path, options);
 }
 
-/// Whether `file` was imported from the pickle as it is now: length, last 4096 bytes, and the time where no id tells saves
-/// apart. Reads one page, not the pickle.
+/// Whether `file` was imported from the pickle as it is now: length, last 4096 bytes, and the time where no id tells
+/// saves apart. Reads one page, not the pickle.
 bool matches_source(const MetadataFile& file, const fs::path& pickle_path) {
   const auto& source = file.view().columns().source;
   if (!source) return false;
   const auto pickle = read::Mapping::open(pickle_path, /*copy=*/false);
   if (!pickle || pickle->bytes().size() != source->length) return false;
   const std::span bytes(reinterpret_cast<const std::uint8_t*>(pickle->bytes().data()), pickle->bytes().size());
-  return tail_digest(bytes) == source->tail_digest && (source->modified_ns == 0 || source->modified_ns == modified_ns(pickle_path));
+  return tail_digest(bytes) == source->tail_digest &&
+         (source->modified_ns == 0 || source->modified_ns == modified_ns(pickle_path));
 }
 
-Result<OpenedCheckpoint> open_both(const fs::path& flatpoint_path, const fs::path& pickle_path, const OpenOptions& options) {
+Result<OpenedCheckpoint> open_both(const fs::path& flatpoint_path, const fs::path& pickle_path,
+                                   const OpenOptions& options) {
   auto file = open_flatpoint(flatpoint_path, options);
   if (file && matches_source(file->file, pickle_path)) return file;
   auto opened = open_pickle(pickle_path, options);
   if (opened) {
-    opened->notices.push_back(file ? fmt::format("{} was not imported from the {} beside it, which is read instead",
-                                                 flatpoint_path.string(), kPickleName)
-                                   : fmt::format("{}; the {} beside it is read instead", file.error().message, kPickleName));
+    opened->notices.push_back(
+        file ? fmt::format("{} was not imported from the {} beside it, which is read instead", flatpoint_path.string(),
+                           kPickleName)
+             : fmt::format("{}; the {} beside it is read instead", file.error().message, kPickleName));
   }
   return opened;
 }
@@ -88,7 +92,8 @@ Result<OpenedCheckpoint> open_pair(const fs::path& folder, const std::string& pi
   const fs::path flatpoint_path = folder / fmt::format("{}{}", pickle_name, kSuffix);
   std::error_code error;
   if (!fs::exists(flatpoint_path, error)) return open_pickle(pickle_path, options);
-  return fs::exists(pickle_path, error) ? open_both(flatpoint_path, pickle_path, options) : open_flatpoint(flatpoint_path, options);
+  return fs::exists(pickle_path, error) ? open_both(flatpoint_path, pickle_path, options)
+                                        : open_flatpoint(flatpoint_path, options);
 }
 
 std::string name_of_rank(std::uint32_t rank) { return fmt::format("__{}.metadata", rank); }
@@ -120,16 +125,17 @@ Result<OpenedCheckpoint> open_rank_of_folder(const fs::path& folder, const OpenO
     if (const auto rank = rank_of_either(name)) ranks.insert(*rank);
   }
   if (ranks.empty()) {
-    return fail(ErrorCode::NotFound, fmt::format("{}: no checkpoint: neither {} nor {} nor __R.metadata", folder.string(),
-                                                 kMetadataFileName, kPickleName));
+    return fail(ErrorCode::NotFound, fmt::format("{}: no checkpoint: neither {} nor {} nor __R.metadata",
+                                                 folder.string(), kMetadataFileName, kPickleName));
   }
   if (ranks.size() == 1) return open_pair(folder, name_of_rank(*ranks.begin()), options);
   constexpr std::size_t kShown = 16;
   std::vector<std::uint32_t> shown(ranks.begin(), ranks.end());
   shown.resize(std::min(shown.size(), kShown));
-  return fail(ErrorCode::Ambiguous,
-              fmt::format("{}: saved without collectives, {} files __R.metadata: R = {}{}; choose one rank, or merge them",
-                          folder.string(), ranks.size(), fmt::join(shown, ", "), ranks.size() > kShown ? ", ..." : ""));
+  return fail(
+      ErrorCode::Ambiguous,
+      fmt::format("{}: saved without collectives, {} files __R.metadata: R = {}{}; choose one rank, or merge them",
+                  folder.string(), ranks.size(), fmt::join(shown, ", "), ranks.size() > kShown ? ", ..." : ""));
 }
 
 }  // namespace
@@ -155,7 +161,8 @@ Result<std::vector<OpenedCheckpoint>> open_fragments(const fs::path& folder, con
     if (opened->file.view().columns().fragment_rank >= 0) fragments.push_back(std::move(*opened));
   }
   if (fragments.empty()) {
-    return fail(ErrorCode::NotFound, fmt::format("{}: no fragment: neither a .flatpoint of one rank nor __R.metadata", folder.string()));
+    return fail(ErrorCode::NotFound,
+                fmt::format("{}: no fragment: neither a .flatpoint of one rank nor __R.metadata", folder.string()));
   }
   return fragments;
 }

@@ -1,4 +1,5 @@
-// dcp/path_text.cpp - what `str` says of a path of pathlib. Python 3.12 pickles its parts, 3.13 the texts it was made of.
+// dcp/path_text.cpp - what `str` says of a path of pathlib. Python 3.12 pickles its parts, 3.13 the texts it was made
+// of.
 #include <algorithm>
 #include <string>
 
@@ -41,7 +42,8 @@ std::string posix_text(std::span<const std::string_view> segments) {
 std::optional<std::string> windows_text(std::span<const std::string_view> segments) {
   std::string path;
   for (const std::string_view segment : segments) {
-    const bool absolute = segment.starts_with('\\') || segment.starts_with('/') || (segment.size() > 1 && segment[1] == ':');
+    const bool absolute =
+        segment.starts_with('\\') || segment.starts_with('/') || (segment.size() > 1 && segment[1] == ':');
     if (absolute && !path.empty()) return std::nullopt;
     if (!path.empty() && !path.ends_with('\\') && !(path.size() == 2 && path[1] == ':')) path.push_back('\\');
     path.append(segment);

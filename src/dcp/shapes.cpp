@@ -7,7 +7,6 @@ namespace {
 
 std::span<const Value> tuple_values(Value tuple) { return tuple.node<Tuple>()->values(); }
 
-
 /// The arguments of a call of a known name to which nothing was done afterwards.
 std::optional<std::span<const Value>> arguments_of(const Heap& heap, Value value, Known callable) {
   if (!value.is(Tag::Object)) return std::nullopt;
@@ -32,8 +31,8 @@ Value class_of(const Heap& heap, Value value) {
   const auto* const object = value.node<Object>();
   const auto arguments = tuple_values(object->args);
   if (object->kind != Object::Kind::Reduce) {
-    const bool bare = arguments.empty() && (object->kind == Object::Kind::New ||
-                                            object->kwargs.node<Container>()->count == 0);
+    const bool bare =
+        arguments.empty() && (object->kind == Object::Kind::New || object->kwargs.node<Container>()->count == 0);
     return bare && object->callable.is(Tag::Global) ? object->callable : Value();
   }
   Value cls;

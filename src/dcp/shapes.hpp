@@ -27,7 +27,8 @@ struct Attribute {
   std::string_view name;
   Value value{};  // Unset where the object does not have it
 };
-/// The values of these attributes. False where the object has others or was changed in another way. REQUIRES: an Object.
+/// The values of these attributes. False where the object has others or was changed in another way. REQUIRES: an
+/// Object.
 bool read_attributes(const Heap& heap, Value object, std::span<Attribute> attributes);
 
 /// torch.Size, or a tuple of ints, which is equal to it: appends the numbers and returns how many. Nothing for other

@@ -26,9 +26,7 @@ class Stack {
     return value;
   }
   /// The last `count` values. REQUIRES: has(count).
-  [[nodiscard]] std::span<const Value> last(std::size_t count) const noexcept {
-    return std::span(values_).last(count);
-  }
+  [[nodiscard]] std::span<const Value> last(std::size_t count) const noexcept { return std::span(values_).last(count); }
   void drop(std::size_t count) { values_.resize(values_.size() - count); }
 
   void mark() {

@@ -17,14 +17,14 @@ void append_utf8(std::string& out, std::uint32_t code) {
   const int more = code < 0x800 ? 1 : code < 0x10000 ? 2 : 3;
   const std::uint32_t lead = more == 1 ? 0xC0 : more == 2 ? 0xE0 : 0xF0;
   out.push_back(static_cast<char>(lead | code >> (6 * more)));
-  for (int shift = 6 * (more - 1); shift >= 0; shift -= 6) out.push_back(static_cast<char>(0x80 | (code >> shift & 0x3F)));
+  for (int shift = 6 * (more - 1); shift >= 0; shift -= 6)
+    out.push_back(static_cast<char>(0x80 | (code >> shift & 0x3F)));
 }
 
 /// `count` digits of base 8 or 16 from the front of `text`, at most; at least one.
 std::optional<std::uint32_t> take_digits(std::string_view& text, std::size_t count, int base) {
   std::uint32_t value = 0;
-  const auto [end, error] =
-      std::from_chars(text.data(), text.data() + std::min(count, text.size()), value, base);
+  const auto [end, error] = std::from_chars(text.data(), text.data() + std::min(count, text.size()), value, base);
   if (error != std::errc()) return std::nullopt;
   text.remove_prefix(static_cast<std::size_t>(end - text.data()));
   return value;
@@ -76,14 +76,17 @@ bool is_utf8(std::string_view bytes) noexcept {
   if (is_ascii(bytes)) return true;
   for (std::size_t i = 0; i < bytes.size();) {
     const auto lead = static_cast<std::uint8_t>(bytes[i]);
-    const std::size_t more = lead < 0x80 ? 0 : lead >= 0xC2 && lead < 0xE0 ? 1 : (lead & 0xF0) == 0xE0 ? 2
-                             : lead >= 0xF0 && lead < 0xF5 ? 3 : 4;
+    const std::size_t more = lead < 0x80                   ? 0
+                             : lead >= 0xC2 && lead < 0xE0 ? 1
+                             : (lead & 0xF0) == 0xE0       ? 2
+                             : lead >= 0xF0 && lead < 0xF5 ? 3
+                                                           : 4;
     if (more == 4 || bytes.size() - i <= more) return false;
     for (std::size_t k = 1; k <= more; ++k) {
       if ((static_cast<std::uint8_t>(bytes[i + k]) & 0xC0) != 0x80) return false;
     }
     const auto second = more > 0 ? static_cast<std::uint8_t>(bytes[i + 1]) : std::uint8_t{0x80};
-    if (lead == 0xE0 && second < 0xA0) return false;                            // overlong
+    if (lead == 0xE0 && second < 0xA0) return false;                                       // overlong
     if ((lead == 0xF0 && second < 0x90) || (lead == 0xF4 && second > 0x8F)) return false;  // overlong, beyond Unicode
     i += more + 1;
   }

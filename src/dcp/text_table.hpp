@@ -17,9 +17,7 @@ class TextTable {
   static constexpr std::uint32_t kNone = 0xFFFFFFFF;
 
   /// The number of a text; a new text is copied and gets the next number.
-  std::uint32_t intern(std::string_view text) {
-    return follows(text) ? last_ : look_up(text);
-  }
+  std::uint32_t intern(std::string_view text) { return follows(text) ? last_ : look_up(text); }
 
   /// Whether a text is the one that was expected; if so it becomes the last one.
   bool follows(std::string_view text) {

@@ -67,7 +67,8 @@ Translator::Fit Translator::read_key(Value value, Key& key) {
     return Fit::Yes;
   }
   std::array<Attribute, 3> attributes{{{"fqn"}, {"offset"}, {"index"}}};
-  if (known_class_of(heap_, value) != Known::MetadataIndex || !read_attributes(heap_, value, attributes)) return Fit::No;
+  if (known_class_of(heap_, value) != Known::MetadataIndex || !read_attributes(heap_, value, attributes))
+    return Fit::No;
   const auto& [fqn, offset, index] = attributes;
   const auto absent = [](Value v) { return v.is(Tag::Unset) || v.is(Tag::None); };
   const auto text = heap_.text(fqn.value);
@@ -195,7 +196,8 @@ void Translator::write_row(std::uint32_t row, const Row& location) {
   draft_.chunk_files[row] = location.file;
   draft_.chunk_offsets[row] = location.offset;
   draft_.chunk_lengths[row] = location.length;
-  if (location.transforms != 0 && draft_.chunk_transforms.empty()) draft_.chunk_transforms.resize(draft_.chunk_files.size());
+  if (location.transforms != 0 && draft_.chunk_transforms.empty())
+    draft_.chunk_transforms.resize(draft_.chunk_files.size());
   if (!draft_.chunk_transforms.empty()) draft_.chunk_transforms[row] = location.transforms;
 }
 

@@ -62,7 +62,8 @@ Result<build::Draft> Translator::run(Value root) {
     return found == attributes.end() ? Value() : found->value;
   };
   const Value entries = find("state_dict_metadata");
-  if (!entries.is(Tag::Dict)) return refuse(fmt::format("{} without a dict state_dict_metadata", describe(heap_, root)));
+  if (!entries.is(Tag::Dict))
+    return refuse(fmt::format("{} without a dict state_dict_metadata", describe(heap_, root)));
   if (heap_.known(cls) != Known::Metadata) {
     draft_.metadata_class = class_name(cls);
     if (draft_.metadata_class->empty()) return refuse(fmt::format("{} has a name with spaces", describe(heap_, root)));
@@ -183,7 +184,8 @@ std::uint64_t Translator::rows_left() const noexcept {
 }
 
 Error Translator::too_many_dimensions(std::string_view fqn) const {
-  return {ErrorCode::TooLarge, fmt::format("FQN '{}': more than {} dimensions, the format's limit", fqn, kMaxDimensions)};
+  return {ErrorCode::TooLarge,
+          fmt::format("FQN '{}': more than {} dimensions, the format's limit", fqn, kMaxDimensions)};
 }
 
 Error Translator::too_many_chunks() const {

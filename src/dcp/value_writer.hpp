@@ -61,7 +61,7 @@ class ValueWriter {
   const std::uint64_t max_bytes_;
   bool strides_left_out_ = false;
   std::vector<Frame> frames_;
-  std::unordered_map<std::uint64_t, std::uint32_t> ids_;          // by the value's word
+  std::unordered_map<std::uint64_t, std::uint32_t> ids_;     // by the value's word
   base::TextMap<std::string_view, std::uint32_t> text_ids_;  // of str, which may be shared freely
 };
 

@@ -23,13 +23,15 @@ Result<std::span<const std::byte>> check_frame(std::span<const std::byte> file, 
   if (file.size() < kIdentifierAt + identifier.size() || !source.read(kIdentifierAt, identifier) ||
       std::memcmp(identifier.data(), kIdentifier, identifier.size()) != 0) {
     return fail(ErrorCode::NotFlatpoint,
-                fmt::format("F1: not a flatpoint file: bytes 4 to 7 are not \"{}\" ({} bytes in all)", kIdentifier, file.size()));
+                fmt::format("F1: not a flatpoint file: bytes 4 to 7 are not \"{}\" ({} bytes in all)", kIdentifier,
+                            file.size()));
   }
   if (file.size() > kMaxFileSize) {
     return fail(ErrorCode::TooLarge, fmt::format("F4: {} bytes, the format ends below 2 GiB", file.size()));
   }
   if (file.size() < kTrailerSize) {
-    return fail(ErrorCode::Truncated, fmt::format("F2: truncated: {} bytes, the trailer alone has {}", file.size(), kTrailerSize));
+    return fail(ErrorCode::Truncated,
+                fmt::format("F2: truncated: {} bytes, the trailer alone has {}", file.size(), kTrailerSize));
   }
   std::array<std::byte, kTrailerSize> end{};
   bool magic_ok = false;
@@ -40,8 +42,9 @@ Result<std::span<const std::byte>> check_frame(std::span<const std::byte> file, 
                 fmt::format("F2: truncated or appended: no trailer at byte {}", file.size() - kTrailerSize));
   }
   if (trailer.flatbuffer_length != file.size() - kTrailerSize) {
-    return fail(ErrorCode::Truncated, fmt::format("F3: truncated or appended: the trailer at byte {} speaks of {} bytes before it",
-                                                  file.size() - kTrailerSize, trailer.flatbuffer_length));
+    return fail(ErrorCode::Truncated,
+                fmt::format("F3: truncated or appended: the trailer at byte {} speaks of {} bytes before it",
+                            file.size() - kTrailerSize, trailer.flatbuffer_length));
   }
   if (trailer.flatbuffer_length % 8 != 0) {
     return corrupt(fmt::format("F3: FlatBuffer length {} is not a multiple of 8", trailer.flatbuffer_length));
@@ -142,11 +145,12 @@ Result<Columns> decode(std::span<const std::byte> file, const ByteSource& source
   columns.format_minor = root.scalar<std::uint16_t>(fb::Metadata::VT_FORMAT_MINOR, 0);
   if (!buffer.error().empty()) return corrupt(std::move(buffer.error()));
   if (columns.format_major != kFormatMajor) {
-    return fail(ErrorCode::Version, fmt::format("F7: format version {}.{}; this reader knows {}.x", columns.format_major,
-                                                columns.format_minor, kFormatMajor));
+    return fail(ErrorCode::Version, fmt::format("F7: format version {}.{}; this reader knows {}.x",
+                                                columns.format_major, columns.format_minor, kFormatMajor));
   }
   read_columns(root, columns);
-  if (const auto at = root.reference(fb::Metadata::VT_STORAGE_META)) columns.storage_meta = read_storage_meta({buffer, *at});
+  if (const auto at = root.reference(fb::Metadata::VT_STORAGE_META))
+    columns.storage_meta = read_storage_meta({buffer, *at});
   if (const auto at = root.reference(fb::Metadata::VT_SOURCE)) columns.source = read_source({buffer, *at});
   if (!buffer.error().empty()) return corrupt(std::move(buffer.error()));
   if (const char* mismatch = mismatched_columns(columns)) return corrupt(fmt::format("F8: {}", mismatch));

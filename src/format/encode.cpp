@@ -68,8 +68,8 @@ flatbuffers::Offset<fb::StorageMeta> put_storage_meta(Builder& builder, const St
   const auto load_id = unless_unset(builder, meta.load_id);
   const auto modules = unless_empty<std::uint8_t>(builder, meta.modules.bytes);
   const auto module_ends = unless_empty<std::uint32_t>(builder, meta.modules.ends);
-  return fb::CreateStorageMeta(builder, checkpoint_id, static_cast<fb::PathType>(meta.checkpoint_id_type), save_id, load_id,
-                               meta.has_modules, modules, module_ends);
+  return fb::CreateStorageMeta(builder, checkpoint_id, static_cast<fb::PathType>(meta.checkpoint_id_type), save_id,
+                               load_id, meta.has_modules, modules, module_ends);
 }
 
 /// FlatBuffers builds from the end of the file to its beginning: what is put last lies first. Large columns go behind,
@@ -106,15 +106,17 @@ flatbuffers::Offset<fb::Metadata> put_columns(Builder& b, const Columns& c) {
   const auto metadata_class = unless_unset(b, c.metadata_class);
   const auto storage_info_class = unless_unset(b, c.storage_info_class);
   const auto version = unless_unset(b, c.version);
-  const auto storage_meta = c.storage_meta ? put_storage_meta(b, *c.storage_meta) : flatbuffers::Offset<fb::StorageMeta>();
-  const auto source = c.source ? fb::CreateSource(b, c.source->length, c.source->tail_digest, c.source->digest, c.source->modified_ns)
-                               : flatbuffers::Offset<fb::Source>();
-  return fb::CreateMetadata(b, kFormatMajor, kFormatMinor, c.fragment_rank, entries, fqns, fqn_slots, fqn_order, sizes, boxes,
-                            chunk_order, chunk_files, chunk_offsets, chunk_lengths, chunk_transforms, file_names,
-                            file_name_ends, type_names, type_name_ends, transform_names, transform_name_ends, transform_lists,
-                            c.has_storage_data, storage_order, index_hints, loose_storage, c.has_planner_data, fqn_paths,
-                            path_elements, path_ends, planner_order, storage_meta, version, opaque, opaque_names,
-                            opaque_pickles, metadata_class, storage_info_class, source);
+  const auto storage_meta =
+      c.storage_meta ? put_storage_meta(b, *c.storage_meta) : flatbuffers::Offset<fb::StorageMeta>();
+  const auto source =
+      c.source ? fb::CreateSource(b, c.source->length, c.source->tail_digest, c.source->digest, c.source->modified_ns)
+               : flatbuffers::Offset<fb::Source>();
+  return fb::CreateMetadata(b, kFormatMajor, kFormatMinor, c.fragment_rank, entries, fqns, fqn_slots, fqn_order, sizes,
+                            boxes, chunk_order, chunk_files, chunk_offsets, chunk_lengths, chunk_transforms, file_names,
+                            file_name_ends, type_names, type_name_ends, transform_names, transform_name_ends,
+                            transform_lists, c.has_storage_data, storage_order, index_hints, loose_storage,
+                            c.has_planner_data, fqn_paths, path_elements, path_ends, planner_order, storage_meta,
+                            version, opaque, opaque_names, opaque_pickles, metadata_class, storage_info_class, source);
 }
 
 }  // namespace
@@ -129,8 +131,9 @@ std::uint64_t encoded_size_bound(const Columns& columns) noexcept {
 Result<Buffer> encode(const Columns& columns) {
   const std::uint64_t bound = encoded_size_bound(columns);
   if (bound > kMaxFileSize) {
-    return fail(ErrorCode::TooLarge, fmt::format("the file would have about {} bytes; the format ends below 2 GiB ({} bytes)",
-                                                 bound, kMaxFileSize));
+    return fail(
+        ErrorCode::TooLarge,
+        fmt::format("the file would have about {} bytes; the format ends below 2 GiB ({} bytes)", bound, kMaxFileSize));
   }
   BufferAllocator allocator;
   // FlatBuffers keeps its list of the root's fields in the same allocation while it builds.

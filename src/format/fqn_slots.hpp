@@ -1,8 +1,9 @@
 // format/fqn_slots.hpp - the hash column `fqn_slots`: from an FQN to its entry.
 //
 // Open addressing over a power of two of slots, at least twice the entries. A slot is 0 (empty) or entry + 1 in its low
-// index_bits, below a tag: the top bits of the hash, so that a probe rarely touches an entry that is not the one sought.
-// An FQN whose first kMaxProbes slots are all taken is not in the column; readers then search the sorted entries.
+// index_bits, below a tag: the top bits of the hash, so that a probe rarely touches an entry that is not the one
+// sought. An FQN whose first kMaxProbes slots are all taken is not in the column; readers then search the sorted
+// entries.
 #pragma once
 
 #include <bit>

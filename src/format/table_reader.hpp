@@ -1,8 +1,8 @@
 // format/table_reader.hpp - reads FlatBuffers tables, each number once, each range checked.
 //
 // FlatBuffers' own verifier and accessors read an offset to check it and again to follow it; in a shared mapping it may
-// have changed in between. This reader takes the field numbers from the generated code, checks what that verifier checks
-// (rule F5) and what it does not (F6), and keeps nothing that it did not check.
+// have changed in between. This reader takes the field numbers from the generated code, checks what that verifier
+// checks (rule F5) and what it does not (F6), and keeps nothing that it did not check.
 #pragma once
 
 #include <cstddef>

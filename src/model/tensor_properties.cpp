@@ -18,21 +18,15 @@ bool encodable(MemoryFormat format) noexcept { return !name_of(format).empty(); 
 // What torch raises when is_pinned and stride are asked of such a tensor; null where it answers.
 const char* refusal(Layout layout) noexcept {
   switch (layout) {
-    case Layout::Sparse_csr:
-      return "Sparse CSR tensors do not have strides";
-    case Layout::Sparse_csc:
-      return "Sparse CSC tensors do not have strides";
-    case Layout::Sparse_bsr:
-      return "Sparse BSR tensors do not have strides";
-    case Layout::Sparse_bsc:
-      return "Sparse BSC tensors do not have strides";
-    case Layout::Mkldnn:
-      return "Cannot access storage of OpaqueTensorImpl";
+    case Layout::Sparse_csr: return "Sparse CSR tensors do not have strides";
+    case Layout::Sparse_csc: return "Sparse CSC tensors do not have strides";
+    case Layout::Sparse_bsr: return "Sparse BSR tensors do not have strides";
+    case Layout::Sparse_bsc: return "Sparse BSC tensors do not have strides";
+    case Layout::Mkldnn: return "Cannot access storage of OpaqueTensorImpl";
     case Layout::Strided:
     case Layout::Sparse_coo:
     case Layout::Jagged:
-    case Layout::Other:
-      break;
+    case Layout::Other: break;
   }
   return nullptr;
 }
@@ -49,12 +43,9 @@ Result<Size> strides_of(const TensorDescriptor& tensor) {
     return Size(tensor.strides->begin(), tensor.strides->end());
   }
   switch (tensor.layout) {
-    case Layout::Sparse_coo:
-      return Size(tensor.size.size(), 0);
-    case Layout::Jagged:
-      return fail(ErrorCode::InvalidArgument, "a jagged tensor has no contiguous strides");
-    default:
-      return contiguous_strides(tensor.size);
+    case Layout::Sparse_coo: return Size(tensor.size.size(), 0);
+    case Layout::Jagged: return fail(ErrorCode::InvalidArgument, "a jagged tensor has no contiguous strides");
+    default: return contiguous_strides(tensor.size);
   }
 }
 

@@ -95,14 +95,10 @@ Coverage check_grid(const TensorView& tensor, const CoverageOptions& options) {
 
 const char* kind_name(CoverageProblem problem) noexcept {
   switch (problem) {
-    case CoverageProblem::Outside:
-      return "chunk_outside";
-    case CoverageProblem::Overlap:
-      return "chunk_overlap";
-    case CoverageProblem::Hole:
-      return "chunk_hole";
-    case CoverageProblem::EmptyInside:
-      return "empty_chunk_inside";
+    case CoverageProblem::Outside: return "chunk_outside";
+    case CoverageProblem::Overlap: return "chunk_overlap";
+    case CoverageProblem::Hole: return "chunk_hole";
+    case CoverageProblem::EmptyInside: return "empty_chunk_inside";
   }
   return "unknown";
 }
@@ -169,12 +165,10 @@ std::string to_string(const CoverageFinding& finding) {
   const auto& [offsets, sizes] = finding.box;
   const std::string where = fmt::format("at {} with sizes {}", plan::to_string(offsets), plan::to_string(sizes));
   switch (finding.kind) {
-    case CoverageProblem::Outside:
-      return fmt::format("chunk {} {} reaches outside", finding.chunk, where);
+    case CoverageProblem::Outside: return fmt::format("chunk {} {} reaches outside", finding.chunk, where);
     case CoverageProblem::Overlap:
       return fmt::format("chunks {} and {} share the region {}", finding.chunk, finding.other, where);
-    case CoverageProblem::Hole:
-      return fmt::format("no chunk holds the region {}", where);
+    case CoverageProblem::Hole: return fmt::format("no chunk holds the region {}", where);
     case CoverageProblem::EmptyInside:
       return fmt::format("the empty chunk {} {} lies inside chunk {}", finding.chunk, where, finding.other);
   }
@@ -199,15 +193,13 @@ Coverage check_coverage(const TensorView& tensor, const CoverageOptions& options
   const EntryRow& row = tensor.row();
   switch (row.chunk_layout) {
     case ChunkLayout::Grid:
-    case ChunkLayout::EvenGrid:
-      return check_grid(tensor, options);
+    case ChunkLayout::EvenGrid: return check_grid(tensor, options);
     case ChunkLayout::Explicit: {
       const auto boxes =
           ViewAccess::columns_of(tensor)->boxes.subspan(row.box_begin, std::size_t{2} * row.rank * row.chunk_count);
       return check_coverage(tensor.size(), row.chunk_count, boxes, options);
     }
-    default:
-      break;
+    default: break;
   }
   Coverage coverage;
   is_negative(tensor.size(), coverage);

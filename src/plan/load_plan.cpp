@@ -71,10 +71,8 @@ class Resolver {
       return fail(ErrorCode::Corrupt, fmt::format("FQN '{}': its rows belong to other FQNs as well", wanted.fqn));
     }
     switch (entry->type()) {
-      case StorageType::Tensor:
-        return resolve_tensor(i, wanted, *entry);
-      case StorageType::Bytes:
-        return resolve_bytes(i, wanted, *entry);
+      case StorageType::Tensor: return resolve_tensor(i, wanted, *entry);
+      case StorageType::Bytes: return resolve_bytes(i, wanted, *entry);
       default:
         mismatch(LoadIssueKind::TypeMismatch, true, wanted, "the checkpoint holds an object of a foreign class");
         return {};
@@ -151,8 +149,7 @@ class Resolver {
                          plan::to_string(values.last(rank)));
     };
     switch (pattern.fault) {
-      case Pattern::Fault::None:
-        break;
+      case Pattern::Fault::None: break;
       case Pattern::Fault::Outside:
         mismatch(LoadIssueKind::BoxOutside, true, wanted,
                  fmt::format("{} reaches outside size {}", box(), plan::to_string(wanted.size)));
@@ -213,22 +210,14 @@ Result<LoadPlan> plan_load(const MetadataView& metadata, std::span<const Wanted>
 
 std::string_view to_string(LoadIssueKind kind) noexcept {
   switch (kind) {
-    case LoadIssueKind::Missing:
-      return "missing";
-    case LoadIssueKind::Repeated:
-      return "repeated";
-    case LoadIssueKind::SizeMismatch:
-      return "size_mismatch";
-    case LoadIssueKind::TypeMismatch:
-      return "type_mismatch";
-    case LoadIssueKind::DtypeMismatch:
-      return "dtype_mismatch";
-    case LoadIssueKind::BoxOutside:
-      return "box_outside";
-    case LoadIssueKind::Uncovered:
-      return "uncovered";
-    case LoadIssueKind::NoStorage:
-      return "no_storage";
+    case LoadIssueKind::Missing: return "missing";
+    case LoadIssueKind::Repeated: return "repeated";
+    case LoadIssueKind::SizeMismatch: return "size_mismatch";
+    case LoadIssueKind::TypeMismatch: return "type_mismatch";
+    case LoadIssueKind::DtypeMismatch: return "dtype_mismatch";
+    case LoadIssueKind::BoxOutside: return "box_outside";
+    case LoadIssueKind::Uncovered: return "uncovered";
+    case LoadIssueKind::NoStorage: return "no_storage";
   }
   return "unknown";
 }

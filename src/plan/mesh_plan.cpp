@@ -36,8 +36,8 @@ Result<MeshPlanner> MeshPlanner::create(const MetadataView& metadata, std::span<
   if (!ranks) return tl::unexpected(ranks.error());
   auto targets = plan::MeshTargets::create(metadata, mesh_shape, placements);
   if (!targets) return tl::unexpected(std::move(targets.error()));
-  return MeshPlanner(std::make_unique<State>(
-      State{metadata, {mesh_shape.begin(), mesh_shape.end()}, ranks->rank_count(), options, std::move(*targets), 0, {}}));
+  return MeshPlanner(std::make_unique<State>(State{
+      metadata, {mesh_shape.begin(), mesh_shape.end()}, ranks->rank_count(), options, std::move(*targets), 0, {}}));
 }
 
 std::uint32_t MeshPlanner::rank_count() const noexcept { return state_->rank_count; }
@@ -73,7 +73,8 @@ Result<void> MeshPlanner::State::add_pattern(std::uint32_t rank, TensorClass& te
   const auto named = [&](ErrorCode code, std::string_view what) {
     return fail(code, fmt::format("FQN '{}' of size {}: {}", tensor.fqn(), plan::to_string(tensor.size()), what));
   };
-  if (const auto done = tensors.local_box(mesh_shape, rank, box); !done) return named(done.error().code, done.error().message);
+  if (const auto done = tensors.local_box(mesh_shape, rank, box); !done)
+    return named(done.error().code, done.error().message);
   const std::uint32_t pattern = writer.add_pattern(tensor, 1, box, tensors.index_for_query());
   switch (writer.pattern(pattern).fault) {
     case Pattern::Fault::None:
@@ -81,8 +82,7 @@ Result<void> MeshPlanner::State::add_pattern(std::uint32_t rank, TensorClass& te
       return {};
     case Pattern::Fault::Overflow:
       return named(ErrorCode::TooLarge, fmt::format("the elements of rank {} leave 64 bits", rank));
-    default:
-      return named(ErrorCode::Corrupt, "the checkpoint states chunks of negative size");
+    default: return named(ErrorCode::Corrupt, "the checkpoint states chunks of negative size");
   }
 }
 

@@ -88,9 +88,7 @@ Result<void> MeshTargets::add(const EntryView& entry, std::span<const std::int64
         targets.push_back({entry.position(), row.chunk_begin, row.length_begin, kBytesPattern, 0, false});
       }
       return {};
-    default:
-      issue(LoadIssueKind::TypeMismatch, "the checkpoint holds an object of a foreign class");
-      return {};
+    default: issue(LoadIssueKind::TypeMismatch, "the checkpoint holds an object of a foreign class"); return {};
   }
 }
 

@@ -61,12 +61,9 @@ void Overlaps::set_box(std::span<const std::int64_t> offsets, std::span<const st
 
 void Overlaps::next() noexcept {
   switch (walk_) {
-    case Walk::Grid:
-      return next_cell();
-    case Walk::Rows:
-      return next_row();
-    case Walk::Index:
-      return next_in_index();
+    case Walk::Grid: return next_cell();
+    case Walk::Rows: return next_row();
+    case Walk::Index: return next_in_index();
   }
 }
 
@@ -90,14 +87,9 @@ void Overlaps::start_grid(const TensorView& tensor) noexcept {
     dimension.cells = static_cast<std::uint32_t>(count);
     dimension.size = size;
     switch (layout_) {
-      case ChunkLayout::Grid:
-        dimension.cut = static_cast<std::int64_t>(splits);
-        break;
-      case ChunkLayout::EvenGrid:
-        dimension.cut = grid.step(d);
-        break;
-      default:
-        dimension.cut = size;
+      case ChunkLayout::Grid: dimension.cut = static_cast<std::int64_t>(splits); break;
+      case ChunkLayout::EvenGrid: dimension.cut = grid.step(d); break;
+      default: dimension.cut = size;
     }
     splits += static_cast<std::uint64_t>(count) + 1;
     if (!select_cells(d, size)) return;

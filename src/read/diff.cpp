@@ -57,14 +57,9 @@ std::span<const std::int64_t> box_values(const Columns& c, const EntryRow& row) 
   const std::uint64_t rank = row.rank;
   std::uint64_t count = 0;
   switch (row.chunk_layout) {
-    case ChunkLayout::Whole:
-      break;
-    case ChunkLayout::Explicit:
-      count = 2 * rank * row.chunk_count;
-      break;
-    case ChunkLayout::EvenGrid:
-      count = 2 * rank;
-      break;
+    case ChunkLayout::Whole: break;
+    case ChunkLayout::Explicit: count = 2 * rank * row.chunk_count; break;
+    case ChunkLayout::EvenGrid: count = 2 * rank; break;
     case ChunkLayout::Grid:
       count = 2 * rank;
       for (unsigned d = 0; d < rank; ++d)
@@ -248,24 +243,15 @@ bool Comparison::same_place(const PlacedRows& x, const PlacedRows& y, std::size_
 
 std::string_view to_string(Aspect aspect) noexcept {
   switch (aspect) {
-    case Aspect::Type:
-      return "type";
-    case Aspect::Dtype:
-      return "dtype";
-    case Aspect::Shape:
-      return "shape";
-    case Aspect::Properties:
-      return "properties";
-    case Aspect::Sharding:
-      return "sharding";
-    case Aspect::Location:
-      return "location";
-    case Aspect::Order:
-      return "order";
-    case Aspect::Planner:
-      return "planner";
-    case Aspect::Meta:
-      return "meta";
+    case Aspect::Type: return "type";
+    case Aspect::Dtype: return "dtype";
+    case Aspect::Shape: return "shape";
+    case Aspect::Properties: return "properties";
+    case Aspect::Sharding: return "sharding";
+    case Aspect::Location: return "location";
+    case Aspect::Order: return "order";
+    case Aspect::Planner: return "planner";
+    case Aspect::Meta: return "meta";
   }
   return {};
 }

@@ -18,7 +18,9 @@ struct Place {
   std::uint32_t position;  // or kAbsent, kCorrupt
   std::uint32_t fqn_begin = 0;
   [[nodiscard]] bool found() const noexcept { return position < kCorrupt; }
-  [[nodiscard]] LookupStatus why_not() const noexcept { return position == kAbsent ? LookupStatus::Absent : LookupStatus::Corrupt; }
+  [[nodiscard]] LookupStatus why_not() const noexcept {
+    return position == kAbsent ? LookupStatus::Absent : LookupStatus::Corrupt;
+  }
 };
 
 std::optional<std::string_view> fqn_at(const Columns& columns, std::uint32_t position) noexcept {
@@ -45,7 +47,8 @@ std::optional<std::uint32_t> partition_point(const Columns& columns, std::uint32
 
 /// Whether the entry has that name. Inlined wherever it is called: a look-up's time is its instructions, since those of
 /// the next one wait behind them for the same memory.
-[[gnu::always_inline]] inline Place place_at(const Columns& columns, std::string_view fqn, std::uint32_t position) noexcept {
+[[gnu::always_inline]] inline Place place_at(const Columns& columns, std::string_view fqn,
+                                             std::uint32_t position) noexcept {
   if (position >= columns.entries.size()) return {kAbsent};
   const EntryRow* row = columns.entries.data() + position;
   const std::uint32_t begin = base::read_once(&row->fqn_begin);
@@ -80,7 +83,8 @@ Place find_sorted(const Columns& columns, std::string_view fqn) noexcept {
   const std::uint64_t hash = format::fqn_hash(fqn);
   const format::SlotCode code(static_cast<std::uint32_t>(columns.entries.size()));
   const std::size_t at = static_cast<std::uint32_t>(hash) & (columns.fqn_slots.size() - 1);
-  if (!base::in_range(at, format::SlotGroup::kSize, columns.fqn_slots.size())) return find_slot_by_slot(columns, fqn, hash);
+  if (!base::in_range(at, format::SlotGroup::kSize, columns.fqn_slots.size()))
+    return find_slot_by_slot(columns, fqn, hash);
   const format::SlotGroup group(columns.fqn_slots.data() + at, code, hash);
   if (group.candidates() == 0) return group.has_empty() ? Place{kAbsent} : find_slot_by_slot(columns, fqn, hash);
   const auto candidate = static_cast<std::size_t>(std::countr_zero(group.candidates()));
@@ -103,7 +107,8 @@ std::strong_ordering compare_loose(const Columns& columns, const LooseStorageRow
   if (const auto by_kind = (row.has_offset != 0) <=> offset.has_value(); by_kind != 0) return by_kind;
   if (!offset) return std::strong_ordering::equal;
   for (std::size_t i = 0; i < std::min<std::size_t>(row.rank, offset->size()); ++i) {
-    if (const auto by_value = base::read_once(columns.sizes, row.offset_begin + i) <=> (*offset)[i]; by_value != 0) return by_value;
+    if (const auto by_value = base::read_once(columns.sizes, row.offset_begin + i) <=> (*offset)[i]; by_value != 0)
+      return by_value;
   }
   return row.rank <=> offset->size();
 }
@@ -134,7 +139,8 @@ Lookup<StorageInfoView> find_loose(const Columns& columns, std::string_view fqn,
 Lookup<EntryView> MetadataView::find(std::string_view fqn) const noexcept {
   const Place place = find_place(*columns_, fqn);
   if (!place.found()) return place.why_not();
-  return ViewAccess::entry(*columns_, place.position, [&](EntryRow& row) { return read_row(*columns_, place, fqn, row); });
+  return ViewAccess::entry(*columns_, place.position,
+                           [&](EntryRow& row) { return read_row(*columns_, place, fqn, row); });
 }
 
 Lookup<StorageInfoView> MetadataView::find(const MetadataIndex& index) const noexcept {
@@ -171,7 +177,8 @@ Lookup<EntryView> MetadataView::entry_in_dcp_order(std::uint32_t i) const noexce
 Lookup<EntryRange> MetadataView::prefix(std::string_view prefix) const noexcept {
   const auto begin = partition_point(*columns_, 0, [&](std::string_view name) { return name < prefix; });
   if (!begin) return LookupStatus::Corrupt;
-  const auto end = partition_point(*columns_, *begin, [&](std::string_view name) { return name.substr(0, prefix.size()) <= prefix; });
+  const auto end = partition_point(*columns_, *begin,
+                                   [&](std::string_view name) { return name.substr(0, prefix.size()) <= prefix; });
   if (!end) return LookupStatus::Corrupt;
   if (*begin == *end) return LookupStatus::Absent;
   return EntryRange{*begin, *end};

@@ -26,7 +26,8 @@ std::optional<std::string> copied(const std::optional<ByteColumn>& column) {
 
 }  // namespace
 
-Lookup<StorageInfoView> ViewAccess::storage(const Columns& columns, std::uint64_t row, std::uint64_t length_at) noexcept {
+Lookup<StorageInfoView> ViewAccess::storage(const Columns& columns, std::uint64_t row,
+                                            std::uint64_t length_at) noexcept {
   Lookup<StorageInfoView> answer(LookupStatus::Corrupt);
   StorageInfoView& view = answer.value_;
   if (row >= columns.chunk_files.size()) return answer;
@@ -41,7 +42,8 @@ Lookup<StorageInfoView> ViewAccess::storage(const Columns& columns, std::uint64_
   view.relative_path_ = *path;
   view.offset_ = base::read_once(columns.chunk_offsets, row);
   view.length_ = base::read_once(columns.chunk_lengths, length_at);
-  const std::uint16_t list = columns.chunk_transforms.empty() ? std::uint16_t{0} : base::read_once(columns.chunk_transforms, row);
+  const std::uint16_t list =
+      columns.chunk_transforms.empty() ? std::uint16_t{0} : base::read_once(columns.chunk_transforms, row);
   if (list != 0) {
     view.has_transforms_ = true;
     const auto number = static_cast<std::uint16_t>(list - 1);
@@ -68,7 +70,9 @@ StorageInfo StorageInfoView::to_value() const {
   return info;
 }
 
-std::uint32_t MetadataView::file_count() const noexcept { return static_cast<std::uint32_t>(columns_->file_names.ends.size()); }
+std::uint32_t MetadataView::file_count() const noexcept {
+  return static_cast<std::uint32_t>(columns_->file_names.ends.size());
+}
 
 Lookup<std::string_view> MetadataView::file_name(std::uint32_t file) const noexcept {
   if (file >= file_count()) return LookupStatus::Absent;
@@ -89,9 +93,15 @@ std::optional<StorageMetaView> MetadataView::storage_meta() const noexcept {
 
 std::optional<std::string_view> MetadataView::version() const noexcept { return as_text(columns_->version); }
 
-std::optional<std::string_view> StorageMetaView::checkpoint_id() const noexcept { return as_text(columns_->storage_meta->checkpoint_id); }
-std::optional<std::string_view> StorageMetaView::save_id() const noexcept { return as_text(columns_->storage_meta->save_id); }
-std::optional<std::string_view> StorageMetaView::load_id() const noexcept { return as_text(columns_->storage_meta->load_id); }
+std::optional<std::string_view> StorageMetaView::checkpoint_id() const noexcept {
+  return as_text(columns_->storage_meta->checkpoint_id);
+}
+std::optional<std::string_view> StorageMetaView::save_id() const noexcept {
+  return as_text(columns_->storage_meta->save_id);
+}
+std::optional<std::string_view> StorageMetaView::load_id() const noexcept {
+  return as_text(columns_->storage_meta->load_id);
+}
 
 StorageMeta StorageMetaView::to_value() const {
   const StorageMetaColumns& columns = *columns_->storage_meta;

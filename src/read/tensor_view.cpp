@@ -117,7 +117,8 @@ std::uint64_t find_even(std::int64_t count, std::int64_t step, std::int64_t n, s
 }
 
 /// The first of `count` ascending split points that equals `offset`.
-std::uint64_t find_split(const GridReader& grid, std::uint64_t splits, std::int64_t count, std::int64_t offset) noexcept {
+std::uint64_t find_split(const GridReader& grid, std::uint64_t splits, std::int64_t count,
+                         std::int64_t offset) noexcept {
   std::uint64_t begin = 0;
   auto end = static_cast<std::uint64_t>(count);
   while (begin < end) {
@@ -131,7 +132,8 @@ std::uint64_t find_split(const GridReader& grid, std::uint64_t splits, std::int6
   return begin < static_cast<std::uint64_t>(count) && grid.at(splits + begin) == offset ? begin : kNoCell;
 }
 
-std::uint64_t find_in_grid(const Columns& columns, const EntryRow& entry, std::span<const std::int64_t> offset) noexcept {
+std::uint64_t find_in_grid(const Columns& columns, const EntryRow& entry,
+                           std::span<const std::int64_t> offset) noexcept {
   const GridReader grid{columns.boxes, entry.box_begin, entry.rank};
   std::uint64_t cell = 0;
   std::uint64_t splits = entry.rank;
@@ -146,7 +148,8 @@ std::uint64_t find_in_grid(const Columns& columns, const EntryRow& entry, std::s
   return cell;
 }
 
-std::uint64_t find_in_even_grid(const Columns& columns, const EntryRow& entry, std::span<const std::int64_t> offset) noexcept {
+std::uint64_t find_in_even_grid(const Columns& columns, const EntryRow& entry,
+                                std::span<const std::int64_t> offset) noexcept {
   const std::span counts = columns.boxes.subspan(entry.box_begin, entry.rank);
   const std::span steps = columns.boxes.subspan(entry.box_begin + std::size_t{entry.rank}, entry.rank);
   std::uint64_t cell = 0;
@@ -161,7 +164,8 @@ std::uint64_t find_in_even_grid(const Columns& columns, const EntryRow& entry, s
 }
 
 /// The first of the explicit rows, sorted by offsets, that starts at `offset`.
-std::uint64_t find_explicit(const Columns& columns, const EntryRow& entry, std::span<const std::int64_t> offset) noexcept {
+std::uint64_t find_explicit(const Columns& columns, const EntryRow& entry,
+                            std::span<const std::int64_t> offset) noexcept {
   const GridReader boxes{columns.boxes, entry.box_begin, entry.rank};
   const auto compare = [&](std::uint64_t row) {
     for (std::size_t d = 0; d < entry.rank; ++d) {
@@ -203,15 +207,19 @@ Lookup<StorageInfoView> storage_of_cell(const Columns& columns, const EntryRow& 
   return ViewAccess::storage(columns, std::uint64_t{entry.chunk_begin} + cell, length_at);
 }
 
-std::string_view escaped_name(const TextColumn& names, std::uint16_t i) noexcept { return text_at(names, i).value_or(std::string_view()); }
+std::string_view escaped_name(const TextColumn& names, std::uint16_t i) noexcept {
+  return text_at(names, i).value_or(std::string_view());
+}
 
 }  // namespace
 
 std::string_view ViewAccess::broken_tensor_rule(const Columns& columns, const EntryRow& entry) noexcept {
-  const std::uint64_t dimensions = std::uint64_t{entry.rank} * (entry.properties.strides == StridesKind::Explicit ? 2 : 1);
+  const std::uint64_t dimensions =
+      std::uint64_t{entry.rank} * (entry.properties.strides == StridesKind::Explicit ? 2 : 1);
   if (!base::in_range(entry.size_begin, dimensions, columns.sizes.size())) return "E2";
   if (!boxes_fit(columns, entry)) return "E3";
-  if (entry.reordered != 0 && !base::in_range(entry.order_begin, entry.chunk_count, columns.chunk_order.size())) return "E5";
+  if (entry.reordered != 0 && !base::in_range(entry.order_begin, entry.chunk_count, columns.chunk_order.size()))
+    return "E5";
   return {};
 }
 
@@ -235,12 +243,17 @@ std::string_view EntryView::fqn() const noexcept { return ViewAccess::fqn(*colum
 
 Lookup<TensorView> EntryView::tensor() const noexcept { return ViewAccess::tensor(*this); }
 
-Lookup<StorageInfoView> EntryView::bytes_storage() const noexcept { return ViewAccess::find_storage(*columns_, entry_, std::nullopt); }
+Lookup<StorageInfoView> EntryView::bytes_storage() const noexcept {
+  return ViewAccess::find_storage(*columns_, entry_, std::nullopt);
+}
 
-std::span<const std::int64_t> TensorView::size() const noexcept { return columns_->sizes.subspan(entry_.size_begin, entry_.rank); }
+std::span<const std::int64_t> TensorView::size() const noexcept {
+  return columns_->sizes.subspan(entry_.size_begin, entry_.rank);
+}
 
 std::string_view TensorView::dtype_name() const noexcept {
-  return dtype() == ScalarType::Other ? escaped_name(columns_->type_names, entry_.properties.dtype_name) : name_of(dtype());
+  return dtype() == ScalarType::Other ? escaped_name(columns_->type_names, entry_.properties.dtype_name)
+                                      : name_of(dtype());
 }
 
 std::string_view TensorView::layout_name() const noexcept {
@@ -298,8 +311,12 @@ Lookup<StorageInfoView> ViewAccess::find_storage(const Columns& columns, const E
   return cell == kNoCell ? LookupStatus::Absent : storage_of_cell(columns, entry, static_cast<std::uint32_t>(cell));
 }
 
-std::int64_t ChunkView::offset(std::uint8_t dimension) const noexcept { return interval(*columns_, entry_, cell_, dimension).begin; }
-std::int64_t ChunkView::size(std::uint8_t dimension) const noexcept { return interval(*columns_, entry_, cell_, dimension).size; }
+std::int64_t ChunkView::offset(std::uint8_t dimension) const noexcept {
+  return interval(*columns_, entry_, cell_, dimension).begin;
+}
+std::int64_t ChunkView::size(std::uint8_t dimension) const noexcept {
+  return interval(*columns_, entry_, cell_, dimension).size;
+}
 
 Lookup<StorageInfoView> ChunkView::storage() const noexcept { return storage_of_cell(*columns_, entry_, cell_); }
 

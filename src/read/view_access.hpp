@@ -44,7 +44,8 @@ struct GridReader {
 };
 
 struct ViewAccess {
-  /// Which of the rules E1 (name) and E4 (rows) an entry breaks; empty where none. An entry that keeps them may be shown.
+  /// Which of the rules E1 (name) and E4 (rows) an entry breaks; empty where none. An entry that keeps them may be
+  /// shown.
   static std::string_view broken_entry_rule(const Columns& columns, const EntryRow& entry) noexcept {
     if (!base::in_range(entry.fqn_begin, entry.fqn_length, columns.fqns.size())) return "E1";
     if (!base::in_range(entry.chunk_begin, entry.chunk_count, columns.chunk_rows())) return "E4";

@@ -187,7 +187,8 @@ BOOST_AUTO_TEST_CASE(columns_of_tensors_that_do_not_fit) {
   check_error(builder.add_tensors({fqns, {&properties, 1}, {&dimensions, 1}, sizes, counts, {2, offsets, chunk_sizes}}),
               ErrorCode::InvalidArgument,
               "FQN 'b': chunk with offsets [0] sizes [3] is not inside the tensor of size [2]");
-  check_error(builder.add_tensors({{fqns, 1}, {&properties, 1}, {&dimensions, 1}, sizes, {counts, 1}, {1, {offsets, 1}, {sizes, 1}}}),
+  check_error(builder.add_tensors(
+                  {{fqns, 1}, {&properties, 1}, {&dimensions, 1}, sizes, {counts, 1}, {1, {offsets, 1}, {sizes, 1}}}),
               ErrorCode::InvalidArgument, "column sizes has 2 values; 1 tensors need 1");
   check_error(builder.add_tensors({fqns, {}, {&dimensions, 1}, sizes, counts, {}}), ErrorCode::InvalidArgument,
               "column properties has 0 values for 2 tensors");

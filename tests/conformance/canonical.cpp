@@ -82,7 +82,8 @@ void put_storage(std::string& out, const Lookup<StorageInfoView>& storage) {
     out += storage.absent() ? "null" : "\"corrupt\"";
     return;
   }
-  fmt::format_to(Out(out), R"({{"file":{},"offset":{},"length":{},"transforms":)", storage->file(), storage->offset(), storage->length());
+  fmt::format_to(Out(out), R"({{"file":{},"offset":{},"length":{},"transforms":)", storage->file(), storage->offset(),
+                 storage->length());
   const StorageInfo info = storage->to_value();
   if (info.transform_descriptors) {
     put_list(out, *info.transform_descriptors, [&](const std::string& text) { put_text(out, text); });
@@ -119,7 +120,8 @@ void put_tensor(std::string& out, const TensorView& tensor) {
   put_type_name(out, "dtype", tensor.dtype_name(), tensor.dtype());
   put_type_name(out, "layout", tensor.layout_name(), tensor.row().properties.layout);
   put_type_name(out, "memory_format", name_of(tensor.memory_format()), tensor.memory_format());
-  fmt::format_to(Out(out), R"("requires_grad":{},"pin_memory":{},"strides":)", tensor.requires_grad(), tensor.pin_memory());
+  fmt::format_to(Out(out), R"("requires_grad":{},"pin_memory":{},"strides":)", tensor.requires_grad(),
+                 tensor.pin_memory());
   const auto strides = tensor.properties().strides;
   strides ? put_numbers(out, *strides) : void(out += "null");
   out += R"(,"size":)";
@@ -178,7 +180,8 @@ void put_storage_meta(std::string& out, const std::optional<StorageMetaView>& vi
 std::string canonical_json(const MetadataView& metadata) {
   std::string out;
   const Columns& columns = metadata.columns();
-  fmt::format_to(Out(out), R"({{"format":[{},{}],"fragment_rank":{},"version":)", columns.format_major, columns.format_minor, columns.fragment_rank);
+  fmt::format_to(Out(out), R"({{"format":[{},{}],"fragment_rank":{},"version":)", columns.format_major,
+                 columns.format_minor, columns.fragment_rank);
   put_optional_text(out, metadata.version());
   out += R"(,"storage_meta":)";
   put_storage_meta(out, metadata.storage_meta());

@@ -41,7 +41,8 @@ void import_sample(const fs::path& folder, const std::string& name, const std::s
 Model features() {
   Model m;
   m.version = "1.0.0";
-  m.storage_meta = StorageMeta{"/ckpt/\"step\" 7\\é", PathType::PosixPath, "save", std::nullopt, std::vector{"a"s, ""s}};
+  m.storage_meta =
+      StorageMeta{"/ckpt/\"step\" 7\\é", PathType::PosixPath, "save", std::nullopt, std::vector{"a"s, ""s}};
   m.entries = {
       whole("scalar", {}),
       whole("whole", {3, 4}),
@@ -85,10 +86,10 @@ Model features() {
   wild.properties.strides = contiguous_strides(wild.size);
   m.entries.push_back(wild);
   ModelEntry many(tensor("rank_255", Size(255, 2), even_grid(Size(255, 2), [] {
-    Size parts(255, 1);
-    parts[3] = parts[200] = 2;
-    return parts;
-  }())));
+                           Size parts(255, 1);
+                           parts[3] = parts[200] = 2;
+                           return parts;
+                         }())));
   m.entries.push_back(many);
 
   for (int dtype = 0; dtype <= static_cast<int>(ScalarType::Bcomplex32); ++dtype) {
@@ -116,8 +117,12 @@ Model features() {
   items[4].info.length = ~0ULL;
   items[5].info.relative_path = "sub/ü \xFF";
   std::uint64_t place = 0;
-  for (const auto& [fqn, offset] : std::vector<std::pair<std::string, std::optional<Size>>>{
-           {"loose", std::nullopt}, {"loose", Size{}}, {"loose", Size{3}}, {"loose", Size{3, -1}}, {"whole", Size{1, 1}}, {"whole", std::nullopt}}) {
+  for (const auto& [fqn, offset] : std::vector<std::pair<std::string, std::optional<Size>>>{{"loose", std::nullopt},
+                                                                                            {"loose", Size{}},
+                                                                                            {"loose", Size{3}},
+                                                                                            {"loose", Size{3, -1}},
+                                                                                            {"whole", Size{1, 1}},
+                                                                                            {"whole", std::nullopt}}) {
     ModelItem item;
     item.fqn = fqn;
     item.offset = offset;
@@ -139,8 +144,12 @@ Model small() {
   Model m;
   m.version = "1.0.0";
   m.storage_meta = StorageMeta{"c", PathType::Str, "s", "l", std::vector{"m"s, "n"s}};
-  m.entries = {whole("whole", {3}), bytes("bytes"), tensor("explicit", {8}, {{{0}, {2}}, {{5}, {2}}}),
-               tensor("grid", {10}, grid({{0, 3, 10}})), tensor("even", {8, 2}, even_grid({8, 2}, {4, 1})), whole("other", {3, 4})};
+  m.entries = {whole("whole", {3}),
+               bytes("bytes"),
+               tensor("explicit", {8}, {{{0}, {2}}, {{5}, {2}}}),
+               tensor("grid", {10}, grid({{0, 3, 10}})),
+               tensor("even", {8, 2}, even_grid({8, 2}, {4, 1})),
+               whole("other", {3, 4})};
   std::swap(m.entries[4].chunks[1], m.entries[4].chunks[2]);
   m.entries[5].properties.strides = Size{1, 3};
   m.entries[5].properties.dtype = ScalarType::Other;
@@ -172,10 +181,9 @@ Model sharded(int tensors, std::int64_t chunks) {
 }
 
 void make_kept(const fs::path& folder) {
-  for (const char* sample :
-       {"d01_dtensor_1d", "d02_dtensor_2d", "d11_zstd_dedup_lowest", "legacy/t21_py3.11.2_p4", "real_t2.1.2_single",
-        "real_t2.6.0_sharded", "s04_dtypes", "s05_quantized", "s07_optimizer_bytes", "s10_zstd", "s17_empty",
-        "s23_megatron_all_local_plans"}) {
+  for (const char* sample : {"d01_dtensor_1d", "d02_dtensor_2d", "d11_zstd_dedup_lowest", "legacy/t21_py3.11.2_p4",
+                             "real_t2.1.2_single", "real_t2.6.0_sharded", "s04_dtypes", "s05_quantized",
+                             "s07_optimizer_bytes", "s10_zstd", "s17_empty", "s23_megatron_all_local_plans"}) {
     import_sample(folder, sample);
   }
   import_sample(folder, "d09_no_collectives", "__1.metadata");

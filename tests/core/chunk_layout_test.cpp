@@ -70,11 +70,11 @@ BOOST_AUTO_TEST_CASE(without_dimensions) { check({}, Boxes(3), ChunkLayout::Expl
 
 BOOST_AUTO_TEST_CASE(even_grids) {
   check({8}, even_grid({8}, {4}), ChunkLayout::EvenGrid, {4, 2});
-  check({7}, even_grid({7}, {4}), ChunkLayout::EvenGrid, {4, 2});                  // the last is shorter
+  check({7}, even_grid({7}, {4}), ChunkLayout::EvenGrid, {4, 2});  // the last is shorter
   check({7, 10}, even_grid({7, 10}, {4, 1}), ChunkLayout::EvenGrid, {4, 1, 2, 10});
   check({7, 10, 3}, even_grid({7, 10, 3}, {2, 3, 3}), ChunkLayout::EvenGrid, {2, 3, 3, 4, 4, 1});
-  check({5}, even_grid({5}, {4}), ChunkLayout::EvenGrid, {4, 2});                  // 2 2 1 0
-  check({3}, even_grid({3}, {8}), ChunkLayout::EvenGrid, {8, 1});                  // five empty ones at the end
+  check({5}, even_grid({5}, {4}), ChunkLayout::EvenGrid, {4, 2});  // 2 2 1 0
+  check({3}, even_grid({3}, {8}), ChunkLayout::EvenGrid, {8, 1});  // five empty ones at the end
   check({0}, even_grid({0}, {3}), ChunkLayout::EvenGrid, {3, 0});
   check({0, 5}, even_grid({0, 5}, {3, 1}), ChunkLayout::EvenGrid, {3, 1, 0, 5});
   check({3, 4}, even_grid({3, 4}, {8, 1}), ChunkLayout::EvenGrid, {8, 1, 1, 4});
@@ -82,10 +82,10 @@ BOOST_AUTO_TEST_CASE(even_grids) {
 
 BOOST_AUTO_TEST_CASE(uneven_grids) {
   check({8}, grid({{0, 3, 8}}), ChunkLayout::Grid, {2, 0, 3, 8});
-  check({8}, grid({{0, 2, 2, 8}}), ChunkLayout::Grid, {3, 0, 2, 2, 8});            // an empty cell inside
-  check({9}, grid({{2, 4, 6}}), ChunkLayout::Grid, {2, 2, 4, 6});                  // starts behind 0
-  check({9}, grid({{0, 4, 8}}), ChunkLayout::EvenGrid, {2, 4});                    // even, although it ends before the end
-  check({7}, grid({{0, 4, 8}}), ChunkLayout::Grid, {2, 0, 4, 8});                  // ends behind it
+  check({8}, grid({{0, 2, 2, 8}}), ChunkLayout::Grid, {3, 0, 2, 2, 8});  // an empty cell inside
+  check({9}, grid({{2, 4, 6}}), ChunkLayout::Grid, {2, 2, 4, 6});        // starts behind 0
+  check({9}, grid({{0, 4, 8}}), ChunkLayout::EvenGrid, {2, 4});          // even, although it ends before the end
+  check({7}, grid({{0, 4, 8}}), ChunkLayout::Grid, {2, 0, 4, 8});        // ends behind it
   check({8, 9}, grid({{0, 3, 8}, {0, 4, 9}}), ChunkLayout::Grid, {2, 2, 0, 3, 8, 0, 4, 9});
   check({8, 9}, grid({{0, 3, 8}, {0, 9}}), ChunkLayout::Grid, {2, 1, 0, 3, 8, 0, 9});
 }
@@ -100,10 +100,10 @@ BOOST_AUTO_TEST_CASE(grids_in_another_order) {
 }
 
 BOOST_AUTO_TEST_CASE(what_is_no_grid) {
-  check({8}, {{{0}, {2}}, {{4}, {4}}}, ChunkLayout::Explicit, {0, 2, 4, 4});                   // a hole
-  check({8}, {{{0}, {5}}, {{4}, {4}}}, ChunkLayout::Explicit, {0, 5, 4, 4});                   // an overlap
-  check({8}, {{{0}, {8}}, {{0}, {8}}}, ChunkLayout::Explicit, {0, 8, 0, 8});                   // replicas
-  check({8}, {{{0}, {-4}}, {{-4}, {4}}}, ChunkLayout::Explicit, {-4, 4, 0, -4}, true);         // a negative size
+  check({8}, {{{0}, {2}}, {{4}, {4}}}, ChunkLayout::Explicit, {0, 2, 4, 4});                    // a hole
+  check({8}, {{{0}, {5}}, {{4}, {4}}}, ChunkLayout::Explicit, {0, 5, 4, 4});                    // an overlap
+  check({8}, {{{0}, {8}}, {{0}, {8}}}, ChunkLayout::Explicit, {0, 8, 0, 8});                    // replicas
+  check({8}, {{{0}, {-4}}, {{-4}, {4}}}, ChunkLayout::Explicit, {-4, 4, 0, -4}, true);          // a negative size
   check({4, 4}, {{{0, 0}, {2, 4}}, {{2, 0}, {2, 2}}, {{2, 2}, {2, 2}}}, ChunkLayout::Explicit,  // an L
         {0, 0, 2, 4, 2, 0, 2, 2, 2, 2, 2, 2});
   Boxes ragged = even_grid({4, 4}, {2, 2});

@@ -17,22 +17,27 @@ BOOST_AUTO_TEST_SUITE(columns)
 template <class C, class Visit>
 void for_each_column(C& c, Visit visit) {
   visit("entries", c.entries), visit("fqns", c.fqns), visit("fqn_slots", c.fqn_slots), visit("fqn_order", c.fqn_order);
-  visit("sizes", c.sizes), visit("boxes", c.boxes), visit("chunk_order", c.chunk_order), visit("chunk_files", c.chunk_files);
-  visit("chunk_offsets", c.chunk_offsets), visit("chunk_lengths", c.chunk_lengths), visit("chunk_transforms", c.chunk_transforms);
+  visit("sizes", c.sizes), visit("boxes", c.boxes), visit("chunk_order", c.chunk_order),
+      visit("chunk_files", c.chunk_files);
+  visit("chunk_offsets", c.chunk_offsets), visit("chunk_lengths", c.chunk_lengths),
+      visit("chunk_transforms", c.chunk_transforms);
   visit("file_names", c.file_names.bytes), visit("file_name_ends", c.file_names.ends);
   visit("type_names", c.type_names.bytes), visit("type_name_ends", c.type_names.ends);
   visit("transform_names", c.transform_names.bytes), visit("transform_name_ends", c.transform_names.ends);
-  visit("transform_lists", c.transform_lists), visit("storage_order", c.storage_order), visit("index_hints", c.index_hints);
+  visit("transform_lists", c.transform_lists), visit("storage_order", c.storage_order),
+      visit("index_hints", c.index_hints);
   visit("loose_storage", c.loose_storage), visit("fqn_paths", c.fqn_paths), visit("path_elements", c.path_elements);
   visit("path_ends", c.path_ends), visit("planner_order", c.planner_order), visit("opaque", c.opaque);
   visit("opaque_names", c.opaque_names), visit("opaque_pickles", c.opaque_pickles);
-  if (c.storage_meta) visit("modules", c.storage_meta->modules.bytes), visit("module_ends", c.storage_meta->modules.ends);
+  if (c.storage_meta)
+    visit("modules", c.storage_meta->modules.bytes), visit("module_ends", c.storage_meta->modules.ends);
 }
 
 /// The same for the texts that can be unset.
 template <class C, class Visit>
 void for_each_text(C& c, Visit visit) {
-  visit("version", c.version), visit("metadata_class", c.metadata_class), visit("storage_info_class", c.storage_info_class);
+  visit("version", c.version), visit("metadata_class", c.metadata_class),
+      visit("storage_info_class", c.storage_info_class);
   if (!c.storage_meta) return;
   visit("checkpoint_id", c.storage_meta->checkpoint_id), visit("save_id", c.storage_meta->save_id);
   visit("load_id", c.storage_meta->load_id);
@@ -54,7 +59,8 @@ class RandomColumns {
     c_.has_planner_data = random_() % 2 == 0;
     if (c_.storage_meta) c_.storage_meta->has_modules = random_() % 2 == 0;
     if (c_.storage_meta) c_.storage_meta->checkpoint_id_type = static_cast<PathType>(random_() % 6);
-    if (random_() % 2 == 0) c_.source = SourceRecord{random_(), random_(), random_(), static_cast<std::int64_t>(random_())};
+    if (random_() % 2 == 0)
+      c_.source = SourceRecord{random_(), random_(), random_(), static_cast<std::int64_t>(random_())};
   }
   [[nodiscard]] const Columns& get() const { return c_; }
 
@@ -65,7 +71,8 @@ class RandomColumns {
     if (name == "chunk_files") return rows;
     if (random_() % 4 == 0) return 0;
     if (name == "fqn_order" || name == "fqn_paths" || name == "planner_order") return entries;
-    if (name == "chunk_offsets" || name == "chunk_transforms" || name == "loose_storage" || name == "storage_order") return rows;
+    if (name == "chunk_offsets" || name == "chunk_transforms" || name == "loose_storage" || name == "storage_order")
+      return rows;
     return random_() % 7;
   }
   template <class T>
@@ -172,7 +179,8 @@ std::span<const T> huge(std::uint64_t bytes) {
 
 BOOST_AUTO_TEST_CASE(too_large_is_known_without_touching_the_columns) {
   const std::uint64_t limit = format::kMaxFileSize;
-  for (const std::uint64_t bytes : {limit, limit + 1, std::uint64_t{1} << 32, std::uint64_t{1} << 40, std::uint64_t{1} << 62}) {
+  for (const std::uint64_t bytes :
+       {limit, limit + 1, std::uint64_t{1} << 32, std::uint64_t{1} << 40, std::uint64_t{1} << 62}) {
     Columns columns;
     columns.boxes = huge<std::int64_t>(bytes + 7);
     BOOST_TEST(format::encoded_size_bound(columns) >= bytes);
@@ -182,7 +190,9 @@ BOOST_AUTO_TEST_CASE(too_large_is_known_without_touching_the_columns) {
     BOOST_TEST(file.error().message.find("2 GiB") != std::string::npos);
   }
   Columns many;  // each fits, all together do not
-  for_each_column(many, [&](std::string_view, auto& column) { column = huge<std::remove_const_t<typename std::remove_reference_t<decltype(column)>::element_type>>(limit / 20); });
+  for_each_column(many, [&](std::string_view, auto& column) {
+    column = huge<std::remove_const_t<typename std::remove_reference_t<decltype(column)>::element_type>>(limit / 20);
+  });
   BOOST_TEST((format::encode(many).error().code == ErrorCode::TooLarge));
 }
 

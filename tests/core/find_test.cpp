@@ -19,7 +19,8 @@ Model of_names(const std::vector<std::string>& names) {
 
 BOOST_AUTO_TEST_CASE(many_names) {
   std::vector<std::string> names;
-  for (int i = 0; i < 50'000; ++i) names.push_back("model.layers." + std::to_string(i * 7 % 50'000) + ".self_attn.q_proj.weight");
+  for (int i = 0; i < 50'000; ++i)
+    names.push_back("model.layers." + std::to_string(i * 7 % 50'000) + ".self_attn.q_proj.weight");
   const MetadataFile file = opened(of_names(names));
   const MetadataView view = file.view();
   std::map<std::string, std::uint32_t> sorted;
@@ -79,14 +80,16 @@ BOOST_AUTO_TEST_CASE(a_wrong_slot_leads_nowhere_else) {
 }
 
 BOOST_AUTO_TEST_CASE(names_that_no_c_string_holds) {
-  const std::vector<std::string> names{""s, "\0"s, "a"s, "a\0"s, "a\0b"s, "a\xFF"s, "\xED\xA0\x80"s, "\xFF"s, std::string(100'000, 'x')};
+  const std::vector<std::string> names{
+      ""s, "\0"s, "a"s, "a\0"s, "a\0b"s, "a\xFF"s, "\xED\xA0\x80"s, "\xFF"s, std::string(100'000, 'x')};
   const MetadataFile file = opened(of_names(names));
   for (std::uint32_t i = 0; i < names.size(); ++i) {
     const auto entry = file.view().find(names[i]);
     BOOST_TEST_REQUIRE(entry.found());
     BOOST_TEST(entry->fqn() == names[i]);
   }
-  for (const std::string& miss : {"\0\0"s, "b"s, "a\0c"s, "\xED\xA0"s, std::string(99'999, 'x')}) BOOST_TEST(file.view().find(miss).absent());
+  for (const std::string& miss : {"\0\0"s, "b"s, "a\0c"s, "\xED\xA0"s, std::string(99'999, 'x')})
+    BOOST_TEST(file.view().find(miss).absent());
   BOOST_TEST(file.view().entry(0)->fqn().empty());
   BOOST_TEST(file.view().find(std::string_view()).found());  // without an address
   BOOST_TEST(file.view().find_storage(std::string_view(), std::nullopt).absent());
@@ -154,7 +157,9 @@ BOOST_AUTO_TEST_CASE(storage_information_without_a_chunk) {
   loose("tensor", Size{2}, 5), loose("tensor", std::nullopt, 6), loose("bytes", Size{0}, 7), loose("", Size{-9}, 8);
   const MetadataFile file = opened(model);
   BOOST_TEST(differences(file, model).empty());
-  const auto at = [&](const char* fqn, std::optional<Size> offset) { return file.view().find(MetadataIndex{fqn, std::move(offset), {}})->offset(); };
+  const auto at = [&](const char* fqn, std::optional<Size> offset) {
+    return file.view().find(MetadataIndex{fqn, std::move(offset), {}})->offset();
+  };
   BOOST_TEST(at("gone", Size{1, 2}) == 1U);
   BOOST_TEST(at("gone", std::nullopt) == 4U);
   BOOST_TEST(at("tensor", Size{2}) == 5U);

@@ -20,7 +20,8 @@ struct Finished {
 
 BOOST_AUTO_TEST_CASE(equal_ranges_are_stored_once) {
   Model model;
-  for (const char* name : {"a", "b", "c", "d"}) model.entries.push_back(tensor(name, {8, 6}, grid({{0, 3, 8}, {0, 6}})));
+  for (const char* name : {"a", "b", "c", "d"})
+    model.entries.push_back(tensor(name, {8, 6}, grid({{0, 3, 8}, {0, 6}})));
   std::swap(model.entries[2].chunks[0], model.entries[2].chunks[1]);
   std::swap(model.entries[3].chunks[0], model.entries[3].chunks[1]);
   store_all(model);

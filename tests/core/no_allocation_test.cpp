@@ -34,7 +34,8 @@ std::size_t allocations_of(Call call) {
 Model small() {
   Model model;
   model.entries = {bytes("bytes"), tensor("even", {8, 6}, even_grid({8, 6}, {3, 2})),
-                   tensor("grid", {8, 6}, grid({{0, 3, 8}, {0, 6}})), tensor("explicit", {8}, {{{1}, {2}}, {{0}, {4}}})};
+                   tensor("grid", {8, 6}, grid({{0, 3, 8}, {0, 6}})),
+                   tensor("explicit", {8}, {{{1}, {2}}, {{0}, {4}}})};
   store_all(model);
   ModelItem loose;
   loose.fqn = "loose";

@@ -75,7 +75,8 @@ BOOST_AUTO_TEST_CASE(a_file_mapped_or_copied) {
 /// Enough names that a mapped file is opened through system calls instead of its pages.
 Model large() {
   Model model;
-  for (int i = 0; i < 10'000; ++i) model.entries.push_back(whole("model.layers." + std::to_string(i) + ".self_attn.q_proj.weight", {8, 4}));
+  for (int i = 0; i < 10'000; ++i)
+    model.entries.push_back(whole("model.layers." + std::to_string(i) + ".self_attn.q_proj.weight", {8, 4}));
   store_all(model);
   return model;
 }

@@ -1,4 +1,5 @@
-// Random metadata goes through draft, bytes and views, and comes back as it was; how a draft was laid out leaves no trace.
+// Random metadata goes through draft, bytes and views, and comes back as it was; how a draft was laid out leaves no
+// trace.
 #include <algorithm>
 #include <boost/test/unit_test.hpp>
 

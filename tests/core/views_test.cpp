@@ -92,11 +92,13 @@ BOOST_AUTO_TEST_CASE(boxes_at_the_ends_of_int64) {
   constexpr std::int64_t kMax = std::numeric_limits<std::int64_t>::max();
   constexpr std::int64_t kMin = std::numeric_limits<std::int64_t>::min();
   Model model;
-  model.entries = {
-      tensor("even", {kMax}, even_grid({kMax - 1}, {1})), tensor("two", {kMax}, {{{0}, {kMax - 1}}, {{kMax - 1}, {1}}}),
-      tensor("grid", {5}, {{{kMin}, {kMax}}, {{-1}, {6}}}), tensor("explicit", {kMin}, {{{kMin}, {kMin}}, {{kMax}, {kMax}}})};
+  model.entries = {tensor("even", {kMax}, even_grid({kMax - 1}, {1})),
+                   tensor("two", {kMax}, {{{0}, {kMax - 1}}, {{kMax - 1}, {1}}}),
+                   tensor("grid", {5}, {{{kMin}, {kMax}}, {{-1}, {6}}}),
+                   tensor("explicit", {kMin}, {{{kMin}, {kMin}}, {{kMax}, {kMax}}})};
   store_all(model);
-  for (ModelItem& item : *model.storage_data) item.info.offset = item.info.length = std::numeric_limits<std::uint64_t>::max();
+  for (ModelItem& item : *model.storage_data)
+    item.info.offset = item.info.length = std::numeric_limits<std::uint64_t>::max();
   const MetadataFile file = opened(model);
   for (const std::string& difference : differences(file, model)) BOOST_ERROR(difference);
 }

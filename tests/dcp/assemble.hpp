@@ -38,8 +38,12 @@ inline std::string dcp_class(std::string_view name) { return global("torch.distr
 
 /// `parts` hold the instructions of what goes in.
 inline std::string tuple(std::string_view parts) { return op(Opcode::MARK, parts) + op(Opcode::TUPLE); }
-inline std::string dict(std::string_view parts) { return op(Opcode::EMPTY_DICT) + op(Opcode::MARK, parts) + op(Opcode::SETITEMS); }
-inline std::string list(std::string_view parts) { return op(Opcode::EMPTY_LIST) + op(Opcode::MARK, parts) + op(Opcode::APPENDS); }
+inline std::string dict(std::string_view parts) {
+  return op(Opcode::EMPTY_DICT) + op(Opcode::MARK, parts) + op(Opcode::SETITEMS);
+}
+inline std::string list(std::string_view parts) {
+  return op(Opcode::EMPTY_LIST) + op(Opcode::MARK, parts) + op(Opcode::APPENDS);
+}
 inline std::string call(std::string_view callable, std::string_view arguments) {
   return std::string(callable) + tuple(arguments) + op(Opcode::REDUCE);
 }
@@ -53,7 +57,8 @@ inline std::string pickle(std::string_view value) { return begin().append(value)
 
 /// A whole `.metadata`: the attributes beside state_dict_metadata, and what goes into that.
 inline std::string metadata(std::string_view attributes, std::string_view entries = {}) {
-  return pickle(object(dcp_class("Metadata"), dict(str("state_dict_metadata") + dict(entries) + std::string(attributes))));
+  return pickle(
+      object(dcp_class("Metadata"), dict(str("state_dict_metadata") + dict(entries) + std::string(attributes))));
 }
 inline std::string bytes_entry(std::string_view fqn) {
   return str(fqn) + dcp_class("BytesStorageMetadata") + ops(Opcode::EMPTY_TUPLE, Opcode::NEWOBJ);

@@ -1,10 +1,11 @@
 // Pickles that try to run code, that lie, or that are broken: a clear error or an opaque record, and nothing else.
+#include <fmt/format.h>
+
+#include <algorithm>
 #include <boost/test/data/monomorphic.hpp>
 #include <boost/test/data/test_case.hpp>
 #include <boost/test/unit_test.hpp>
-#include <algorithm>
 #include <filesystem>
-#include <fmt/format.h>
 #include <random>
 
 #include "assemble.hpp"
@@ -59,8 +60,10 @@ BOOST_AUTO_TEST_CASE(code_in_root_position) {
   const Trap trap;
   const std::string system = global("os", "system");
   const std::pair<std::string, std::string> cases[] = {
-      {"cos\nsystem\n(S'" + trap.command + "'\ntR.", "not_pickle: not a pickle of DCP's Metadata: it holds a call of os.system"},
-      {pickle(call(system, trap.arguments)), "not_pickle: not a pickle of DCP's Metadata: it holds a call of os.system"},
+      {"cos\nsystem\n(S'" + trap.command + "'\ntR.",
+       "not_pickle: not a pickle of DCP's Metadata: it holds a call of os.system"},
+      {pickle(call(system, trap.arguments)),
+       "not_pickle: not a pickle of DCP's Metadata: it holds a call of os.system"},
       {pickle(str("posix") + str("system") + op(Opcode::STACK_GLOBAL) + tuple(trap.arguments) + op(Opcode::REDUCE)),
        "not_pickle: not a pickle of DCP's Metadata: it holds a call of posix.system"},
       {pickle(system + tuple(trap.arguments) + op(Opcode::NEWOBJ)),
@@ -69,8 +72,9 @@ BOOST_AUTO_TEST_CASE(code_in_root_position) {
        "not_pickle: not a pickle of DCP's Metadata: it holds an object of os.system"},
       {"(S'" + trap.command + "'\nios\nsystem\n.", "not_pickle: not a pickle of DCP's Metadata: INST at byte"},
       {"(cos\nsystem\nS'" + trap.command + "'\no.", "not_pickle: not a pickle of DCP's Metadata: OBJ at byte"},
-      {pickle(call(call(global("builtins", "getattr"), call(global("builtins", "__import__"), str("os")) + str("system")),
-                   trap.arguments)),
+      {pickle(
+           call(call(global("builtins", "getattr"), call(global("builtins", "__import__"), str("os")) + str("system")),
+                trap.arguments)),
        "not_pickle: not a pickle of DCP's Metadata: it holds a call of something that is not a name"},
       {pickle(system), "not_pickle: not a pickle of DCP's Metadata: it holds the name os.system"},
       {pickle(dcp_class("Metadata")),
@@ -94,8 +98,8 @@ BOOST_AUTO_TEST_CASE(code_in_root_position) {
 BOOST_AUTO_TEST_CASE(code_thrown_away_on_the_way) {
   const Trap trap;
   const std::string thrown = call(global("os", "system"), trap.arguments) + op(Opcode::POP);
-  const Json description = describe_import(pickle(thrown + object(dcp_class("Metadata"), dict(str("state_dict_metadata") +
-                                                                                             op(Opcode::EMPTY_DICT)))));
+  const Json description = describe_import(
+      pickle(thrown + object(dcp_class("Metadata"), dict(str("state_dict_metadata") + op(Opcode::EMPTY_DICT)))));
   BOOST_TEST(description["opaque"].empty());
 }
 
@@ -103,15 +107,17 @@ BOOST_AUTO_TEST_CASE(code_thrown_away_on_the_way) {
 BOOST_AUTO_TEST_CASE(code_in_the_place_of_a_value) {
   const Trap trap;
   const std::string code = call(global("os", "system"), trap.arguments);
-  const std::string index = object(dcp_class("MetadataIndex"), dict(str("fqn") + str("a") + str("index") + op(Opcode::NONE)));
+  const std::string index =
+      object(dcp_class("MetadataIndex"), dict(str("fqn") + str("a") + str("index") + op(Opcode::NONE)));
   const std::string info_class = global("torch.distributed.checkpoint.filesystem", "_StorageInfo");
   const auto info = [&](std::string_view path) {
-    return object(info_class, dict(str("relative_path") + std::string(path) + str("offset") + number(0) + str("length") + number(1)));
+    return object(info_class, dict(str("relative_path") + std::string(path) + str("offset") + number(0) +
+                                   str("length") + number(1)));
   };
   const auto entry = [&](std::string_view properties, std::string_view dims, std::string_view chunks) {
-    return str("w") + object(dcp_class("TensorStorageMetadata"),
-                             dict(str("properties") + std::string(properties) + str("size") + std::string(dims) +
-                                  str("chunks") + std::string(chunks)));
+    return str("w") +
+           object(dcp_class("TensorStorageMetadata"), dict(str("properties") + std::string(properties) + str("size") +
+                                                           std::string(dims) + str("chunks") + std::string(chunks)));
   };
   const auto properties = [&](std::string_view dtype, std::string_view format) {
     return object(dcp_class("TensorProperties"),
@@ -121,7 +127,8 @@ BOOST_AUTO_TEST_CASE(code_in_the_place_of_a_value) {
   const std::string contiguous = call(dcp_class("_MEM_FORMAT_ENCODING"), number(0));
   const std::string usual = properties(global("torch", "float32"), contiguous);
   const std::string meta = object(dcp_class("StorageMeta"), dict(str("checkpoint_id") + code));
-  const std::string by_name = call(global("builtins", "getattr"), global("os", "path") + str("TORCH_CONTIGUOUS_FORMAT"));
+  const std::string by_name =
+      call(global("builtins", "getattr"), global("os", "path") + str("TORCH_CONTIGUOUS_FORMAT"));
 
   const std::pair<const char*, std::string> cases[] = {
       {"Attribute", metadata(str("mcore_data") + list(code + op(Opcode::NONE)))},
@@ -141,10 +148,12 @@ BOOST_AUTO_TEST_CASE(code_in_the_place_of_a_value) {
       {"StateDictValue", metadata({}, entry(usual, torch_size(code), list({})))},
       {"StateDictValue", metadata({}, entry(usual, torch_size(number(1)), list(code)))},
       {"StateDictValue", metadata({}, entry(properties(code, contiguous), torch_size(number(1)), list({})))},
-      {"StateDictValue", metadata({}, entry(properties(global("torch", "float32"), code), torch_size(number(1)), list({})))},
+      {"StateDictValue",
+       metadata({}, entry(properties(global("torch", "float32"), code), torch_size(number(1)), list({})))},
   };
   for (const auto& [kind, attack] : cases) {
-    BOOST_TEST_CONTEXT(kind) BOOST_TEST(record_of(describe_import(attack), kind).find(hex(trap.command)) != std::string::npos);
+    BOOST_TEST_CONTEXT(kind)
+    BOOST_TEST(record_of(describe_import(attack), kind).find(hex(trap.command)) != std::string::npos);
   }
   // getattr of anything but the enumeration is no memory format.
   const Json description = describe_import(
@@ -154,7 +163,8 @@ BOOST_AUTO_TEST_CASE(code_in_the_place_of_a_value) {
 
 // Python would look a name up, and could thereby run a module. Here it stays a name.
 BOOST_AUTO_TEST_CASE(names_are_never_looked_up) {
-  const Json description = describe_import(metadata(str("a") + global("antigravity", "x") + str("b") + global("os.path", "join")));
+  const Json description =
+      describe_import(metadata(str("a") + global("antigravity", "x") + str("b") + global("os.path", "join")));
   BOOST_TEST(description["opaque"].size() == 2U);
 }
 
@@ -170,8 +180,9 @@ BOOST_AUTO_TEST_CASE(not_a_pickle) {
        }) {
     BOOST_TEST(error_of(bytes).starts_with(message), error_of(bytes));
   }
-  BOOST_TEST(error_of(pickle(object(global("torch.nn", "Linear"), dict(str("weight") + number(1))))) ==
-             "not_pickle: not a pickle of DCP's Metadata: an object of torch.nn.Linear without a dict state_dict_metadata");
+  BOOST_TEST(
+      error_of(pickle(object(global("torch.nn", "Linear"), dict(str("weight") + number(1))))) ==
+      "not_pickle: not a pickle of DCP's Metadata: an object of torch.nn.Linear without a dict state_dict_metadata");
   BOOST_TEST(error_of(pickle(object(global("a b", "M"), dict(str("state_dict_metadata") + op(Opcode::EMPTY_DICT))))) ==
              "not_pickle: not a pickle of DCP's Metadata: an object of a b.M has a name with spaces");
 }
@@ -207,33 +218,39 @@ BOOST_AUTO_TEST_CASE(limits_at_every_value) {
   for (std::uint64_t limit = 0; limit < 1400; ++limit) {
     dcp::ImportOptions options;
     options.limits.max_opcodes = limit;
-    BOOST_TEST((import_through(dcp::Lane::Open, sample, options) == import_through(dcp::Lane::Closed, sample, options)));
+    BOOST_TEST(
+        (import_through(dcp::Lane::Open, sample, options) == import_through(dcp::Lane::Closed, sample, options)));
     options = {};
     options.limits.max_memo = limit / 3;
-    BOOST_TEST((import_through(dcp::Lane::Open, sample, options) == import_through(dcp::Lane::Closed, sample, options)));
+    BOOST_TEST(
+        (import_through(dcp::Lane::Open, sample, options) == import_through(dcp::Lane::Closed, sample, options)));
   }
   for (std::uint32_t limit = 0; limit < 12; ++limit) {
     dcp::ImportOptions options;
     options.limits.max_depth = limit;
-    BOOST_TEST((import_through(dcp::Lane::Open, sample, options) == import_through(dcp::Lane::Closed, sample, options)));
+    BOOST_TEST(
+        (import_through(dcp::Lane::Open, sample, options) == import_through(dcp::Lane::Closed, sample, options)));
   }
 }
 
 // A list of chunks that many FQNs share through the memo multiplies when it is written out.
 BOOST_AUTO_TEST_CASE(chunks_that_multiply) {
-  const std::string chunk = object(dcp_class("ChunkStorageMetadata"), dict(str("offsets") + torch_size(number(0)) + str("sizes") + torch_size(number(1))));
-  std::string chunks = op(Opcode::EMPTY_LIST) + op(Opcode::BINPUT, "\x01") + op(Opcode::MARK) + chunk + op(Opcode::BINPUT, "\x02");
+  const std::string chunk = object(dcp_class("ChunkStorageMetadata"),
+                                   dict(str("offsets") + torch_size(number(0)) + str("sizes") + torch_size(number(1))));
+  std::string chunks =
+      op(Opcode::EMPTY_LIST) + op(Opcode::BINPUT, "\x01") + op(Opcode::MARK) + chunk + op(Opcode::BINPUT, "\x02");
   for (int i = 0; i < 999; ++i) chunks += op(Opcode::BINGET, "\x02");
   chunks += op(Opcode::APPENDS);
-  const std::string properties =
-      object(dcp_class("TensorProperties"),
-             tuple(global("torch", "float32") + call(global("torch.serialization", "_get_layout"), str("torch.strided")) +
-                   op(Opcode::NEWFALSE) + call(dcp_class("_MEM_FORMAT_ENCODING"), number(0)) + op(Opcode::NEWFALSE)));
+  const std::string properties = object(
+      dcp_class("TensorProperties"),
+      tuple(global("torch", "float32") + call(global("torch.serialization", "_get_layout"), str("torch.strided")) +
+            op(Opcode::NEWFALSE) + call(dcp_class("_MEM_FORMAT_ENCODING"), number(0)) + op(Opcode::NEWFALSE)));
   std::string entries;
   for (int i = 0; i < 100; ++i) {
-    entries += str(std::to_string(i)) +
-               object(dcp_class("TensorStorageMetadata"), dict(str("properties") + properties + str("size") + torch_size(number(1)) +
-                                                               str("chunks") + (i == 0 ? chunks : op(Opcode::BINGET, "\x01"))));
+    entries +=
+        str(std::to_string(i)) + object(dcp_class("TensorStorageMetadata"),
+                                        dict(str("properties") + properties + str("size") + torch_size(number(1)) +
+                                             str("chunks") + (i == 0 ? chunks : op(Opcode::BINGET, "\x01"))));
   }
   dcp::ImportOptions options;
   BOOST_TEST(error_of(metadata({}, entries), options) == "imported");
@@ -244,10 +261,12 @@ BOOST_AUTO_TEST_CASE(chunks_that_multiply) {
 BOOST_AUTO_TEST_CASE(more_dimensions_than_the_format_has) {
   std::string numbers;
   for (int i = 0; i < 256; ++i) numbers += number(1);
-  const std::string index = object(dcp_class("MetadataIndex"), dict(str("fqn") + str("w") + str("offset") + torch_size(numbers)));
+  const std::string index =
+      object(dcp_class("MetadataIndex"), dict(str("fqn") + str("w") + str("offset") + torch_size(numbers)));
   BOOST_TEST(error_of(metadata(str("storage_data") + dict(index + op(Opcode::NONE)))) ==
              "too_large: FQN 'w': more than 255 dimensions, the format's limit");
-  const std::string entry = str("w") + object(dcp_class("TensorStorageMetadata"), dict(str("size") + torch_size(numbers)));
+  const std::string entry =
+      str("w") + object(dcp_class("TensorStorageMetadata"), dict(str("size") + torch_size(numbers)));
   BOOST_TEST(error_of(metadata({}, entry)) == "too_large: FQN 'w': more than 255 dimensions, the format's limit");
 }
 
@@ -255,13 +274,14 @@ BOOST_AUTO_TEST_CASE(more_dimensions_than_the_format_has) {
 BOOST_AUTO_TEST_CASE(keys_that_come_twice) {
   const std::string info = global("torch.distributed.checkpoint.filesystem", "_StorageInfo");
   const auto location = [&](std::uint8_t offset) {
-    return object(info, dict(str("relative_path") + str("f") + str("offset") + number(offset) + str("length") + number(1)));
+    return object(info,
+                  dict(str("relative_path") + str("f") + str("offset") + number(offset) + str("length") + number(1)));
   };
   const auto index = [&](std::string_view fqn, std::uint8_t hint) {
     return object(dcp_class("MetadataIndex"), dict(str("fqn") + str(fqn) + str("index") + number(hint)));
   };
-  const std::string storage = index("a", 1) + location(0) + index("gone", 2) + location(1) + index("b", 3) + location(2) +
-                              index("a", 4) + location(3) + index("gone", 5) + location(4);
+  const std::string storage = index("a", 1) + location(0) + index("gone", 2) + location(1) + index("b", 3) +
+                              location(2) + index("a", 4) + location(3) + index("gone", 5) + location(4);
   const Json description = describe_import(
       metadata(str("storage_data") + dict(storage) + str("planner_data") +
                    dict(str("a") + tuple(str("a")) + str("b") + tuple(str("b")) + str("a") + op(Opcode::NONE)),
@@ -271,7 +291,8 @@ BOOST_AUTO_TEST_CASE(keys_that_come_twice) {
   BOOST_TEST(description["storage_data"].size() == 3U);
   const auto summary = [&](std::size_t i) {
     const Json& item = description["storage_data"][i];
-    return fmt::format("{} {} {}", item["fqn"].get<std::string>(), item["index"].get<int>(), item["byte_offset"].get<int>());
+    return fmt::format("{} {} {}", item["fqn"].get<std::string>(), item["index"].get<int>(),
+                       item["byte_offset"].get<int>());
   };
   BOOST_TEST(summary(0) == "a 1 3");
   BOOST_TEST(summary(1) == "gone 2 4");
@@ -280,19 +301,22 @@ BOOST_AUTO_TEST_CASE(keys_that_come_twice) {
 
 // A Metadata that holds itself: written once per record, never followed for ever.
 BOOST_AUTO_TEST_CASE(self_reference) {
-  const std::string root = begin() + dcp_class("Metadata") + ops(Opcode::EMPTY_TUPLE, Opcode::NEWOBJ) + op(Opcode::BINPUT, "\x07") +
-                           op(Opcode::EMPTY_DICT) + op(Opcode::BINPUT, "\x08") + op(Opcode::MARK);
+  const std::string root = begin() + dcp_class("Metadata") + ops(Opcode::EMPTY_TUPLE, Opcode::NEWOBJ) +
+                           op(Opcode::BINPUT, "\x07") + op(Opcode::EMPTY_DICT) + op(Opcode::BINPUT, "\x08") +
+                           op(Opcode::MARK);
   const std::string self = op(Opcode::BINGET, "\x07");
-  const std::string attacks = str("state_dict_metadata") + op(Opcode::EMPTY_DICT) + op(Opcode::BINPUT, "\x09") + op(Opcode::MARK) +
-                              str("me") + self + str("entries") + op(Opcode::BINGET, "\x09") + op(Opcode::SETITEMS) + str("again") +
-                              self + str("storage_data") + op(Opcode::BINGET, "\x09") + str("planner_data") +
-                              op(Opcode::BINGET, "\x08");
+  const std::string attacks = str("state_dict_metadata") + op(Opcode::EMPTY_DICT) + op(Opcode::BINPUT, "\x09") +
+                              op(Opcode::MARK) + str("me") + self + str("entries") + op(Opcode::BINGET, "\x09") +
+                              op(Opcode::SETITEMS) + str("again") + self + str("storage_data") +
+                              op(Opcode::BINGET, "\x09") + str("planner_data") + op(Opcode::BINGET, "\x08");
   const Json description = describe_import(root + attacks + ops(Opcode::SETITEMS, Opcode::BUILD, Opcode::STOP));
-  BOOST_TEST(description["state_dict_metadata"].dump() == R"([["me",{"kind":"opaque"}],["entries",{"kind":"opaque"}]])");
+  BOOST_TEST(description["state_dict_metadata"].dump() ==
+             R"([["me",{"kind":"opaque"}],["entries",{"kind":"opaque"}]])");
 }
 
 BOOST_DATA_TEST_CASE(truncated_at_every_byte,
-                     boost::unit_test::data::make({"d01_dtensor_1d", "real_t2.6.0_sharded", "legacy/t215_py3.11.7_p3"}), sample) {
+                     boost::unit_test::data::make({"d01_dtensor_1d", "real_t2.6.0_sharded", "legacy/t215_py3.11.7_p3"}),
+                     sample) {
   const std::string whole = read_file(samples() / sample / ".metadata");
   for (std::size_t size = 0; size < whole.size(); ++size) {
     const std::string cut = whole.substr(0, size);
@@ -306,12 +330,15 @@ BOOST_DATA_TEST_CASE(truncated_at_every_byte,
 
 // Broken anywhere, the fast lane and the machine say the same, and what is imported is a sound file.
 BOOST_DATA_TEST_CASE(broken_at_every_byte,
-                     boost::unit_test::data::make({"d01_dtensor_1d", "s23_megatron_all_local_plans", "d11_zstd_dedup_lowest"}), sample) {
+                     boost::unit_test::data::make({"d01_dtensor_1d", "s23_megatron_all_local_plans",
+                                                   "d11_zstd_dedup_lowest"}),
+                     sample) {
   const std::string whole = read_file(samples() / sample / ".metadata");
   std::mt19937 random(20261124);
   std::size_t sound = 0;
   for (std::size_t at = 0; at < whole.size(); ++at) {
-    for (const std::uint8_t byte : {std::uint8_t{0}, static_cast<std::uint8_t>(whole[at] ^ 1), static_cast<std::uint8_t>(random())}) {
+    for (const std::uint8_t byte :
+         {std::uint8_t{0}, static_cast<std::uint8_t>(whole[at] ^ 1), static_cast<std::uint8_t>(random())}) {
       std::string broken = whole;
       broken[at] = static_cast<char>(byte);
       const std::string open = import_through(dcp::Lane::Open, broken);
@@ -330,7 +357,8 @@ BOOST_AUTO_TEST_CASE(broken_at_random_in_a_large_file) {
   std::mt19937 random(7);
   for (int i = 0; i < 200; ++i) {
     std::string broken = whole;
-    for (int n = 0; n < 3; ++n) broken[random() % broken.size()] = static_cast<char>(random() % 4 ? random() % 160 : random());
+    for (int n = 0; n < 3; ++n)
+      broken[random() % broken.size()] = static_cast<char>(random() % 4 ? random() % 160 : random());
     BOOST_TEST((import_through(dcp::Lane::Open, broken) == import_through(dcp::Lane::Closed, broken)), i);
   }
 }

@@ -15,8 +15,8 @@ using Json = nlohmann::ordered_json;
 Json text(std::string_view bytes);
 std::string hex(std::string_view bytes);
 
-/// The whole file. `state_dict_metadata`, `planner_data` and `storage_data` are lists of pairs or records in DCP's order;
-/// `opaque` lists kind, position, name and pickle of each record.
+/// The whole file. `state_dict_metadata`, `planner_data` and `storage_data` are lists of pairs or records in DCP's
+/// order; `opaque` lists kind, position, name and pickle of each record.
 Json describe(const MetadataFile& file);
 
 }  // namespace flatpoint::test

@@ -1,8 +1,9 @@
 // The pickle machine, opcode by opcode. What Python says of these pickles stands beside them.
 #include "dcp/machine.hpp"
 
-#include <boost/test/unit_test.hpp>
 #include <fmt/format.h>
+
+#include <boost/test/unit_test.hpp>
 
 #include "assemble.hpp"
 #include "dcp/text_forms.hpp"
@@ -54,7 +55,8 @@ std::string repr(const dcp::Heap& heap, Value value) {
       const auto* object = value.node<dcp::Object>();
       const char* const kinds[] = {"call", "new", "new_ex"};
       return fmt::format("{} {}{}{}", kinds[static_cast<int>(object->kind)], repr(heap, object->callable),
-                         repr(heap, object->args), object->blocks.first ? " with " + repr_blocks(heap, object->blocks) : "");
+                         repr(heap, object->args),
+                         object->blocks.first ? " with " + repr_blocks(heap, object->blocks) : "");
     }
     default: return "?";
   }
@@ -136,24 +138,34 @@ BOOST_AUTO_TEST_CASE(containers) {
   BOOST_TEST(value("K\x01K\x02K\x03\x87") == "(1, 2, 3)");
   BOOST_TEST(value("(K\x01K\x02K\x03K\x04t") == "(1, 2, 3, 4)");
   BOOST_TEST(value("(t") == "()");
-  BOOST_TEST(value("]K\x01" "a(K\x02K\x03" "e") == "[1, 2, 3]");
-  BOOST_TEST(value("(K\x01K\x02lK\x03" "a") == "[1, 2, 3]");
+  BOOST_TEST(value("]K\x01"
+                   "a(K\x02K\x03"
+                   "e") == "[1, 2, 3]");
+  BOOST_TEST(value("(K\x01K\x02lK\x03"
+                   "a") == "[1, 2, 3]");
   BOOST_TEST(value("}K\x01K\x02s(K\x03K\x04u") == "{1, 2, 3, 4}");
-  BOOST_TEST(value("(K\x01K\x02" "d") == "{1, 2}");
+  BOOST_TEST(value("(K\x01K\x02"
+                   "d") == "{1, 2}");
   BOOST_TEST(value("\x8f(K\x01K\x02\x90") == "set(1, 2)");
   BOOST_TEST(value("(K\x01K\x02\x91") == "frozenset(1, 2)");
   BOOST_TEST(value("](e") == "[]");
-  BOOST_TEST(value("(K\x01" "d") == "DICT at byte 3: a key without a value");
+  BOOST_TEST(value("(K\x01"
+                   "d") == "DICT at byte 3: a key without a value");
   BOOST_TEST(value("}(K\x01u") == "SETITEMS at byte 4: a key without a value");
-  BOOST_TEST(value("NK\x01" "a") == "APPEND at byte 3: the value below cannot take it");
-  BOOST_TEST(value("}K\x01" "a") == "APPEND at byte 3: the value below cannot take it");
+  BOOST_TEST(value("NK\x01"
+                   "a") == "APPEND at byte 3: the value below cannot take it");
+  BOOST_TEST(value("}K\x01"
+                   "a") == "APPEND at byte 3: the value below cannot take it");
   BOOST_TEST(value("](K\x01\x90") == "ADDITEMS at byte 4: the value below cannot take it");
 }
 
 BOOST_AUTO_TEST_CASE(stack) {
-  BOOST_TEST(value("K\x01" "2\x86") == "(1, 1)");
-  BOOST_TEST(value("K\x01K\x02" "0") == "1");
-  BOOST_TEST(value("K\x01(K\x02K\x03" "1") == "1");
+  BOOST_TEST(value("K\x01"
+                   "2\x86") == "(1, 1)");
+  BOOST_TEST(value("K\x01K\x02"
+                   "0") == "1");
+  BOOST_TEST(value("K\x01(K\x02K\x03"
+                   "1") == "1");
   BOOST_TEST(value("K\x01(0") == "1");  // POP takes a mark, too
   BOOST_TEST(value("0") == "POP at byte 0: the stack holds too few values");
   BOOST_TEST(value("1") == "POP_MARK at byte 0: there is no mark");
@@ -184,10 +196,13 @@ BOOST_AUTO_TEST_CASE(memo) {
 
 BOOST_AUTO_TEST_CASE(objects) {
   BOOST_TEST(value("ca.b\nC\n)R") == "call a.b.C()");
-  BOOST_TEST(value("\x8c\x03" "a.b\x8c\x03" "C.D\x93)\x81") == "new a.b.C.D()");
+  BOOST_TEST(value("\x8c\x03"
+                   "a.b\x8c\x03"
+                   "C.D\x93)\x81") == "new a.b.C.D()");
   BOOST_TEST(value("ca\nC\n)}\x92") == "new_ex a.C()");
   BOOST_TEST(value("ca\nC\n)\x81}b") == "new a.C() with {}");
-  BOOST_TEST(value("ca\nC\n)RK\x01" "a(K\x02K\x03u") == "call a.C() with 1, 2, 3");
+  BOOST_TEST(value("ca\nC\n)RK\x01"
+                   "a(K\x02K\x03u") == "call a.C() with 1, 2, 3");
   BOOST_TEST(value("ca\nC\n)R)R") == "call call a.C()()");  // a callable that a call would return
   BOOST_TEST(value("K\x01)R") == "REDUCE at byte 3: what would be called is not a name");
   BOOST_TEST(value("ca\nC\nNR") == "REDUCE at byte 6: the arguments are not a tuple");
@@ -196,8 +211,10 @@ BOOST_AUTO_TEST_CASE(objects) {
   BOOST_TEST(value("]}b") == "BUILD at byte 2: only an object has a state");
   BOOST_TEST(value("K\x01K\x02\x93") == "STACK_GLOBAL at byte 4: a name that is not str");
   BOOST_TEST(value("c\xff\nC\n") == "GLOBAL at byte 0: a name that is not UTF-8");
-  BOOST_TEST(value("\x80\x02" "c__builtin__\nxrange\n") == "builtins.range");  // as Python 3 reads protocol 2
-  BOOST_TEST(value("\x80\x03" "c__builtin__\nxrange\n") == "__builtin__.xrange");
+  BOOST_TEST(value("\x80\x02"
+                   "c__builtin__\nxrange\n") == "builtins.range");  // as Python 3 reads protocol 2
+  BOOST_TEST(value("\x80\x03"
+                   "c__builtin__\nxrange\n") == "__builtin__.xrange");
 }
 
 BOOST_AUTO_TEST_CASE(what_is_refused) {
@@ -219,12 +236,32 @@ BOOST_AUTO_TEST_CASE(what_is_refused) {
 
 // Each instruction that has an operand, with every part of it missing.
 BOOST_AUTO_TEST_CASE(ends_inside_an_instruction) {
-  const std::string whole[] = {"K\x01",     "M\x01\x01", "J\x01\x01\x01\x01", "\x8a\x02\x01\x01", "\x8b\x02\x00\x00\x00\x01\x01"s,
-                               "I1\n",      "L1L\n",     "F1\n",              "G12345678",        "\x8c\x02hi",
-                               "X\x02\x00\x00\x00hi"s,   "\x8d\x02\x00\x00\x00\x00\x00\x00\x00hi"s, "S'a'\n", "Va\n",
-                               "U\x02hi",   "T\x02\x00\x00\x00hi"s, "C\x02hi", "B\x02\x00\x00\x00hi"s,
-                               "\x8e\x02\x00\x00\x00\x00\x00\x00\x00hi"s, "\x96\x02\x00\x00\x00\x00\x00\x00\x00hi"s,
-                               "ca\nb\n",   "\x80\x04",  "\x95\x01\x00\x00\x00\x00\x00\x00\x00N"s, "h\x01", "j\x01\x01\x01\x01", "g1\n"};
+  const std::string whole[] = {"K\x01",
+                               "M\x01\x01",
+                               "J\x01\x01\x01\x01",
+                               "\x8a\x02\x01\x01",
+                               "\x8b\x02\x00\x00\x00\x01\x01"s,
+                               "I1\n",
+                               "L1L\n",
+                               "F1\n",
+                               "G12345678",
+                               "\x8c\x02hi",
+                               "X\x02\x00\x00\x00hi"s,
+                               "\x8d\x02\x00\x00\x00\x00\x00\x00\x00hi"s,
+                               "S'a'\n",
+                               "Va\n",
+                               "U\x02hi",
+                               "T\x02\x00\x00\x00hi"s,
+                               "C\x02hi",
+                               "B\x02\x00\x00\x00hi"s,
+                               "\x8e\x02\x00\x00\x00\x00\x00\x00\x00hi"s,
+                               "\x96\x02\x00\x00\x00\x00\x00\x00\x00hi"s,
+                               "ca\nb\n",
+                               "\x80\x04",
+                               "\x95\x01\x00\x00\x00\x00\x00\x00\x00N"s,
+                               "h\x01",
+                               "j\x01\x01\x01\x01",
+                               "g1\n"};
   for (const std::string& instruction : whole) {
     for (std::size_t size = 1; size < instruction.size(); ++size) {
       const std::string message = run(instruction.substr(0, size));

@@ -40,12 +40,34 @@ BOOST_AUTO_TEST_SUITE(opaque)
 // Written in the form that Python itself writes, except for frames.
 BOOST_AUTO_TEST_CASE(values) {
   for (const std::string& canonical : {
-           "N"s, "\x88"s, "\x89"s, "K\x07"s, "M\x00\x01"s, "J\xff\xff\xff\xff"s, "\x8a\x05\x00\x00\x00\x00\x01"s,
-           "\x8a\x08\x00\x00\x00\x00\x00\x00\x00\x80"s, "\x8a\x09\x00\x00\x00\x00\x00\x00\x00\x80\x00"s,
-           "L9223372036854775808L\n"s, "G\x3f\xf8\x00\x00\x00\x00\x00\x00"s, "\x8c\x02hi\x94"s, "C\x02hi\x94"s, ")"s,
-           "N\x85\x94"s, "(NNNNt\x94"s, "]\x94"s, "]\x94Na"s, "]\x94(NNe"s, "}\x94"s, "}\x94K\x01Ns"s, "}\x94(K\x01NK\x02Nu"s,
-           "\x8f\x94(N\x90"s, "(N\x91\x94"s, "\x8c\x01m\x94\x8c\x01n\x94\x93\x94"s,
-           "\x8c\x01m\x94\x8c\x01n\x94\x93\x94)R\x94"s, "\x8c\x01m\x94\x8c\x01n\x94\x93\x94)\x81\x94}\x94" "b"s,
+           "N"s,
+           "\x88"s,
+           "\x89"s,
+           "K\x07"s,
+           "M\x00\x01"s,
+           "J\xff\xff\xff\xff"s,
+           "\x8a\x05\x00\x00\x00\x00\x01"s,
+           "\x8a\x08\x00\x00\x00\x00\x00\x00\x00\x80"s,
+           "\x8a\x09\x00\x00\x00\x00\x00\x00\x00\x80\x00"s,
+           "L9223372036854775808L\n"s,
+           "G\x3f\xf8\x00\x00\x00\x00\x00\x00"s,
+           "\x8c\x02hi\x94"s,
+           "C\x02hi\x94"s,
+           ")"s,
+           "N\x85\x94"s,
+           "(NNNNt\x94"s,
+           "]\x94"s,
+           "]\x94Na"s,
+           "]\x94(NNe"s,
+           "}\x94"s,
+           "}\x94K\x01Ns"s,
+           "}\x94(K\x01NK\x02Nu"s,
+           "\x8f\x94(N\x90"s,
+           "(N\x91\x94"s,
+           "\x8c\x01m\x94\x8c\x01n\x94\x93\x94"s,
+           "\x8c\x01m\x94\x8c\x01n\x94\x93\x94)R\x94"s,
+           "\x8c\x01m\x94\x8c\x01n\x94\x93\x94)\x81\x94}\x94"
+           "b"s,
            "\x8c\x01m\x94\x8c\x01n\x94\x93\x94)}\x94\x92\x94"s,
        }) {
     BOOST_TEST(hex(rewritten(canonical)) == hex(canonical));
@@ -55,8 +77,10 @@ BOOST_AUTO_TEST_CASE(values) {
 BOOST_AUTO_TEST_CASE(other_forms_become_protocol_4) {
   BOOST_TEST(hex(rewritten("I-5\n")) == hex("J\xfb\xff\xff\xff"));
   BOOST_TEST(hex(rewritten("cm\nn\n")) == hex("\x8c\x01m\x94\x8c\x01n\x94\x93\x94"));
-  BOOST_TEST(hex(rewritten("\x96\x02\x00\x00\x00\x00\x00\x00\x00hi"s)) ==
-             hex("\x8c\x08" "builtins\x94\x8c\x09" "bytearray\x94\x93" "C\x02hi\x85R\x94"));
+  BOOST_TEST(hex(rewritten("\x96\x02\x00\x00\x00\x00\x00\x00\x00hi"s)) == hex("\x8c\x08"
+                                                                              "builtins\x94\x8c\x09"
+                                                                              "bytearray\x94\x93"
+                                                                              "C\x02hi\x85R\x94"));
   const std::string large(300, 'x');
   BOOST_TEST(hex(rewritten("X" + little_endian(std::uint32_t{300}) + large)) ==
              hex("X" + little_endian(std::uint32_t{300}) + large + "\x94"));
@@ -65,31 +89,49 @@ BOOST_AUTO_TEST_CASE(other_forms_become_protocol_4) {
 BOOST_AUTO_TEST_CASE(what_is_shared_stays_shared) {
   BOOST_TEST(hex(rewritten("]q\x05h\x05\x86"s)) == hex("]\x94h\x00\x86\x94"s));
   BOOST_TEST(hex(rewritten("]]\x86")) == hex("]\x94]\x94\x86\x94"));  // two lists stay two
-  BOOST_TEST(hex(rewritten("\x8c\x01" "a\x8c\x01" "a\x86")) == hex("\x8c\x01" "a\x94h\x00\x86\x94"s));  // texts may be one
+  BOOST_TEST(hex(rewritten("\x8c\x01"
+                           "a\x8c\x01"
+                           "a\x86")) == hex("\x8c\x01"
+                                            "a\x94h\x00\x86\x94"s));  // texts may be one
 }
 
 BOOST_AUTO_TEST_CASE(cycles) {
   // l = []; l.append(l)
-  BOOST_TEST(hex(rewritten("]q\x00h\x00" "a"s)) == hex("]\x94h\x00" "a"s));
+  BOOST_TEST(hex(rewritten("]q\x00h\x00"
+                           "a"s)) == hex("]\x94h\x00"
+                                         "a"s));
   // d = {}; d[1] = d
   BOOST_TEST(hex(rewritten("}q\x00K\x01h\x00s"s)) == hex("}\x94K\x01h\x00s"s));
   // l = []; t = (l,); l.append(t); starting with t: Python, too, throws the second tuple away.
-  BOOST_TEST(hex(rewritten("]q\x00h\x00\x85q\x01" "ah\x00" "0h\x01"s)) == hex("]\x94h\x00\x85\x94" "a0h\x01"s));
+  BOOST_TEST(hex(rewritten("]q\x00h\x00\x85q\x01"
+                           "ah\x00"
+                           "0h\x01"s)) == hex("]\x94h\x00\x85\x94"
+                                              "a0h\x01"s));
   // l = []; t = (l, 1, 2, 3); l.append(t)
-  BOOST_TEST(hex(rewritten("]q\x00" "0(h\x00K\x01K\x02K\x03tq\x01" "0h\x00h\x01" "a0h\x01"s)) ==
-             hex("(]\x94(h\x00K\x01K\x02K\x03t\x94" "aK\x01K\x02K\x03" "1h\x01"s));
+  BOOST_TEST(hex(rewritten("]q\x00"
+                           "0(h\x00K\x01K\x02K\x03tq\x01"
+                           "0h\x00h\x01"
+                           "a0h\x01"s)) == hex("(]\x94(h\x00K\x01K\x02K\x03t\x94"
+                                               "aK\x01K\x02K\x03"
+                                               "1h\x01"s));
   // o = C(); o.me = o
   BOOST_TEST(hex(rewritten("cm\nn\n)\x81q\x00}K\x01h\x00sb"s)) ==
              hex("\x8c\x01m\x94\x8c\x01n\x94\x93\x94)\x81\x94}\x94K\x01h\x03sb"s));
   // l = []; o = C(l); l.append(o); starting with o
-  BOOST_TEST(hex(rewritten("cm\nn\n]q\x00\x85Rq\x01" "0h\x00h\x01" "a0h\x01"s)) ==
-             hex("\x8c\x01m\x94\x8c\x01n\x94\x93\x94]\x94h\x02h\x03\x85\x94R\x94" "a0h\x04" "00h\x05"s));
+  BOOST_TEST(hex(rewritten("cm\nn\n]q\x00\x85Rq\x01"
+                           "0h\x00h\x01"
+                           "a0h\x01"s)) == hex("\x8c\x01m\x94\x8c\x01n\x94\x93\x94]\x94h\x02h\x03\x85\x94R\x94"
+                                               "a0h\x04"
+                                               "00h\x05"s));
 }
 
 BOOST_AUTO_TEST_CASE(nesting_is_limited_not_the_stack) {
   dcp::ImportLimits limits;
   std::string lists = "]";
-  for (int i = 0; i < 100000; ++i) lists += "]q\x01" "0h\x01"s;  // deep on the stack is not deep
+  for (int i = 0; i < 100000; ++i)
+    lists +=
+        "]q\x01"
+        "0h\x01"s;  // deep on the stack is not deep
   BOOST_TEST(rewrite(lists, limits).size() > 2U);
   std::string nested = ")";
   for (int i = 0; i < 255; ++i) nested += "\x85";

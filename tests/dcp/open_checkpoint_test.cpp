@@ -31,7 +31,8 @@ struct Folder {
     const auto imported = dcp::import_file(path / pickle, {.limits = {}, .modified_ns = {}, .fragment_rank = rank});
     BOOST_REQUIRE(imported.has_value());
     const auto bytes = imported->bytes.bytes();
-    std::ofstream(path / (pickle + ".flatpoint"), std::ios::binary).write(reinterpret_cast<const char*>(bytes.data()), static_cast<std::streamsize>(bytes.size()));
+    std::ofstream(path / (pickle + ".flatpoint"), std::ios::binary)
+        .write(reinterpret_cast<const char*>(bytes.data()), static_cast<std::streamsize>(bytes.size()));
   }
 };
 

@@ -19,14 +19,17 @@ std::vector<std::string> check(std::span<const std::byte> bytes) {
   options.limits.max_output_bytes = 1 << 22;
   (void)dcp::named_globals(bytes, options.limits);
   auto imported = dcp::import_pickle(bytes, options);
-  if (!imported) return imported.error().message.empty() ? std::vector<std::string>{"an error has a message"} : std::vector<std::string>{};
+  if (!imported)
+    return imported.error().message.empty() ? std::vector<std::string>{"an error has a message"}
+                                            : std::vector<std::string>{};
 
   const auto file = MetadataFile::from_buffer(std::move(imported->bytes));
   if (!file) return {"what was imported opens: " + file.error().message};
   const test::Walk walk = test::walk(*file);
   std::vector<std::string> wrong = walk.wrong;
   if (walk.corrupt != 0) wrong.push_back("what was imported has no corrupt answer");
-  for (const auto& broken : verify(*file).broken_rules) wrong.push_back("what was imported keeps " + broken.rule + ": " + broken.message);
+  for (const auto& broken : verify(*file).broken_rules)
+    wrong.push_back("what was imported keeps " + broken.rule + ": " + broken.message);
   return wrong;
 }
 

@@ -81,14 +81,9 @@ Case random_case(std::mt19937& random) {
     c.mesh.push_back(pick(1, 6));
     const std::int64_t dim = pick(0, rank - 1);
     switch (pick(0, 3)) {
-      case 0:
-        c.placements.push_back(Replicate{});
-        break;
-      case 1:
-        c.placements.push_back(StridedShard{dim, pick(1, 6)});
-        break;
-      default:
-        c.placements.push_back(Shard{dim});
+      case 0: c.placements.push_back(Replicate{}); break;
+      case 1: c.placements.push_back(StridedShard{dim, pick(1, 6)}); break;
+      default: c.placements.push_back(Shard{dim});
     }
   }
   return c;

@@ -145,12 +145,8 @@ BOOST_AUTO_TEST_CASE(random_numbers_change) {
     for (int change = 0; change < 2; ++change) {
       const std::int64_t odd = kOdd[pick(std::size(kOdd))];
       switch (pick(5)) {
-        case 0:
-          altered.at(columns.sizes, pick(columns.sizes.size())) = odd;
-          break;
-        case 1:
-          altered.at(columns.boxes, pick(columns.boxes.size())) = odd;
-          break;
+        case 0: altered.at(columns.sizes, pick(columns.sizes.size())) = odd; break;
+        case 1: altered.at(columns.boxes, pick(columns.boxes.size())) = odd; break;
         case 2:
           altered.at(columns.chunk_files, pick(columns.chunk_files.size())) = static_cast<std::uint32_t>(odd);
           break;

@@ -68,7 +68,8 @@ class Comparer {
     expect(tensor.pin_memory() == wanted.properties.pin_memory, "pin_memory");
     expect(tensor.has_strides() == wanted.properties.strides.has_value(), "has_strides");
     const bool escaped = wanted.properties.dtype == ScalarType::Other;
-    expect(tensor.dtype_name() == (escaped ? std::string_view(wanted.properties.dtype_name) : name_of(tensor.dtype())), "dtype_name");
+    expect(tensor.dtype_name() == (escaped ? std::string_view(wanted.properties.dtype_name) : name_of(tensor.dtype())),
+           "dtype_name");
     if (!expect(tensor.chunk_count() == wanted.chunks.size(), "chunk_count")) return;
     expect(tensor.chunk(tensor.chunk_count()).absent(), "chunk behind the last");
     Size before;
@@ -104,7 +105,8 @@ class Comparer {
   static bool holds(const Lookup<StorageInfoView>& storage, const ModelItem& item) {
     if (!storage.found() || storage->to_value() != item.info) return false;
     if (storage->transform_count().has_value() != item.info.transform_descriptors.has_value()) return false;
-    return storage->relative_path() == item.info.relative_path && storage->offset() == item.info.offset && storage->length() == item.info.length;
+    return storage->relative_path() == item.info.relative_path && storage->offset() == item.info.offset &&
+           storage->length() == item.info.length;
   }
 
   void compare_sorted() {
@@ -112,12 +114,14 @@ class Comparer {
       const auto entry = view_.entry(i);
       if (!expect(entry.found() && entry->position() == i, "entry")) return;
       if (i > 0) expect(view_.entry(i - 1)->fqn() < entry->fqn(), "entries are sorted");
-      for (const std::string& miss : {std::string(entry->fqn()) + '\0', std::string(entry->fqn()) + ".x", "x" + std::string(entry->fqn())}) {
+      for (const std::string& miss :
+           {std::string(entry->fqn()) + '\0', std::string(entry->fqn()) + ".x", "x" + std::string(entry->fqn())}) {
         const bool there = std::ranges::find(model_.entries, miss, &ModelEntry::fqn) != model_.entries.end();
         expect(there ? view_.find(miss).found() : view_.find(miss).absent(), "find what is not there");
       }
     }
-    expect(view_.entry(view_.size()).absent() && view_.entry_in_dcp_order(view_.size()).absent(), "entry behind the last");
+    expect(view_.entry(view_.size()).absent() && view_.entry_in_dcp_order(view_.size()).absent(),
+           "entry behind the last");
   }
 
   void compare_prefixes() {
@@ -130,14 +134,17 @@ class Comparer {
   }
 
   void compare_prefix(const std::string& prefix) {
-    const auto count = std::ranges::count_if(model_.entries, [&](const ModelEntry& e) { return e.fqn.starts_with(prefix); });
+    const auto count =
+        std::ranges::count_if(model_.entries, [&](const ModelEntry& e) { return e.fqn.starts_with(prefix); });
     const auto range = view_.prefix(prefix);
     if (count == 0) {
       expect(range.absent(), "prefix of nothing");
       return;
     }
     if (!expect(range.found() && range->size() == count, fmt::format("prefix '{}'", prefix))) return;
-    expect(view_.entry(range->begin)->fqn().starts_with(prefix) && view_.entry(range->end - 1)->fqn().starts_with(prefix), "prefix range");
+    expect(
+        view_.entry(range->begin)->fqn().starts_with(prefix) && view_.entry(range->end - 1)->fqn().starts_with(prefix),
+        "prefix range");
   }
 
   /// storage_data is its items by look-up, and its order as docs/format.md says it lies in the columns.
@@ -145,7 +152,8 @@ class Comparer {
     expect(c_.has_storage_data == model_.storage_data.has_value(), "has_storage_data");
     if (!model_.storage_data) return;
     for (const ModelItem& item : *model_.storage_data) {
-      where_ = fmt::format("storage_data['{}', {}]: ", item.fqn, item.offset ? fmt::format("{}", *item.offset) : "None");
+      where_ =
+          fmt::format("storage_data['{}', {}]: ", item.fqn, item.offset ? fmt::format("{}", *item.offset) : "None");
       expect(holds(view_.find(MetadataIndex{item.fqn, item.offset, 12345}), item), "find");
       MetadataIndex other{item.fqn, item.offset, item.index};
       if (other.offset) {
@@ -172,7 +180,8 @@ class Comparer {
     expect(view_.file_count() == files.size(), "file_count");
     expect(view_.file_name(view_.file_count()).absent(), "file_name behind the last");
     for (const ModelItem& item : *model_.storage_data) {
-      const auto storage = view_.find_storage(item.fqn, item.offset ? std::optional<std::span<const std::int64_t>>(*item.offset) : std::nullopt);
+      const auto storage = view_.find_storage(
+          item.fqn, item.offset ? std::optional<std::span<const std::int64_t>>(*item.offset) : std::nullopt);
       if (!storage.found()) continue;
       expect(*view_.file_name(storage->file()) == item.info.relative_path, "file_name");
       const std::uint32_t list = c_.chunk_transforms.empty() ? 0U : c_.chunk_transforms[row_of(item)];
@@ -184,12 +193,15 @@ class Comparer {
     std::size_t i = 0;
     for (; const auto loose = loose_storage(view_, i); ++i) {
       const auto item = items_.find(key_of_row(loose->row).first);
-      if (!expect(item != items_.end() && !model_.chunk_of(*item->second) && holds(loose->storage, *item->second), "loose storage")) return;
+      if (!expect(item != items_.end() && !model_.chunk_of(*item->second) && holds(loose->storage, *item->second),
+                  "loose storage"))
+        return;
       const auto first = first_loose_storage(view_, loose->fqn);
       expect(first && *first <= i && loose_storage(view_, *first)->fqn == loose->fqn, "first_loose_storage");
       expect(*first == 0 || loose_storage(view_, *first - 1)->fqn < loose->fqn, "loose storage is sorted");
     }
-    const auto wanted = std::ranges::count_if(*model_.storage_data, [&](const ModelItem& item) { return !model_.chunk_of(item); });
+    const auto wanted =
+        std::ranges::count_if(*model_.storage_data, [&](const ModelItem& item) { return !model_.chunk_of(item); });
     expect(i == static_cast<std::size_t>(wanted), "number of loose storage");
   }
 
@@ -198,10 +210,12 @@ class Comparer {
     std::vector<std::uint32_t> rows;
     for (std::uint32_t row = 0; row < c_.chunk_files.size(); ++row) {
       if (c_.chunk_files[row] == kNoFile) continue;
-      if (row > 0 && row < c_.chunk_rows() && same_tensor(row) && key_of_row(row).first == key_of_row(row - 1).first) continue;
+      if (row > 0 && row < c_.chunk_rows() && same_tensor(row) && key_of_row(row).first == key_of_row(row - 1).first)
+        continue;
       rows.push_back(row);
     }
-    std::ranges::sort(rows, {}, [&](std::uint32_t row) { return std::tuple(c_.chunk_files[row], c_.chunk_offsets[row], row); });
+    std::ranges::sort(rows, {},
+                      [&](std::uint32_t row) { return std::tuple(c_.chunk_files[row], c_.chunk_offsets[row], row); });
     return rows;
   }
 
@@ -216,7 +230,8 @@ class Comparer {
   [[nodiscard]] std::pair<Key, std::optional<std::int64_t>> key_of_row(std::uint32_t row) const {
     if (row >= c_.chunk_rows()) {
       const LooseStorageView loose = *loose_storage(view_, row - c_.chunk_rows());
-      return {{std::string(loose.fqn), loose.has_offset ? std::optional(Size(loose.offset.begin(), loose.offset.end())) : std::nullopt},
+      return {{std::string(loose.fqn),
+               loose.has_offset ? std::optional(Size(loose.offset.begin(), loose.offset.end())) : std::nullopt},
               std::nullopt};
     }
     const EntryView entry = *view_.entry(entry_of_row(row));
@@ -224,7 +239,8 @@ class Comparer {
     const TensorView tensor = *entry.tensor();
     std::int64_t position = 0;
     while (tensor.chunk(static_cast<std::uint32_t>(position))->row() != row) ++position;
-    return {{std::string(entry.fqn()), tensor.chunk_by_row(row - entry.row().chunk_begin)->to_value().offsets}, position};
+    return {{std::string(entry.fqn()), tensor.chunk_by_row(row - entry.row().chunk_begin)->to_value().offsets},
+            position};
   }
 
   [[nodiscard]] std::uint32_t row_of(const ModelItem& item) const {
@@ -274,7 +290,10 @@ class Comparer {
     const auto meta = view_.storage_meta();
     expect(meta.has_value() == model_.storage_meta.has_value(), "has storage_meta");
     if (meta) expect(meta->to_value() == *model_.storage_meta, "storage_meta");
-    if (meta) expect(meta->checkpoint_id() == model_.storage_meta->checkpoint_id && meta->save_id() == model_.storage_meta->save_id, "its texts");
+    if (meta)
+      expect(meta->checkpoint_id() == model_.storage_meta->checkpoint_id &&
+                 meta->save_id() == model_.storage_meta->save_id,
+             "its texts");
     expect(view_.version() == model_.version, "version");
     expect(text(c_.metadata_class) == model_.metadata_class, "metadata_class");
     expect(text(c_.storage_info_class) == model_.storage_info_class, "storage_info_class");
@@ -300,6 +319,8 @@ class Comparer {
 
 }  // namespace
 
-std::vector<std::string> differences(const MetadataFile& file, const Model& model) { return Comparer(file, model).run(); }
+std::vector<std::string> differences(const MetadataFile& file, const Model& model) {
+  return Comparer(file, model).run();
+}
 
 }  // namespace flatpoint::test

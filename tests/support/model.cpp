@@ -7,7 +7,6 @@
 #include <stdexcept>
 #include <tuple>
 
-
 namespace flatpoint::test {
 
 std::optional<std::pair<std::size_t, std::size_t>> Model::chunk_of(const ModelItem& item) const {

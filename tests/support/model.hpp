@@ -21,8 +21,8 @@ struct ModelEntry {
   StorageType type = StorageType::Tensor;
   Size size;
   TensorProperties properties;
-  std::vector<ChunkStorageMetadata> chunks;               // DCP's order
-  std::optional<std::vector<PathElementRow>> path;        // unset: no key of planner_data
+  std::vector<ChunkStorageMetadata> chunks;         // DCP's order
+  std::optional<std::vector<PathElementRow>> path;  // unset: no key of planner_data
 };
 
 /// One item of storage_data.
@@ -44,9 +44,9 @@ struct ModelOpaque {
 
 struct Model {
   std::int32_t fragment_rank = -1;
-  std::vector<ModelEntry> entries;                        // DCP's order
-  std::optional<std::vector<ModelItem>> storage_data;     // DCP's order; keys are distinct
-  std::optional<std::vector<std::uint32_t>> planner_data; // DCP's order, as entries; every entry with a path
+  std::vector<ModelEntry> entries;                         // DCP's order
+  std::optional<std::vector<ModelItem>> storage_data;      // DCP's order; keys are distinct
+  std::optional<std::vector<std::uint32_t>> planner_data;  // DCP's order, as entries; every entry with a path
   std::optional<StorageMeta> storage_meta;
   std::optional<std::string> version;
   std::vector<ModelOpaque> opaque;
@@ -60,8 +60,8 @@ struct Model {
   [[nodiscard]] std::optional<std::int64_t> usual_index(const ModelItem& item) const;
 };
 
-/// The model as a draft that borrows from it. `layout` shuffles everything that is no fact: the rows' places, the numbers
-/// of files, paths and lists, which ranges are shared, what is stated although it could be left out.
+/// The model as a draft that borrows from it. `layout` shuffles everything that is no fact: the rows' places, the
+/// numbers of files, paths and lists, which ranges are shared, what is stated although it could be left out.
 build::Draft to_draft(const Model& model, std::mt19937_64* layout = nullptr);
 
 /// to_draft, finish. The draft must be accepted.

@@ -47,8 +47,11 @@ class Generator {
 
   std::string name() {
     using namespace std::string_literals;
-    if (once_in(12)) return pick<std::string>({""s, "\0"s, "a\0b"s, "a"s, "\xED\xA0\x80"s, "\xFF\xFE."s, ".."s, "."s, std::string(300, 'n')});
-    static constexpr const char* kParts[] = {"model", "layers", "0", "1", "17", "-3", "007", "weight", "bias", "optimizer", "state", "exp_avg", ""};
+    if (once_in(12))
+      return pick<std::string>(
+          {""s, "\0"s, "a\0b"s, "a"s, "\xED\xA0\x80"s, "\xFF\xFE."s, ".."s, "."s, std::string(300, 'n')});
+    static constexpr const char* kParts[] = {"model",  "layers", "0",         "1",     "17",      "-3", "007",
+                                             "weight", "bias",   "optimizer", "state", "exp_avg", ""};
     std::string name;
     for (std::uint64_t i = 0, parts = 1 + below(5); i < parts; ++i) {
       if (i > 0) name += '.';
@@ -60,7 +63,8 @@ class Generator {
   ModelEntry entry(const std::string& name) {
     ModelEntry entry;
     entry.fqn = name;
-    entry.type = pick({StorageType::Tensor, StorageType::Tensor, StorageType::Tensor, StorageType::Tensor, StorageType::Bytes, StorageType::Opaque});
+    entry.type = pick({StorageType::Tensor, StorageType::Tensor, StorageType::Tensor, StorageType::Tensor,
+                       StorageType::Bytes, StorageType::Opaque});
     if (entry.type != StorageType::Tensor) return entry;
     boxes(entry);
     if (once_in(3)) shuffle(entry.chunks);
@@ -70,7 +74,8 @@ class Generator {
 
   void boxes(ModelEntry& entry) {
     const std::size_t rank = once_in(60) ? 255 : pick<std::size_t>({0, 1, 1, 1, 2, 2, 2, 3, 4});
-    for (std::size_t d = 0; d < rank; ++d) entry.size.push_back(rank > 4 ? between(1, 2) : once_in(12) ? 0 : between(1, 24));
+    for (std::size_t d = 0; d < rank; ++d)
+      entry.size.push_back(rank > 4 ? between(1, 2) : once_in(12) ? 0 : between(1, 24));
     switch (below(rank > 4 ? 3 : 9)) {
       case 0: entry.chunks = {{Size(rank, 0), entry.size}}; break;
       case 1: break;  // no chunk
@@ -155,7 +160,9 @@ class Generator {
     if (once_in(3)) loose_items();
     for (ModelItem& item : items) {
       item.index = model_.usual_index(item);
-      if (once_in(15)) item.index = pick<std::optional<std::int64_t>>({std::nullopt, 0, -1, 1 << 20, std::numeric_limits<std::int64_t>::max()});
+      if (once_in(15))
+        item.index =
+            pick<std::optional<std::int64_t>>({std::nullopt, 0, -1, 1 << 20, std::numeric_limits<std::int64_t>::max()});
       if (once_in(10)) item.info.offset = pick<std::uint64_t>({0, 1, 5'000'000'000, ~0ULL});
       if (once_in(10)) item.info.length = pick<std::uint64_t>({0, 1, 5'000'000'000, ~0ULL});
       if (once_in(12)) transforms(item);
@@ -165,7 +172,8 @@ class Generator {
   void transforms(ModelItem& item) {
     item.transforms_type = pick({SequenceType::List, SequenceType::Tuple});
     auto& descriptors = item.info.transform_descriptors.emplace();
-    for (std::uint64_t i = 0, n = below(3); i < n; ++i) descriptors.push_back(pick<std::string>({"stream.zstd/1", "a@b", ""}));
+    for (std::uint64_t i = 0, n = below(3); i < n; ++i)
+      descriptors.push_back(pick<std::string>({"stream.zstd/1", "a@b", ""}));
   }
 
   void loose_items() {

@@ -50,7 +50,8 @@ class Layouter {
 template <class T>
 class ListNumbers {
  public:
-  ListNumbers(std::vector<T> items, const T& unused, const Layouter& layout, bool duplicates) : items_(std::move(items)) {
+  ListNumbers(std::vector<T> items, const T& unused, const Layouter& layout, bool duplicates)
+      : items_(std::move(items)) {
     if (duplicates && !items_.empty() && layout.sometimes(2)) items_.push_back(items_.front());
     if (layout.sometimes(2)) items_.push_back(unused);
     layout.shuffle(items_);
@@ -122,7 +123,8 @@ class DraftMaker {
     std::vector<Transforms> lists;
     if (!model_.storage_data) return lists;
     for (const ModelItem& item : *model_.storage_data) {
-      if (item.info.transform_descriptors) add_distinct(lists, Transforms(item.transforms_type, *item.info.transform_descriptors));
+      if (item.info.transform_descriptors)
+        add_distinct(lists, Transforms(item.transforms_type, *item.info.transform_descriptors));
     }
     return lists;
   }
@@ -151,9 +153,9 @@ class DraftMaker {
       entry.chunk_count = static_cast<std::uint32_t>(from.chunks.size());
       add_properties(from, entry);
     } else if (from.type == StorageType::Bytes) {
-      const bool stored = model_.storage_data && std::any_of(model_.storage_data->begin(), model_.storage_data->end(), [&](const ModelItem& i) {
-                            return i.fqn == from.fqn && !i.offset;
-                          });
+      const bool stored =
+          model_.storage_data && std::any_of(model_.storage_data->begin(), model_.storage_data->end(),
+                                             [&](const ModelItem& i) { return i.fqn == from.fqn && !i.offset; });
       entry.chunk_count = stored || !layout_.sometimes(2) ? 1 : 0;
     }
     draft_.entries.push_back(entry);
@@ -259,7 +261,8 @@ class DraftMaker {
     if (!first || !item.offset) return;
     const auto& chunks = model_.entries[first->first].chunks;
     for (std::size_t c = first->second + 1; c < chunks.size(); ++c) {
-      if (chunks[c].offsets == *item.offset && layout_.sometimes(2)) place(item, draft_.entries[first->first].chunk_begin + c, files);
+      if (chunks[c].offsets == *item.offset && layout_.sometimes(2))
+        place(item, draft_.entries[first->first].chunk_begin + c, files);
     }
   }
 

@@ -18,7 +18,8 @@ extern const Verb kImport, kLs, kShow, kFind, kVerify, kPlan, kDiff, kMerge, kRe
 
 namespace {
 
-constexpr std::array kVerbs{&kLs, &kShow, &kFind, &kPlan, &kVerify, &kDiff, &kImport, &kExport, &kMerge, &kRename, &kDrop, &kKeep};
+constexpr std::array kVerbs{&kLs,     &kShow,   &kFind,  &kPlan,   &kVerify, &kDiff,
+                            &kImport, &kExport, &kMerge, &kRename, &kDrop,   &kKeep};
 
 constexpr const char* kFooter =
     "CKPT is a checkpoint's folder, a .metadata or a flatpoint file. A .metadata is read as data: nothing in it is "

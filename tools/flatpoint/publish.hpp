@@ -23,7 +23,8 @@ struct Destination {
 /// Adds -o and --force. `fallback`: what the help says of a missing -o; null where it is required.
 void add_destination(CLI::App& command, Destination& destination, const char* fallback = nullptr);
 
-/// Writes a finished file, so that its readers see an old one or this one. Errors: Conflict where there is a file and no
+/// Writes a finished file, so that its readers see an old one or this one. Errors: Conflict where there is a file and
+/// no
 /// --force, InvalidArgument where it would replace one of `sources`, and those of write_file.
 Result<void> publish(const std::filesystem::path& path, const Buffer& bytes, bool force,
                      const std::vector<std::filesystem::path>& sources);

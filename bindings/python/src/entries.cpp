@@ -208,12 +208,9 @@ nb::object make_storage_info(const StorageInfoView& storage) {
 
 nb::object make_entry(const Opened& opened, const EntryView& entry) {
   switch (entry.type()) {
-    case StorageType::Tensor:
-      return nb::cast(Tensor{opened, value_of(entry.tensor())});
-    case StorageType::Bytes:
-      return nb::cast(Bytes{{opened, entry}});
-    case StorageType::Opaque:
-      return nb::cast(Opaque{{opened, entry}});
+    case StorageType::Tensor: return nb::cast(Tensor{opened, value_of(entry.tensor())});
+    case StorageType::Bytes: return nb::cast(Bytes{{opened, entry}});
+    case StorageType::Opaque: return nb::cast(Opaque{{opened, entry}});
   }
   raise_corrupt();
 }

@@ -73,23 +73,12 @@ std::vector<Saying> sayings_of(const EntryView& x, const EntryView& y, const Cha
     if (!holds(changed.aspects, aspect)) continue;
     Saying saying{aspect, {}, {}};
     switch (aspect) {
-      case Aspect::Type:
-        saying = {aspect, std::string(word(x.type())), std::string(word(y.type()))};
-        break;
-      case Aspect::Dtype:
-        saying = {aspect, dtype_text(*s), dtype_text(*t)};
-        break;
-      case Aspect::Shape:
-        saying = {aspect, list_text(s->size()), list_text(t->size())};
-        break;
-      case Aspect::Properties:
-        saying = {aspect, properties_text(*s), properties_text(*t)};
-        break;
-      case Aspect::Sharding:
-        saying = {aspect, sharding_text(*s), sharding_text(*t)};
-        break;
-      default:
-        break;
+      case Aspect::Type: saying = {aspect, std::string(word(x.type())), std::string(word(y.type()))}; break;
+      case Aspect::Dtype: saying = {aspect, dtype_text(*s), dtype_text(*t)}; break;
+      case Aspect::Shape: saying = {aspect, list_text(s->size()), list_text(t->size())}; break;
+      case Aspect::Properties: saying = {aspect, properties_text(*s), properties_text(*t)}; break;
+      case Aspect::Sharding: saying = {aspect, sharding_text(*s), sharding_text(*t)}; break;
+      default: break;
     }
     sayings.push_back(std::move(saying));
   }

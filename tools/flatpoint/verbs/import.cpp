@@ -72,7 +72,8 @@ Result<Exit> run(const Arguments& arguments, Context& context) {
   const fs::path output =
       arguments.output.path ? fs::path(*arguments.output.path) : fs::path(opened->path.string() + ".flatpoint");
   if (auto error = check_output(output, opened->path, arguments.output.force)) return tl::unexpected(std::move(*error));
-  const auto written = write_file(output, opened->file.bytes(), arguments.output.force ? IfExists::Replace : IfExists::Fail);
+  const auto written =
+      write_file(output, opened->file.bytes(), arguments.output.force ? IfExists::Replace : IfExists::Fail);
   if (!written) return tl::unexpected(with_hint(written.error()));
   if (context.globals.json) {
     print_json(context, *opened, output);
