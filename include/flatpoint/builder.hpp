@@ -23,7 +23,7 @@
 
 namespace flatpoint {
 
-namespace build {
+namespace write {
 struct BuilderState;
 }
 
@@ -140,8 +140,8 @@ class MetadataBuilder {
   Result<Buffer> finish() &&;
 
  private:
-  explicit MetadataBuilder(std::unique_ptr<build::BuilderState> state) noexcept;
-  std::unique_ptr<build::BuilderState> state_;
+  explicit MetadataBuilder(std::unique_ptr<write::BuilderState> state) noexcept;
+  std::unique_ptr<write::BuilderState> state_;
 };
 
 }  // namespace flatpoint

@@ -31,7 +31,7 @@ class MetadataFile {
   /// Errors: NotFound, Io, NotFlatpoint, Truncated, Version, Corrupt. `path` is a file; nothing beside it is looked at.
   static Result<MetadataFile> open(const std::filesystem::path& path, OpenMode mode = OpenMode::Map);
 
-  /// Takes over finished bytes, such as `build::finish` or the importer return them. Errors as `open`.
+  /// Takes over finished bytes, such as `write::finish` or the importer return them. Errors as `open`.
   static Result<MetadataFile> from_buffer(Buffer bytes);
 
   /// Borrows bytes that outlive the file; copies them where they are not 8-byte aligned. Errors as `open`.

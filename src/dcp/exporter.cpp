@@ -2,20 +2,15 @@
 
 #include <fmt/format.h>
 
+#include "columns/text.hpp"
 #include "dcp/foreign_names.hpp"
 #include "dcp/text_forms.hpp"
 
 namespace flatpoint::dcp {
 namespace {
 
-constexpr std::string_view kMetadata = "torch.distributed.checkpoint.metadata";
-constexpr std::string_view kOldProperties = "torch.distributed._shard.sharded_tensor.metadata";  // before torch 2.3
 constexpr std::uint32_t kFirstWithProperties = 3;
 constexpr std::uint32_t kFirstWithStorageMeta = 4;
-
-std::string_view as_text(ByteColumn bytes) noexcept {
-  return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
-}
 
 /// A guess at the size of the pickle; rather too much.
 std::size_t expected_size(const Columns& columns) {

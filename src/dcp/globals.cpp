@@ -10,9 +10,6 @@ struct Spelling {
   ModuleAndName spelled;
 };
 
-constexpr std::string_view kMetadata = "torch.distributed.checkpoint.metadata";
-constexpr std::string_view kOldProperties = "torch.distributed._shard.sharded_tensor.metadata";  // before torch 2.3
-
 constexpr Spelling kSpellings[] = {
     {Known::Metadata, {kMetadata, "Metadata"}},
     {Known::TensorStorageMetadata, {kMetadata, "TensorStorageMetadata"}},

@@ -6,11 +6,11 @@
 
 #include <algorithm>
 
+#include "base/mapping.hpp"
 #include "dcp/digest.hpp"
 #include "dcp/machine.hpp"
 #include "dcp/opcode.hpp"
 #include "dcp/translator.hpp"
-#include "read/mapping.hpp"
 
 namespace flatpoint::dcp {
 namespace {
@@ -49,7 +49,7 @@ ImportLimits in_proportion(ImportLimits limits, std::uint64_t pickle_size) {
   return limits;
 }
 
-SourceRecord source_record(std::span<const std::uint8_t> pickle, ContentDigest& digest, const build::Draft& draft,
+SourceRecord source_record(std::span<const std::uint8_t> pickle, ContentDigest& digest, const write::Draft& draft,
                            const ImportOptions& options) {
   SourceRecord source;
   source.length = pickle.size();
@@ -90,7 +90,7 @@ Result<ImportedDraft> import_draft(std::span<const std::byte> bytes, const Impor
 Result<Imported> import_pickle(std::span<const std::byte> pickle, const ImportOptions& options) {
   auto imported = import_draft(pickle, options, Lane::Open);
   if (!imported) return tl::unexpected(std::move(imported.error()));
-  auto bytes = build::finish(std::move(imported->draft));
+  auto bytes = write::finish(std::move(imported->draft));
   if (!bytes) return tl::unexpected(std::move(bytes.error()));
   const std::uint64_t limit = in_proportion(options.limits, pickle.size()).max_output_bytes;
   if (bytes->size() > limit) {
@@ -101,7 +101,7 @@ Result<Imported> import_pickle(std::span<const std::byte> pickle, const ImportOp
 }
 
 Result<Imported> import_file(const std::filesystem::path& path, const ImportOptions& options) {
-  auto mapping = read::Mapping::open(path, false);
+  auto mapping = base::Mapping::open(path, false);
   if (!mapping) return tl::unexpected(std::move(mapping.error()));
   const auto bytes = mapping->bytes();
   ImportOptions with_time = options;

@@ -4,16 +4,16 @@
 #include <memory>
 #include <vector>
 
-#include "build/draft.hpp"
 #include "dcp/heap.hpp"
 #include "flatpoint/dcp.hpp"
+#include "write/draft.hpp"
 
 namespace flatpoint::dcp {
 
 /// A draft, the memory that it borrows from beside the pickle, and what was odd.
 struct ImportedDraft {
   std::unique_ptr<Heap> heap;
-  build::Draft draft;
+  write::Draft draft;
   std::vector<Finding> findings;
 };
 

@@ -20,7 +20,7 @@ Status Translator::state_dict(Value dict) {
 }
 
 Status Translator::add_entry(std::uint32_t fqn, std::size_t position, Value value) {
-  build::DraftEntry entry;
+  write::DraftEntry entry;
   entry.fqn = heap_.records.fqns[fqn];
   Fit fit = Fit::Yes;
   if (is_bytes(value)) {
@@ -53,7 +53,7 @@ bool Translator::is_bytes(Value value) const {
   return known_class_of(heap_, value) == Known::BytesStorageMetadata && read_attributes(heap_, value, {});
 }
 
-Translator::Fit Translator::read_tensor(Value value, build::DraftEntry& entry) {
+Translator::Fit Translator::read_tensor(Value value, write::DraftEntry& entry) {
   std::array<Attribute, 3> attributes{{{"properties"}, {"size"}, {"chunks"}}};
   if (known_class_of(heap_, value) != Known::TensorStorageMetadata) return Fit::No;
   if (!read_attributes(heap_, value, attributes)) return Fit::No;
@@ -67,7 +67,7 @@ Translator::Fit Translator::read_tensor(Value value, build::DraftEntry& entry) {
   return read_chunks(chunks.value, entry);
 }
 
-bool Translator::read_properties(Value value, build::DraftEntry& entry) {
+bool Translator::read_properties(Value value, write::DraftEntry& entry) {
   if (known_class_of(heap_, value) != Known::TensorProperties) return false;
   const Block* const block = value.node<Object>()->blocks.first;
   if (block == nullptr || block->next != nullptr || block->kind != Block::Kind::Build) return false;
@@ -97,8 +97,8 @@ bool Translator::read_properties(Value value, build::DraftEntry& entry) {
          read_strides(state.size() == 6 ? state[5] : Value(Tag::None), entry);
 }
 
-// Where they say nothing, build::finish drops them.
-bool Translator::read_strides(Value value, build::DraftEntry& entry) {
+// Where they say nothing, write::finish drops them.
+bool Translator::read_strides(Value value, write::DraftEntry& entry) {
   entry.properties.strides = value.is(Tag::None) ? StridesKind::Absent : StridesKind::Explicit;
   if (value.is(Tag::None)) return true;
   entry.strides_begin = draft_.sizes.size();
@@ -115,7 +115,7 @@ std::optional<std::uint16_t> Translator::type_name(std::string_view name) {
   return static_cast<std::uint16_t>(number);
 }
 
-Translator::Fit Translator::read_chunks(Value list, build::DraftEntry& entry) {
+Translator::Fit Translator::read_chunks(Value list, write::DraftEntry& entry) {
   if (!list.is(Tag::List)) return Fit::No;
   const std::uint64_t count = list.node<Container>()->count;
   if (count > rows_left()) return Fit::TooManyChunks;

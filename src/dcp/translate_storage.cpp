@@ -131,7 +131,7 @@ bool Translator::accept_info_class(Value cls) {
 }
 
 std::optional<std::uint16_t> Translator::transform_list(Value list) {
-  build::DraftTransformList read;
+  write::DraftTransformList read;
   read.type = list.is(Tag::Tuple) ? SequenceType::Tuple : SequenceType::List;
   std::string key(list.is(Tag::Tuple) ? "t" : "l");
   const auto add = [&](Value item) {

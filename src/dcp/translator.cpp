@@ -35,7 +35,7 @@ std::string describe(const Heap& heap, Value value) {
 
 }  // namespace
 
-Result<build::Draft> Translator::run(Value root) {
+Result<write::Draft> Translator::run(Value root) {
   const auto refuse = [](std::string why) {
     return fail(ErrorCode::NotPickle, fmt::format("not a pickle of DCP's Metadata: {}", why));
   };
@@ -94,13 +94,13 @@ Status Translator::attribute(std::string_view name, Value value) {
 
 Status Translator::storage_meta(Value value) {
   if (value.is(Tag::None)) return {};
-  build::DraftStorageMeta meta;
+  write::DraftStorageMeta meta;
   if (!read_storage_meta(value, meta)) return keep(OpaqueKind::StorageMeta, 0, {}, value);
   draft_.storage_meta = std::move(meta);
   return {};
 }
 
-bool Translator::read_storage_meta(Value value, build::DraftStorageMeta& meta) {
+bool Translator::read_storage_meta(Value value, write::DraftStorageMeta& meta) {
   std::array<Attribute, 4> attributes{{{"checkpoint_id"}, {"save_id"}, {"load_id"}, {"modules"}}};
   if (known_class_of(heap_, value) != Known::StorageMeta || !read_attributes(heap_, value, attributes)) return false;
   const auto& [checkpoint_id, save_id, load_id, modules] = attributes;

@@ -7,11 +7,11 @@
 #include <vector>
 
 #include "base/text_map.hpp"
-#include "build/draft.hpp"
 #include "dcp/chunk_rows.hpp"
 #include "dcp/heap.hpp"
 #include "dcp/shapes.hpp"
 #include "flatpoint/dcp.hpp"
+#include "write/draft.hpp"
 
 namespace flatpoint::dcp {
 
@@ -25,7 +25,7 @@ class Translator {
   Translator(Heap& heap, const ImportLimits& limits) : heap_(heap), limits_(limits), rows_(heap.records.boxes) {}
 
   /// Errors: NotPickle where `root` is not DCP's Metadata; TooLarge.
-  Result<build::Draft> run(Value root);
+  Result<write::Draft> run(Value root);
 
  private:
   static constexpr std::uint32_t kNone = 0xFFFFFFFF;
@@ -41,7 +41,7 @@ class Translator {
   // translator.cpp
   Status attribute(std::string_view name, Value value);
   Status storage_meta(Value value);
-  bool read_storage_meta(Value value, build::DraftStorageMeta& meta);
+  bool read_storage_meta(Value value, write::DraftStorageMeta& meta);
   Status keep(OpaqueKind kind, std::size_t position, std::string_view name, Value value);
   Status keep_item(OpaqueKind kind, std::size_t position, Value key, Value value);
   Status keep_written(OpaqueKind kind, std::size_t position, std::string_view name, Result<std::string_view> pickle);
@@ -51,10 +51,10 @@ class Translator {
   enum class Fit { Yes, No, TooManyDimensions, TooManyChunks };
   Status state_dict(Value dict);
   Status add_entry(std::uint32_t fqn, std::size_t position, Value value);
-  Fit read_tensor(Value value, build::DraftEntry& entry);
-  bool read_properties(Value value, build::DraftEntry& entry);
-  bool read_strides(Value value, build::DraftEntry& entry);
-  Fit read_chunks(Value list, build::DraftEntry& entry);
+  Fit read_tensor(Value value, write::DraftEntry& entry);
+  bool read_properties(Value value, write::DraftEntry& entry);
+  bool read_strides(Value value, write::DraftEntry& entry);
+  Fit read_chunks(Value list, write::DraftEntry& entry);
   Fit append_chunk(Value chunk, std::size_t rank);
   std::optional<std::uint16_t> type_name(std::string_view name);
   bool is_bytes(Value value) const;
@@ -106,7 +106,7 @@ class Translator {
 
   Heap& heap_;
   const ImportLimits& limits_;
-  build::Draft draft_;
+  write::Draft draft_;
   std::uint64_t opaque_bytes_ = 0;
   std::size_t attributes_kept_ = 0;
 

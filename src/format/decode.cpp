@@ -18,7 +18,7 @@ namespace {
 tl::unexpected<Error> corrupt(std::string rule) { return fail(ErrorCode::Corrupt, std::move(rule)); }
 
 /// Rules F1 to F4: is this a whole metadata file? Returns the FlatBuffer without its trailer.
-Result<std::span<const std::byte>> check_frame(std::span<const std::byte> file, const ByteSource& source) {
+Result<std::span<const std::byte>> check_frame(std::span<const std::byte> file, const base::ByteSource& source) {
   std::array<std::byte, 4> identifier{};
   if (file.size() < kIdentifierAt + identifier.size() || !source.read(kIdentifierAt, identifier) ||
       std::memcmp(identifier.data(), kIdentifier, identifier.size()) != 0) {
@@ -129,9 +129,9 @@ const char* mismatched_columns(const Columns& c) {
 
 }  // namespace
 
-Result<Columns> decode(std::span<const std::byte> file) { return decode(file, MemorySource(file)); }
+Result<Columns> decode(std::span<const std::byte> file) { return decode(file, base::MemorySource(file)); }
 
-Result<Columns> decode(std::span<const std::byte> file, const ByteSource& source) {
+Result<Columns> decode(std::span<const std::byte> file, const base::ByteSource& source) {
   const auto frame = check_frame(file, source);
   if (!frame) return tl::unexpected(frame.error());
   BufferReader buffer(*frame, source);

@@ -4,9 +4,9 @@
 #include <cstddef>
 #include <span>
 
+#include "base/byte_source.hpp"
 #include "flatpoint/columns.hpp"
 #include "flatpoint/error.hpp"
-#include "format/byte_source.hpp"
 
 namespace flatpoint::format {
 
@@ -17,6 +17,6 @@ namespace flatpoint::format {
 Result<Columns> decode(std::span<const std::byte> file);
 
 /// The same, with numbers from a source of the same bytes: `file` itself is not touched.
-Result<Columns> decode(std::span<const std::byte> file, const ByteSource& source);
+Result<Columns> decode(std::span<const std::byte> file, const base::ByteSource& source);
 
 }  // namespace flatpoint::format

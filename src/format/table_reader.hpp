@@ -11,15 +11,15 @@
 #include <span>
 #include <string>
 
+#include "base/byte_source.hpp"
 #include "base/checked.hpp"
-#include "format/byte_source.hpp"
 
 namespace flatpoint::format {
 
 /// One FlatBuffer: columns will lie in `bytes`, numbers come from `source`. Keeps the first thing that is wrong.
 class BufferReader {
  public:
-  BufferReader(std::span<const std::byte> bytes, const ByteSource& source) : bytes_(bytes), source_(source) {}
+  BufferReader(std::span<const std::byte> bytes, const base::ByteSource& source) : bytes_(bytes), source_(source) {}
 
   /// Empty where nothing is wrong so far; otherwise "rule: what".
   [[nodiscard]] std::string& error() noexcept { return error_; }
@@ -77,7 +77,7 @@ class BufferReader {
 
  private:
   std::span<const std::byte> bytes_;
-  const ByteSource& source_;
+  const base::ByteSource& source_;
   std::string error_;
 };
 

@@ -4,8 +4,8 @@
 #include <utility>
 #include <variant>
 
+#include "base/mapping.hpp"
 #include "format/decode.hpp"
-#include "read/mapping.hpp"
 
 namespace flatpoint {
 namespace {
@@ -18,7 +18,7 @@ constexpr std::size_t kTouchedSize = 256 * 1024;
 
 /// On the heap, so that views stay valid when the file moves.
 struct MetadataFile::State {
-  std::variant<Buffer, read::Mapping, std::span<const std::byte>> owner;
+  std::variant<Buffer, base::Mapping, std::span<const std::byte>> owner;
   std::span<const std::byte> bytes;
   Columns columns;
 
@@ -36,14 +36,14 @@ struct MetadataFile::State {
 };
 
 Result<MetadataFile> MetadataFile::open(const std::filesystem::path& path, OpenMode mode) {
-  const auto file = read::File::open(path);
+  const auto file = base::File::open(path);
   if (!file) return tl::unexpected(file.error());
-  auto mapping = read::Mapping::map(*file, path, mode == OpenMode::Copy);
+  auto mapping = base::Mapping::map(*file, path, mode == OpenMode::Copy);
   if (!mapping) return tl::unexpected(std::move(mapping.error()));
   const bool touch = mapping->is_copy() || mapping->bytes().size() <= kTouchedSize;
   auto state = std::make_unique<State>(State{std::move(*mapping), {}, {}});
-  state->bytes = std::get<read::Mapping>(state->owner).bytes();
-  auto columns = touch ? format::decode(state->bytes) : format::decode(state->bytes, read::FileSource(*file));
+  state->bytes = std::get<base::Mapping>(state->owner).bytes();
+  auto columns = touch ? format::decode(state->bytes) : format::decode(state->bytes, base::FileSource(*file));
   return State::make(std::move(state), std::move(columns), path.string());
 }
 

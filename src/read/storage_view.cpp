@@ -14,11 +14,6 @@ bool transform_range(const Columns& columns, std::uint16_t list, std::uint32_t& 
   return true;
 }
 
-std::optional<std::string_view> as_text(const std::optional<ByteColumn>& column) noexcept {
-  if (!column) return std::nullopt;
-  return flatpoint::as_text(*column);
-}
-
 std::optional<std::string> copied(const std::optional<ByteColumn>& column) {
   const auto text = as_text(column);
   return text ? std::optional<std::string>(*text) : std::nullopt;

@@ -5,13 +5,10 @@
 #include <string_view>
 
 #include "base/checked.hpp"
+#include "columns/text.hpp"
 #include "flatpoint/views.hpp"
 
 namespace flatpoint {
-
-inline std::string_view as_text(ByteColumn bytes) noexcept {
-  return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
-}
 
 /// The bytes [begin, begin + length) of a blob; unset where they are not inside.
 inline std::optional<std::string_view> text_at(ByteColumn blob, std::uint64_t begin, std::uint64_t length) noexcept {

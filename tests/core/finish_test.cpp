@@ -2,9 +2,9 @@
 #include <algorithm>
 #include <boost/test/unit_test.hpp>
 
-#include "build/pool.hpp"
 #include "format/decode.hpp"
 #include "support/model.hpp"
+#include "write/pool.hpp"
 
 using namespace flatpoint;
 using namespace flatpoint::test;
@@ -126,7 +126,7 @@ BOOST_AUTO_TEST_CASE(files_are_numbered_by_first_use) {
 BOOST_AUTO_TEST_CASE(an_fqn_twice_is_a_conflict) {
   Model model;
   model.entries = {whole("a", {1}), whole("b", {1}), bytes("a")};
-  const auto file = build::finish(to_draft(model));
+  const auto file = write::finish(to_draft(model));
   BOOST_TEST_REQUIRE(!file.has_value());
   BOOST_TEST((file.error().code == ErrorCode::Conflict));
   BOOST_TEST(file.error().message == "FQN 'a' is declared twice");
@@ -139,7 +139,7 @@ BOOST_AUTO_TEST_CASE(a_loose_key_twice_is_a_conflict) {
     item.fqn = "x";
     item.offset = offset;
     model.storage_data = {item, item};
-    const auto file = build::finish(to_draft(model));
+    const auto file = write::finish(to_draft(model));
     BOOST_TEST_REQUIRE(!file.has_value());
     BOOST_TEST((file.error().code == ErrorCode::Conflict));
   }
@@ -147,17 +147,17 @@ BOOST_AUTO_TEST_CASE(a_loose_key_twice_is_a_conflict) {
 
 BOOST_AUTO_TEST_CASE(names_and_records_beyond_the_limit_take_no_memory) {
   const std::string_view huge(reinterpret_cast<const char*>(std::uintptr_t{64}), std::size_t{1} << 31);  // never read
-  build::Draft names;
+  write::Draft names;
   names.entries.emplace_back().fqn = huge;
-  BOOST_TEST((build::finish(std::move(names)).error().code == ErrorCode::TooLarge));
-  build::Draft records;
+  BOOST_TEST((write::finish(std::move(names)).error().code == ErrorCode::TooLarge));
+  write::Draft records;
   records.opaque.push_back({OpaqueKind::Attribute, 0, "name", huge});
-  BOOST_TEST((build::finish(std::move(records)).error().code == ErrorCode::TooLarge));
+  BOOST_TEST((write::finish(std::move(records)).error().code == ErrorCode::TooLarge));
 }
 
 BOOST_AUTO_TEST_CASE(shapes_of_paths_have_a_limit) {
   const auto finished = [](std::size_t shapes) {
-    build::Draft draft;
+    write::Draft draft;
     draft.has_planner_data = true;
     std::vector<std::string> names(shapes);
     for (std::size_t i = 0; i < shapes; ++i) {
@@ -168,10 +168,10 @@ BOOST_AUTO_TEST_CASE(shapes_of_paths_have_a_limit) {
       entry.path = static_cast<std::uint32_t>(i);
       entry.fqn = names[i];
     }
-    return build::finish(std::move(draft));
+    return write::finish(std::move(draft));
   };
   BOOST_TEST(finished(300).has_value());
-  build::Draft draft;
+  write::Draft draft;
   draft.has_planner_data = true;
   std::vector<std::string> names;
   for (std::uint32_t i = 0; i < 0x10000; ++i) names.push_back(std::to_string(i));
@@ -182,13 +182,13 @@ BOOST_AUTO_TEST_CASE(shapes_of_paths_have_a_limit) {
     entry.fqn = names[i];
     entry.path = i;
   }
-  const auto file = build::finish(std::move(draft));
+  const auto file = write::finish(std::move(draft));
   BOOST_TEST_REQUIRE(!file.has_value());
   BOOST_TEST((file.error().code == ErrorCode::TooLarge));
 }
 
 BOOST_AUTO_TEST_CASE(a_pool_stays_right_where_ranges_collide) {
-  build::Pool<std::int64_t> pool;
+  write::Pool<std::int64_t> pool;
   std::vector<std::vector<std::int64_t>> ranges;
   std::vector<std::uint32_t> begins;
   for (std::int64_t i = 0; i < 5000; ++i) {

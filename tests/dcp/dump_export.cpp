@@ -18,7 +18,7 @@ std::string without_source(std::span<const std::byte> pickle) {
   auto imported = dcp::import_draft(pickle, {}, dcp::Lane::Open);
   if (!imported) return "error: " + imported.error().message;
   imported->draft.source.reset();
-  const auto bytes = build::finish(std::move(imported->draft));
+  const auto bytes = write::finish(std::move(imported->draft));
   if (!bytes) return "error: " + bytes.error().message;
   return {reinterpret_cast<const char*>(bytes->bytes().data()), bytes->size()};
 }

@@ -40,7 +40,7 @@ std::string imported(std::span<const std::byte> pickle, const Columns& other) {
   auto draft = dcp::import_draft(pickle, options, dcp::Lane::Open);
   BOOST_REQUIRE_MESSAGE(draft, (draft ? "" : draft.error().message));
   draft->draft.source = other.source;
-  return text_of(build::finish(std::move(draft->draft))->bytes());
+  return text_of(write::finish(std::move(draft->draft))->bytes());
 }
 
 Model two_tensors() {

@@ -42,7 +42,7 @@ std::span<const std::byte> bytes_of(std::string_view text) {
 std::string import_through(dcp::Lane lane, std::string_view pickle, const dcp::ImportOptions& options) {
   auto imported = dcp::import_draft(bytes_of(pickle), options, lane);
   if (!imported) return "error: " + imported.error().message;
-  const auto finished = build::finish(std::move(imported->draft));
+  const auto finished = write::finish(std::move(imported->draft));
   if (!finished) return "error: " + finished.error().message;
   return {reinterpret_cast<const char*>(finished->bytes().data()), finished->size()};
 }

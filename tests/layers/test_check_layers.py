@@ -39,12 +39,12 @@ class PlantedViolations(unittest.TestCase):
         self.assertEqual(check_layers.check(self.root), [])
 
     def test_source_that_includes_a_higher_layer(self):
-        self.write("src/format/encode.cpp", '#include <vector>\n  #  include "read/mapping.hpp"\n')
+        self.write("src/format/encode.cpp", '#include <vector>\n  #  include "read/verifier.hpp"\n')
         self.assert_finds("src/format/encode.cpp:2:", "format does not lie above read")
 
     def test_neighbours_do_not_include_each_other(self):
-        self.write("src/build/merge.cpp", '#include "flatpoint/views.hpp"\n')
-        self.assert_finds("src/build/merge.cpp:1:", "build does not lie above read")
+        self.write("src/write/finish.cpp", '#include "flatpoint/views.hpp"\n')
+        self.assert_finds("src/write/finish.cpp:1:", "write does not lie above read")
 
     def test_public_header_that_includes_a_higher_layer(self):
         self.write("include/flatpoint/types.hpp", "#include <flatpoint/dcp.hpp>\n")
@@ -55,8 +55,8 @@ class PlantedViolations(unittest.TestCase):
         self.assert_finds("include/flatpoint/views.hpp:1:", "cannot need a private one")
 
     def test_relative_path_is_no_way_around(self):
-        self.write("src/read/mapping.hpp", "")
-        self.write("src/base/error.cpp", '#include "../read/mapping.hpp"\n')
+        self.write("src/read/verifier.hpp", "")
+        self.write("src/base/error.cpp", '#include "../read/verifier.hpp"\n')
         self.assert_finds("src/base/error.cpp:1:", "base does not lie above read")
 
     def test_header_without_a_layer(self):
@@ -84,8 +84,8 @@ class PlantedViolations(unittest.TestCase):
         self.assert_finds("bench/find.cpp:1:", "only include/ is open")
 
     def test_flatbuffers_outside_format(self):
-        self.write("src/build/finish.cpp", "#include <flatbuffers/flatbuffer_builder.h>\n")
-        self.assert_finds("src/build/finish.cpp:1:", "FlatBuffers is seen by")
+        self.write("src/write/finish.cpp", "#include <flatbuffers/flatbuffer_builder.h>\n")
+        self.assert_finds("src/write/finish.cpp:1:", "FlatBuffers is seen by")
 
     def test_generated_code_in_a_public_header(self):
         self.write("include/flatpoint/views.hpp", '#include "flatpoint/metadata_generated.h"\n')

@@ -3,17 +3,17 @@
 
 #include <boost/test/unit_test.hpp>
 
-#include "build/draft.hpp"
 #include "flatpoint/metadata_file.hpp"
+#include "write/draft.hpp"
 
 using namespace flatpoint;
 
 namespace {
 
-StorageMeta through_a_file(const build::DraftStorageMeta& meta) {
-  build::Draft draft;
+StorageMeta through_a_file(const write::DraftStorageMeta& meta) {
+  write::Draft draft;
   draft.storage_meta = meta;
-  const auto file = MetadataFile::from_buffer(build::finish(std::move(draft)).value()).value();
+  const auto file = MetadataFile::from_buffer(write::finish(std::move(draft)).value()).value();
   return file.view().storage_meta().value().to_value();
 }
 
@@ -35,7 +35,7 @@ BOOST_AUTO_TEST_CASE(no_modules_differ_from_an_empty_list) {
   older.modules.reset();
   BOOST_TEST((older != StorageMeta{}));
   BOOST_TEST((through_a_file({}) == older));
-  build::DraftStorageMeta empty_list;
+  write::DraftStorageMeta empty_list;
   empty_list.has_modules = true;
   BOOST_TEST((through_a_file(empty_list) == StorageMeta{}));
 }

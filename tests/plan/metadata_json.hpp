@@ -7,8 +7,8 @@
 #include <stdexcept>
 #include <string>
 
-#include "build/draft.hpp"
 #include "flatpoint/metadata_file.hpp"
+#include "write/draft.hpp"
 
 namespace flatpoint::tests {
 
@@ -16,7 +16,7 @@ namespace flatpoint::tests {
 /// offset, length] or null, ...]} or {"fqn", "storage": [[file, offset, length]]}, ...]}. Without "storage": one file,
 /// chunk after chunk, 100 bytes each.
 inline MetadataFile file_from(const nlohmann::json& metadata) {
-  build::Draft draft;
+  write::Draft draft;
   std::deque<std::string> texts;
   const auto text = [&](const nlohmann::json& value) {
     return std::string_view(texts.emplace_back(value.get<std::string>()));
@@ -24,7 +24,7 @@ inline MetadataFile file_from(const nlohmann::json& metadata) {
   const nlohmann::json files = metadata.value("files", nlohmann::json{"__0_0.distcp"});
   for (const auto& file : files) draft.files.push_back(text(file));
   for (const auto& entry : metadata.at("entries")) {
-    build::DraftEntry row;
+    write::DraftEntry row;
     row.fqn = text(entry.at("fqn"));
     row.chunk_begin = draft.chunk_files.size();
     if (entry.contains("size")) {
@@ -58,7 +58,7 @@ inline MetadataFile file_from(const nlohmann::json& metadata) {
     draft.entries.push_back(row);
   }
   draft.has_storage_data = true;
-  for (const build::DraftEntry& entry : draft.entries) {
+  for (const write::DraftEntry& entry : draft.entries) {
     std::set<Size> keys;  // of chunks at one place only the first has a key
     for (std::uint32_t i = 0; i < entry.chunk_count; ++i) {
       const auto box = draft.boxes.begin() + static_cast<std::ptrdiff_t>(entry.box_begin + 2UL * entry.rank * i);
@@ -67,7 +67,7 @@ inline MetadataFile file_from(const nlohmann::json& metadata) {
         draft.storage_order.push_back(row);
     }
   }
-  auto bytes = build::finish(std::move(draft));
+  auto bytes = write::finish(std::move(draft));
   return std::move(MetadataFile::from_buffer(std::move(bytes.value())).value());
 }
 

@@ -7,15 +7,10 @@
 
 #include "flatpoint/builder.hpp"
 #include "support/random_model.hpp"
+#include "support/taken.hpp"
 
 namespace flatpoint::test {
 namespace {
-
-template <class T>
-T taken(Result<T> result) {
-  if (!result) throw std::runtime_error(result.error().message);
-  if constexpr (!std::is_void_v<T>) return std::move(*result);
-}
 
 constexpr std::uint32_t kRanks = 256;
 

@@ -8,18 +8,9 @@
 #include "format/encode.hpp"
 #include "format/fqn_slots.hpp"
 #include "format/trailer.hpp"
+#include "support/taken.hpp"
 
 namespace flatpoint::test {
-namespace {
-
-template <class T>
-T taken(Result<T> result) {
-  if (!result) throw std::runtime_error(result.error().message);
-  return std::move(*result);
-}
-
-}  // namespace
-
 EditableFile::EditableFile(Buffer file) : file_(std::move(file)), columns_(taken(format::decode(bytes()))) {}
 
 EditableFile::EditableFile(const Columns& columns) : EditableFile(taken(format::encode(columns))) {}

@@ -96,7 +96,7 @@ void store_all(Model& model, std::size_t per_file) {
 }
 
 Buffer encoded(const Model& model, std::mt19937_64* layout) {
-  auto file = build::finish(to_draft(model, layout));
+  auto file = write::finish(to_draft(model, layout));
   if (!file) throw std::runtime_error(file.error().message);
   return std::move(*file);
 }

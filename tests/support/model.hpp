@@ -8,11 +8,11 @@
 #include <utility>
 #include <vector>
 
-#include "build/draft.hpp"
 #include "flatpoint/buffer.hpp"
 #include "flatpoint/metadata_file.hpp"
 #include "flatpoint/storage_meta.hpp"
 #include "flatpoint/tensor_properties.hpp"
+#include "write/draft.hpp"
 
 namespace flatpoint::test {
 
@@ -62,7 +62,7 @@ struct Model {
 
 /// The model as a draft that borrows from it. `layout` shuffles everything that is no fact: the rows' places, the
 /// numbers of files, paths and lists, which ranges are shared, what is stated although it could be left out.
-build::Draft to_draft(const Model& model, std::mt19937_64* layout = nullptr);
+write::Draft to_draft(const Model& model, std::mt19937_64* layout = nullptr);
 
 /// to_draft, finish. The draft must be accepted.
 Buffer encoded(const Model& model, std::mt19937_64* layout = nullptr);

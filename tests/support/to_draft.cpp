@@ -9,8 +9,8 @@
 namespace flatpoint::test {
 namespace {
 
-using build::Draft;
-using build::DraftEntry;
+using write::Draft;
+using write::DraftEntry;
 
 /// Decides what is no fact. Without a generator: the plain way.
 class Layouter {
@@ -233,7 +233,7 @@ class DraftMaker {
   }
 
   std::size_t add_loose(const ModelItem& item) {
-    build::DraftLooseStorage loose;
+    write::DraftLooseStorage loose;
     loose.fqn = item.fqn;
     loose.has_offset = item.offset.has_value();
     if (item.offset) {

@@ -1,0 +1,161 @@
+#include "change/attributes_reader.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "base/checked.hpp"
+#include "columns/text.hpp"
+
+namespace flatpoint::change {
+namespace {
+
+tl::unexpected<Error> corrupt(const char* rule, std::string_view what) {
+  return fail(ErrorCode::Corrupt, fmt::format("rule {}: {} lie outside their columns", rule, what));
+}
+
+/// A column as a vector, each value read once.
+template <class T>
+std::vector<T> copy_of(std::span<const T> column) {
+  std::vector<T> values(column.size());
+  for (std::size_t i = 0; i < column.size(); ++i) values[i] = base::read_once(column, i);
+  return values;
+}
+
+Result<std::vector<std::string_view>> read_texts(const TextColumn& column, const char* what) {
+  std::vector<std::string_view> texts;
+  texts.reserve(column.ends.size());
+  std::uint32_t begin = 0;
+  for (const std::uint32_t end : copy_of(column.ends)) {
+    if (end < begin || end > column.bytes.size()) return corrupt("V7", what);
+    texts.push_back(as_text(column.bytes.subspan(begin, end - begin)));
+    begin = end;
+  }
+  return texts;
+}
+
+Result<std::vector<write::DraftTransformList>> read_transform_lists(const Columns& columns) {
+  const auto texts = read_texts(columns.transform_names, "transform descriptors");
+  if (!texts) return tl::unexpected(texts.error());
+  std::vector<write::DraftTransformList> lists;
+  std::uint32_t begin = 0;
+  for (const TransformListRow& row : copy_of(columns.transform_lists)) {
+    if (row.text_end < begin || row.text_end > texts->size() || row.type > SequenceType::Tuple)
+      return corrupt("V7", "lists of transform descriptors");
+    lists.push_back({{texts->begin() + begin, texts->begin() + row.text_end}, row.type});
+    begin = row.text_end;
+  }
+  return lists;
+}
+
+Result<std::vector<std::vector<PathElementRow>>> read_paths(const Columns& columns) {
+  std::vector<std::vector<PathElementRow>> paths;
+  std::uint32_t begin = 0;
+  for (const std::uint32_t end : copy_of(columns.path_ends)) {
+    if (end < begin || end > columns.path_elements.size()) return corrupt("V7", "planner paths");
+    paths.push_back(copy_of(columns.path_elements.subspan(begin, end - begin)));
+    begin = end;
+  }
+  return paths;
+}
+
+/// An order names each of its things at most once.
+template <class Order>
+Result<Order> read_order(std::span<const std::uint32_t> column, std::size_t end, const char* rule, const char* what) {
+  Order order(column.size());
+  std::vector<bool> seen(end, false);
+  for (std::size_t i = 0; i < column.size(); ++i) {
+    const std::uint32_t number = base::read_once(column, i);
+    if (number >= end || seen[number]) return corrupt(rule, what);
+    seen[number] = true;
+    order[i] = number;
+  }
+  return order;
+}
+
+Result<std::optional<write::DraftStorageMeta>> read_storage_meta(const Columns& columns) {
+  if (!columns.storage_meta) return std::nullopt;
+  const StorageMetaColumns& from = *columns.storage_meta;
+  auto modules = read_texts(from.modules, "modules of storage_meta");
+  if (!modules) return tl::unexpected(std::move(modules.error()));
+  return write::DraftStorageMeta{as_text(from.checkpoint_id), from.checkpoint_id_type, as_text(from.save_id),
+                                 as_text(from.load_id),       from.has_modules,        std::move(*modules)};
+}
+
+Result<std::vector<write::DraftOpaque>> read_opaque(const Columns& columns) {
+  std::vector<write::DraftOpaque> records;
+  std::uint64_t name = 0;
+  std::uint64_t pickle = 0;
+  for (const OpaqueRecordRow& row : copy_of(columns.opaque)) {
+    if (row.kind > OpaqueKind::Version || row.name_begin != name || row.pickle_begin != pickle ||
+        !base::in_range(name, row.name_length, columns.opaque_names.size()) ||
+        !base::in_range(pickle, row.pickle_length, columns.opaque_pickles.size())) {
+      return corrupt("V11", "opaque records");
+    }
+    records.push_back({row.kind, row.position, as_text(columns.opaque_names.subspan(row.name_begin, row.name_length)),
+                       as_text(columns.opaque_pickles.subspan(row.pickle_begin, row.pickle_length))});
+    name += row.name_length;
+    pickle += row.pickle_length;
+  }
+  return records;
+}
+
+/// Moves the value of `from` to `to`, or its error to `error`.
+template <class T>
+bool take(Result<T> from, T& to, std::optional<Error>& error) {
+  if (!from) {
+    error = std::move(from.error());
+    return false;
+  }
+  to = std::move(*from);
+  return true;
+}
+
+}  // namespace
+
+Result<write::DraftAttributes> read_attributes(const Columns& columns) {
+  write::DraftAttributes a;
+  std::optional<Error> error;
+  const std::size_t rows = columns.chunk_files.size();
+  const bool read =
+      take(read_texts(columns.file_names, "file names"), a.files, error) &&
+      take(read_texts(columns.type_names, "names of dtypes"), a.type_names, error) &&
+      take(read_transform_lists(columns), a.transform_lists, error) && take(read_paths(columns), a.paths, error) &&
+      take(read_order<base::LargeVector<std::uint32_t>>(columns.storage_order, rows, "V9", "rows of storage_order"),
+           a.storage_order, error) &&
+      take(read_order<std::vector<std::uint32_t>>(columns.planner_order, columns.entries.size(), "V3",
+                                                  "entries of planner_order"),
+           a.planner_order, error) &&
+      take(read_storage_meta(columns), a.storage_meta, error) && take(read_opaque(columns), a.opaque, error);
+  if (!read) return tl::unexpected(std::move(*error));
+  for (const std::uint32_t row : a.storage_order) {
+    if (base::read_once(columns.chunk_files, row) == kNoFile) return corrupt("V9", "rows of storage_order");
+  }
+  for (const IndexHintRow& hint : copy_of(columns.index_hints)) {
+    if (hint.row >= rows) return corrupt("V9", "index hints");
+    a.hints.push_back({hint.row, hint.known != 0, hint.index});
+  }
+  a.fragment_rank = columns.fragment_rank;
+  a.has_storage_data = columns.has_storage_data;
+  a.has_planner_data = columns.has_planner_data;
+  a.version = as_text(columns.version);
+  a.metadata_class = as_text(columns.metadata_class);
+  a.storage_info_class = as_text(columns.storage_info_class);
+  a.source = columns.source;
+  return a;
+}
+
+base::LargeVector<std::uint32_t> default_storage_order(const Columns& columns) {
+  const std::vector<std::uint32_t> files = copy_of(columns.chunk_files);
+  const std::vector<std::uint64_t> offsets = copy_of(columns.chunk_offsets);
+  base::LargeVector<std::uint32_t> order;
+  for (std::uint32_t row = 0; row < files.size() && row < offsets.size(); ++row) {
+    if (files[row] != kNoFile) order.push_back(row);
+  }
+  std::sort(order.begin(), order.end(), [&](std::uint32_t a, std::uint32_t b) {
+    return std::tuple(files[a], offsets[a], a) < std::tuple(files[b], offsets[b], b);
+  });
+  return order;
+}
+
+}  // namespace flatpoint::change

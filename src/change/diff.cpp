@@ -1,0 +1,263 @@
+#include "flatpoint/diff.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <string_view>
+
+#include "base/text_map.hpp"
+#include "change/comparison.hpp"
+
+namespace flatpoint {
+namespace change {
+namespace {
+
+/// The texts of a column; what follows a broken end is empty, so that all together are no longer than the column.
+std::vector<std::string> texts_of(const TextColumn& column) {
+  std::vector<std::string> texts(column.ends.size());
+  std::uint32_t begin = 0;
+  for (std::size_t i = 0; i < texts.size(); ++i) {
+    const std::uint32_t end = base::read_once(column.ends, i);
+    if (end < begin || end > column.bytes.size()) break;
+    texts[i] = as_text(column.bytes.subspan(begin, end - begin));
+    begin = end;
+  }
+  return texts;
+}
+
+/// Lists of transform descriptors, each as one text: its descriptors with their lengths in front.
+std::vector<std::string> lists_of(const Columns& c) {
+  const std::vector<std::string> descriptors = texts_of(c.transform_names);
+  std::vector<std::string> lists(c.transform_lists.size());
+  std::uint32_t at = 0;
+  for (std::size_t i = 0; i < lists.size(); ++i) {
+    const TransformListRow row = base::read_once(c.transform_lists, i);
+    if (row.text_end < at || row.text_end > descriptors.size()) break;
+    lists[i] = row.type == SequenceType::Tuple ? "tuple" : "list";
+    for (; at < row.text_end; ++at) lists[i] += fmt::format(":{}:{}", descriptors[at].size(), descriptors[at]);
+  }
+  return lists;
+}
+
+bool equal_properties(const TensorView& x, const TensorView& y, bool same_first_chunk) {
+  const TensorPropertiesRow& p = x.row().properties;
+  const TensorPropertiesRow& q = y.row().properties;
+  if (p.layout != q.layout || x.layout_name() != y.layout_name() || p.memory_format != q.memory_format ||
+      (p.requires_grad != 0) != (q.requires_grad != 0) || (p.pin_memory != 0) != (q.pin_memory != 0)) {
+    return false;
+  }
+  if (p.strides == q.strides &&
+      (p.strides == StridesKind::Absent || (p.strides == StridesKind::Contiguous && same_first_chunk)))
+    return true;
+  return x.properties().strides == y.properties().strides;
+}
+
+/// The values that a layout takes in `boxes`.
+std::span<const std::int64_t> box_values(const Columns& c, const EntryRow& row) noexcept {
+  const std::uint64_t rank = row.rank;
+  std::uint64_t count = 0;
+  switch (row.chunk_layout) {
+    case ChunkLayout::Whole: break;
+    case ChunkLayout::Explicit: count = 2 * rank * row.chunk_count; break;
+    case ChunkLayout::EvenGrid: count = 2 * rank; break;
+    case ChunkLayout::Grid:
+      count = 2 * rank;
+      for (unsigned d = 0; d < rank; ++d)
+        count += static_cast<std::uint64_t>(
+            GridReader{c.boxes, row.box_begin, row.rank}.count(static_cast<std::uint8_t>(d)));
+      break;
+  }
+  return base::in_range(row.box_begin, count, c.boxes.size()) ? c.boxes.subspan(row.box_begin, count)
+                                                              : std::span<const std::int64_t>();
+}
+
+bool equal_order(const TensorView& x, const TensorView& y) {
+  const std::uint32_t count = x.chunk_count();
+  if (x.row().reordered == 0 && y.row().reordered == 0) return true;
+  for (std::uint32_t i = 0; i < count; ++i) {
+    const auto s = x.chunk(i);
+    const auto t = y.chunk(i);
+    if (!s || !t || s->row() - x.row().chunk_begin != t->row() - y.row().chunk_begin) return false;
+  }
+  return true;
+}
+
+std::optional<std::vector<PathElementRow>> path_of(const Columns& c, const EntryView& entry) {
+  if (c.fqn_paths.empty()) return std::nullopt;
+  const std::uint16_t path = base::read_once(c.fqn_paths, entry.position());
+  if (path == 0 || path > c.path_ends.size()) return std::nullopt;
+  const std::uint32_t begin = path == 1 ? 0 : base::read_once(c.path_ends, path - 2U);
+  const std::uint32_t end = base::read_once(c.path_ends, path - 1U);
+  if (begin > end || end > c.path_elements.size()) return std::nullopt;
+  const auto elements = c.path_elements.subspan(begin, end - begin);
+  return std::vector<PathElementRow>(elements.begin(), elements.end());
+}
+
+}  // namespace
+
+Translation::Translation(const std::vector<std::string>& a, const std::vector<std::string>& b)
+    : in_a_(a.size(), kNone), in_b_(b.size()) {
+  base::TextMap<std::string_view, std::uint32_t> firsts;
+  for (std::uint32_t i = 0; i < b.size(); ++i) in_b_[i] = firsts.emplace(b[i], i).first->second;
+  for (std::size_t i = 0; i < a.size(); ++i) {
+    const auto found = firsts.find(a[i]);
+    if (found != firsts.end()) in_a_[i] = found->second;
+  }
+}
+
+PlacedRows::PlacedRows(const Columns& c, const EntryRow& row) noexcept : lengths_differ_(row.lengths_differ != 0) {
+  files_ = c.chunk_files.subspan(row.chunk_begin, row.chunk_count);
+  if (!c.chunk_offsets.empty()) offsets_ = c.chunk_offsets.subspan(row.chunk_begin, row.chunk_count);
+  if (!c.chunk_transforms.empty()) transforms_ = c.chunk_transforms.subspan(row.chunk_begin, row.chunk_count);
+  const std::size_t count = lengths_differ_ ? row.chunk_count : 1;
+  if (base::in_range(row.length_begin, count, c.chunk_lengths.size())) {
+    lengths_ = c.chunk_lengths.subspan(row.length_begin, count);
+  }
+}
+
+Comparison::Comparison(const MetadataView& a, const MetadataView& b, Aspects aspects)
+    : a_(a),
+      b_(b),
+      ca_(a.columns()),
+      cb_(b.columns()),
+      aspects_(aspects),
+      files_(texts_of(ca_.file_names), texts_of(cb_.file_names)),
+      lists_(lists_of(ca_), lists_of(cb_)) {}
+
+void Comparison::add(Aspect aspect, std::string what, std::string a, std::string b) {
+  diff_.file.push_back({aspect, std::move(what), std::move(a), std::move(b)});
+}
+
+Result<Diff> Comparison::run() {
+  in_b_.assign(a_.size(), kNone);
+  if (auto walked = walk(); !walked) return tl::unexpected(std::move(walked.error()));
+  if (wants(Aspect::Order)) compare_orders();
+  compare_rest();
+  return std::move(diff_);
+}
+
+Result<void> Comparison::walk() {
+  std::uint32_t i = 0;
+  std::uint32_t j = 0;
+  Lookup<EntryView> x = a_.entry(0);
+  Lookup<EntryView> y = b_.entry(0);
+  while (x || y) {
+    const int order = !x ? 1 : !y ? -1 : x->fqn().compare(y->fqn());
+    if (order == 0) {
+      if (auto compared = compare(*x, *y); !compared) return compared;
+    } else {
+      (order < 0 ? diff_.removed : diff_.added).push_back(order < 0 ? i : j);
+    }
+    if (order <= 0) x = a_.entry(++i);
+    if (order >= 0) y = b_.entry(++j);
+  }
+  if (!x.corrupt() && !y.corrupt()) return {};
+  return fail(ErrorCode::Corrupt, fmt::format("the {} file: entry {} lies outside its columns",
+                                              x.corrupt() ? "first" : "second", x.corrupt() ? i : j));
+}
+
+Result<void> Comparison::compare(const EntryView& x, const EntryView& y) {
+  in_b_[x.position()] = y.position();
+  ChangedEntry changed{x.position(), y.position(), 0, 0};
+  if (x.type() != y.type()) {
+    changed.aspects = changed.aspects | Aspect::Type;
+  } else if (x.type() == StorageType::Tensor) {
+    const auto s = x.tensor();
+    const auto t = y.tensor();
+    if (!s || !t)
+      return fail(ErrorCode::Corrupt,
+                  fmt::format("the {} file: FQN '{}' lies outside its columns", s ? "second" : "first", x.fqn()));
+    compare_tensors(*s, *t, changed);
+  } else {
+    compare_locations(x.row(), y.row(), changed);
+  }
+  if (wants(Aspect::Planner) && path_of(ca_, x) != path_of(cb_, y)) changed.aspects = changed.aspects | Aspect::Planner;
+  changed.aspects &= aspects_;
+  if (changed.aspects != 0) diff_.changed.push_back(changed);
+  return {};
+}
+
+void Comparison::compare_tensors(const TensorView& x, const TensorView& y, ChangedEntry& changed) {
+  Aspects& aspects = changed.aspects;
+  if (x.dtype() != y.dtype() || x.dtype_name() != y.dtype_name()) aspects = aspects | Aspect::Dtype;
+  const bool same_size = std::ranges::equal(x.size(), y.size());
+  if (!same_size) aspects = aspects | Aspect::Shape;
+  const bool same_boxes = equal_boxes(x, y, same_size);
+  if (!same_boxes) aspects = aspects | Aspect::Sharding;
+  same_rows_ &= same_boxes;
+  const bool same_order = same_boxes && equal_order(x, y);
+  if (wants(Aspect::Properties) && !equal_properties(x, y, same_size && same_order))
+    aspects = aspects | Aspect::Properties;
+  if (!same_boxes) return;
+  if (!same_order) aspects = aspects | Aspect::Order;
+  compare_locations(x.row(), y.row(), changed);
+}
+
+/// By layout where both files lay the boxes out alike, as those do that this library wrote; box by box otherwise.
+bool Comparison::equal_boxes(const TensorView& x, const TensorView& y, bool same_size) const {
+  const EntryRow& p = x.row();
+  const EntryRow& q = y.row();
+  if (p.rank != q.rank || p.chunk_count != q.chunk_count) return false;
+  if (p.chunk_count == 0) return true;
+  if (p.chunk_layout == q.chunk_layout && equal_values(box_values(ca_, p), box_values(cb_, q))) {
+    const bool counts_on_size = p.chunk_layout == ChunkLayout::Whole || p.chunk_layout == ChunkLayout::EvenGrid;
+    if (same_size || !counts_on_size) return true;
+  }
+  for (std::uint32_t row = 0; row < p.chunk_count; ++row) {
+    const ChunkView s = *x.chunk_by_row(row);
+    const ChunkView t = *y.chunk_by_row(row);
+    for (unsigned i = 0; i < p.rank; ++i) {
+      const auto d = static_cast<std::uint8_t>(i);
+      if (s.offset(d) != t.offset(d) || s.size(d) != t.size(d)) return false;
+    }
+  }
+  return true;
+}
+
+void Comparison::compare_locations(const EntryRow& p, const EntryRow& q, ChangedEntry& changed) {
+  if (!wants(Aspect::Location) && !wants(Aspect::Order)) return;
+  const PlacedRows x(ca_, p);
+  const PlacedRows y(cb_, q);
+  // What is no tensor has one row, or none; a row without a file says as much as none.
+  const std::size_t common = std::min(x.size(), y.size());
+  std::size_t differing = 0;
+  for (std::size_t i = 0; i < common; ++i) differing += !same_place(x, y, i);
+  for (std::size_t i = common; i < x.size(); ++i) differing += x.file(i) != kNoFile;
+  for (std::size_t i = common; i < y.size(); ++i) differing += y.file(i) != kNoFile;
+  same_rows_ &= x.size() == y.size();
+  changed.chunks = static_cast<std::uint32_t>(differing);
+  if (differing == 0) return;
+  changed.aspects = changed.aspects | Aspect::Location;
+  same_places_ = false;
+}
+
+bool Comparison::same_place(const PlacedRows& x, const PlacedRows& y, std::size_t i) const noexcept {
+  if (x.file(i) == kNoFile || y.file(i) == kNoFile) return x.file(i) == y.file(i);
+  const std::uint16_t list_x = x.transforms(i);
+  const std::uint16_t list_y = y.transforms(i);
+  return files_.same(x.file(i), y.file(i)) && x.offset(i) == y.offset(i) && x.length(i) == y.length(i) &&
+         (list_x == 0 || list_y == 0 ? list_x == list_y : lists_.same(list_x - 1U, list_y - 1U));
+}
+
+}  // namespace change
+
+std::string_view to_string(Aspect aspect) noexcept {
+  switch (aspect) {
+    case Aspect::Type: return "type";
+    case Aspect::Dtype: return "dtype";
+    case Aspect::Shape: return "shape";
+    case Aspect::Properties: return "properties";
+    case Aspect::Sharding: return "sharding";
+    case Aspect::Location: return "location";
+    case Aspect::Order: return "order";
+    case Aspect::Planner: return "planner";
+    case Aspect::Meta: return "meta";
+  }
+  return {};
+}
+
+Result<Diff> diff(const MetadataView& a, const MetadataView& b, Aspects aspects) {
+  return change::Comparison(a, b, aspects).run();
+}
+
+}  // namespace flatpoint

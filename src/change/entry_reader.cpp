@@ -1,0 +1,251 @@
+#include "change/entry_reader.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "base/checked.hpp"
+#include "columns/text.hpp"
+
+namespace flatpoint::change {
+namespace {
+
+/// Copies a range of a column, each value read once. REQUIRES: the range lies inside.
+template <class T>
+void copy_range(std::vector<T>& to, std::span<const T> column, std::size_t begin, std::size_t count) {
+  to.resize(count);
+  const auto from = column.subspan(begin, count);
+  for (std::size_t i = 0; i < count; ++i) to[i] = base::read_once(from, i);
+}
+
+}  // namespace
+
+tl::unexpected<Error> EntryReader::corrupt(std::string_view rule_and_what) const {
+  return fail(ErrorCode::Corrupt, fmt::format("rule {} of entry {} (FQN '{}')", rule_and_what, position_, fqn_));
+}
+
+Result<void> EntryReader::open() {
+  row_ = base::read_once(c_->entries, position_);
+  const std::string_view before = fqn_;
+  if (!base::in_range(row_.fqn_begin, row_.fqn_length, c_->fqns.size())) return corrupt("E1: the name");
+  fqn_ = as_text(c_->fqns.subspan(row_.fqn_begin, row_.fqn_length));
+  if (row_.fqn_begin != next_name_ || (position_ > 0 && before >= fqn_)) return corrupt("V1: the place");
+  if (!base::in_range(row_.chunk_begin, row_.chunk_count, c_->chunk_rows())) return corrupt("E4: the rows");
+  const bool many = row_.storage_type != StorageType::Tensor && row_.chunk_count > 1;
+  if (row_.chunk_begin != next_row_ || many || row_.storage_type > StorageType::Opaque) return corrupt("V4: the rows");
+  next_name_ += row_.fqn_length;
+  next_row_ += row_.chunk_count;
+  return {};
+}
+
+Result<write::EntryParts> EntryReader::read() {
+  write::EntryParts parts;
+  parts.fqn = fqn_;
+  parts.type = row_.storage_type;
+  order_.clear();
+  boxes_.clear();
+  if (parts.type == StorageType::Tensor) {
+    if (auto tensor = read_tensor(parts); !tensor) return tl::unexpected(std::move(tensor.error()));
+  }
+  if (auto rows = read_rows(); !rows) return tl::unexpected(std::move(rows.error()));
+  if (!c_->fqn_paths.empty()) {
+    const std::uint16_t path = base::read_once(c_->fqn_paths, position_);
+    if (path > c_->path_ends.size()) return corrupt("V10: the planner path");
+    if (path != 0) parts.path = path - 1U;
+  }
+  parts.boxes = boxes_;
+  parts.files = files_;
+  parts.offsets = offsets_;
+  parts.lengths = lengths_;
+  parts.transforms = transforms_;
+  return parts;
+}
+
+Result<void> EntryReader::read_tensor(write::EntryParts& parts) {
+  const bool explicit_strides = row_.properties.strides == StridesKind::Explicit;
+  if (!base::in_range(row_.size_begin, std::uint64_t{row_.rank} * (explicit_strides ? 2 : 1), c_->sizes.size()))
+    return corrupt("E2: the size");
+  copy_range(size_, c_->sizes, row_.size_begin, row_.rank);
+  parts.properties = row_.properties;
+  const std::size_t names = c_->type_names.ends.size();
+  if ((parts.properties.dtype == ScalarType::Other && parts.properties.dtype_name >= names) ||
+      (parts.properties.layout == Layout::Other && parts.properties.layout_name >= names)) {
+    return corrupt("V7: the dtype's name");
+  }
+  parts.size = size_;
+  if (row_.chunk_count > 0) {
+    auto read = read_boxes().and_then([&] { return read_order(); });
+    if (!read) return read;
+  }
+  read_strides(parts);
+  return {};
+}
+
+Result<void> EntryReader::read_boxes() {
+  const std::size_t rank = row_.rank;
+  switch (row_.chunk_layout) {
+    case ChunkLayout::Whole:
+      if (row_.chunk_count != 1) break;
+      boxes_.assign(rank, 0);
+      boxes_.insert(boxes_.end(), size_.begin(), size_.end());
+      return {};
+    case ChunkLayout::Explicit:
+      if (!base::in_range(row_.box_begin, std::uint64_t{2} * rank * row_.chunk_count, c_->boxes.size())) break;
+      copy_range(boxes_, c_->boxes, row_.box_begin, 2 * rank * row_.chunk_count);
+      return {};
+    case ChunkLayout::Grid:
+    case ChunkLayout::EvenGrid: return read_grid();
+  }
+  return corrupt("E3: the boxes");
+}
+
+Result<void> EntryReader::read_grid() {
+  const std::size_t rank = row_.rank;
+  const bool is_even = row_.chunk_layout == ChunkLayout::EvenGrid;
+  const std::uint64_t header = std::uint64_t{rank} * (is_even ? 2 : 1);
+  if (!base::in_range(row_.box_begin, header, c_->boxes.size())) return corrupt("E3: the boxes");
+  points_.clear();
+  first_.clear();
+  std::uint64_t cells = 1;
+  std::uint64_t splits = std::uint64_t{row_.box_begin} + rank;  // of a grid that is not even
+  for (std::size_t d = 0; d < rank; ++d) {
+    const std::int64_t count = base::read_once(c_->boxes, row_.box_begin + d);
+    if (count < 1 || !base::multiply(cells, static_cast<std::uint64_t>(count), cells) || cells > row_.chunk_count)
+      return corrupt("E3: the grid");
+    const auto points = static_cast<std::uint64_t>(count) + 1;
+    if (!is_even && !base::in_range(splits, points, c_->boxes.size())) return corrupt("E3: the split points");
+    first_.push_back(points_.size());
+    const std::int64_t step = is_even ? base::read_once(c_->boxes, row_.box_begin + rank + d) : 0;
+    for (std::uint64_t i = 0; i < points; ++i) {
+      std::int64_t point = 0;
+      if (!is_even) {
+        point = base::read_once(c_->boxes, splits + i);
+      } else if (__builtin_mul_overflow(static_cast<std::int64_t>(i), step, &point) || point > size_[d]) {
+        point = size_[d];
+      }
+      if (i > 0 && point < points_.back()) return corrupt("V5: the split points");
+      points_.push_back(point);
+    }
+    splits += points;
+  }
+  first_.push_back(points_.size());
+  if (cells != row_.chunk_count) return corrupt("E3: the grid");
+
+  boxes_.resize(2 * rank * row_.chunk_count);
+  at_.assign(first_.begin(), first_.end() - 1);
+  std::int64_t* box = boxes_.data();
+  for (std::uint32_t row = 0; row < row_.chunk_count; ++row, box += 2 * rank) {
+    for (std::size_t d = 0; d < rank; ++d) {
+      box[d] = points_[at_[d]];
+      box[rank + d] = base::wrapping_subtract(points_[at_[d] + 1], points_[at_[d]]);
+    }
+    for (std::size_t d = rank; d-- > 0;) {
+      if (++at_[d] + 1 < first_[d + 1]) break;
+      at_[d] = first_[d];
+    }
+  }
+  return {};
+}
+
+Result<void> EntryReader::read_order() {
+  if (row_.reordered == 0) return {};
+  if (!base::in_range(row_.order_begin, row_.chunk_count, c_->chunk_order.size()))
+    return corrupt("E5: the chunk order");
+  copy_range(order_, c_->chunk_order, row_.order_begin, row_.chunk_count);
+  std::vector<bool> seen(row_.chunk_count, false);
+  for (const std::uint32_t row : order_) {
+    if (row >= row_.chunk_count || seen[row]) return corrupt("V6: the chunk order");
+    seen[row] = true;
+  }
+  reorder(boxes_, std::size_t{2} * row_.rank);
+  return {};
+}
+
+/// From row order to DCP's.
+template <class T>
+void EntryReader::reorder(std::vector<T>& values, std::size_t per_chunk) {
+  if (order_.empty() || values.empty()) return;
+  std::vector<T> ordered;
+  ordered.reserve(values.size());
+  for (const std::uint32_t row : order_) {
+    const auto from = values.begin() + static_cast<std::ptrdiff_t>(row * per_chunk);
+    ordered.insert(ordered.end(), from, from + static_cast<std::ptrdiff_t>(per_chunk));
+  }
+  values = std::move(ordered);
+}
+
+/// Written out, whatever way the file keeps them.
+void EntryReader::read_strides(write::EntryParts& parts) {
+  const std::size_t rank = row_.rank;
+  switch (row_.properties.strides) {
+    case StridesKind::Explicit: copy_range(strides_, c_->sizes, std::size_t{row_.size_begin} + rank, rank); break;
+    case StridesKind::Contiguous:
+      strides_ = contiguous_strides(row_.chunk_count > 0 ? std::span<const std::int64_t>(boxes_).subspan(rank, rank)
+                                                         : std::span<const std::int64_t>(size_));
+      break;
+    default: parts.properties.strides = StridesKind::Absent; return;
+  }
+  parts.properties.strides = StridesKind::Explicit;
+  parts.strides = strides_;
+}
+
+Result<void> EntryReader::read_rows() {
+  const std::size_t begin = row_.chunk_begin;
+  const std::size_t count = row_.chunk_count;
+  copy_range(files_, c_->chunk_files, begin, count);
+  bool stored = false;
+  for (const std::uint32_t file : files_) {
+    if (file == kNoFile) continue;
+    if (file >= c_->file_names.ends.size()) return corrupt("V8: the file number");
+    stored = true;
+  }
+  offsets_.assign(count, 0);
+  lengths_.assign(count, 0);
+  transforms_.clear();
+  if (stored) {
+    const std::size_t lengths = row_.lengths_differ != 0 ? count : 1;
+    if (c_->chunk_offsets.empty() || !base::in_range(row_.length_begin, lengths, c_->chunk_lengths.size()))
+      return corrupt("E6: the lengths");
+    copy_range(offsets_, c_->chunk_offsets, begin, count);
+    copy_range(lengths_, c_->chunk_lengths, row_.length_begin, lengths);
+    lengths_.resize(count, lengths_[0]);
+    if (!c_->chunk_transforms.empty()) {
+      copy_range(transforms_, c_->chunk_transforms, begin, count);
+      for (const std::uint16_t list : transforms_) {
+        if (list > c_->transform_lists.size()) return corrupt("V8: the transform list");
+      }
+    }
+  }
+  reorder(files_, 1);
+  reorder(offsets_, 1);
+  reorder(lengths_, 1);
+  reorder(transforms_, 1);
+  return {};
+}
+
+Result<write::LooseParts> EntryReader::read_loose(std::size_t i) const {
+  const auto broken = [i](const char* rule) {
+    return fail(ErrorCode::Corrupt, fmt::format("rule {}: loose storage {} lies outside its columns", rule, i));
+  };
+  const LooseStorageRow row = base::read_once(c_->loose_storage, i);
+  if (!base::in_range(row.fqn_begin, row.fqn_length, c_->fqns.size()) ||
+      !base::in_range(row.offset_begin, row.rank, c_->sizes.size())) {
+    return broken("V12");
+  }
+  write::LooseParts parts;
+  parts.fqn = as_text(c_->fqns.subspan(row.fqn_begin, row.fqn_length));
+  if (row.has_offset != 0) parts.offset = c_->sizes.subspan(row.offset_begin, row.rank);
+  const std::size_t at = c_->chunk_rows() + i;
+  parts.file = base::read_once(c_->chunk_files, at);
+  if (parts.file == kNoFile) return parts;
+  if (parts.file >= c_->file_names.ends.size() || c_->chunk_offsets.empty() ||
+      row.length_begin >= c_->chunk_lengths.size())
+    return broken("E6");
+  parts.byte_offset = base::read_once(c_->chunk_offsets, at);
+  parts.length = base::read_once(c_->chunk_lengths, row.length_begin);
+  parts.transforms = c_->chunk_transforms.empty() ? std::uint16_t{0} : base::read_once(c_->chunk_transforms, at);
+  if (parts.transforms > c_->transform_lists.size()) return broken("V8");
+  return parts;
+}
+
+}  // namespace flatpoint::change

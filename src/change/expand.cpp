@@ -1,0 +1,162 @@
+#include "change/expand.hpp"
+
+#include <algorithm>
+
+#include "base/checked.hpp"
+#include "change/attributes_reader.hpp"
+#include "change/entry_reader.hpp"
+
+namespace flatpoint::change {
+namespace {
+
+template <class Column, class Range>
+void append(Column& to, const Range& from) {
+  to.insert(to.end(), from.begin(), from.end());
+}
+
+class Expander {
+ public:
+  explicit Expander(const Columns& columns) : c_(columns), reader_(columns) {}
+
+  Result<write::Draft> run() {
+    auto attributes = read_attributes(c_);
+    if (!attributes) return tl::unexpected(std::move(attributes.error()));
+    static_cast<write::DraftAttributes&>(draft_) = std::move(*attributes);
+    row_map_.resize(c_.chunk_files.size());
+    repeats_key_.resize(c_.chunk_files.size(), false);
+    if (!c_.chunk_transforms.empty()) draft_.chunk_transforms.reserve(c_.chunk_files.size());
+    auto added = add_entries()
+                     .and_then([&] { return add_loose_storage(); })
+                     .and_then([&] { return restore_fqn_order(); })
+                     .and_then([&] { return restore_storage_order(); });
+    if (!added) return tl::unexpected(std::move(added.error()));
+    for (write::DraftHint& hint : draft_.hints) hint.row = row_map_[hint.row];
+    return std::move(draft_);
+  }
+
+ private:
+  Result<void> add_entries() {
+    draft_.entries.reserve(c_.entries.size());
+    draft_.chunk_files.reserve(c_.chunk_files.size());
+    draft_.chunk_offsets.reserve(c_.chunk_files.size());
+    draft_.chunk_lengths.reserve(c_.chunk_files.size());
+    for (; !reader_.done(); reader_.advance()) {
+      if (auto opened = reader_.open(); !opened) return opened;
+      auto parts = reader_.read();
+      if (!parts) return tl::unexpected(std::move(parts.error()));
+      add_entry(*parts);
+    }
+    if (draft_.chunk_files.size() == c_.chunk_rows()) return {};
+    return fail(ErrorCode::Corrupt, "rule V4: rows of chunks that no entry has");
+  }
+
+  void add_entry(const write::EntryParts& parts) {
+    write::DraftEntry entry;
+    entry.fqn = parts.fqn;
+    entry.type = parts.type;
+    entry.path = parts.path;
+    entry.properties = parts.properties;
+    entry.rank = static_cast<std::uint8_t>(parts.size.size());
+    entry.size_begin = draft_.sizes.size();
+    append(draft_.sizes, parts.size);
+    entry.strides_begin = draft_.sizes.size();
+    append(draft_.sizes, parts.strides);
+    entry.box_begin = draft_.boxes.size();
+    append(draft_.boxes, parts.boxes);
+    entry.chunk_begin = draft_.chunk_files.size();
+    entry.chunk_count = static_cast<std::uint32_t>(parts.files.size());
+    append(draft_.chunk_files, parts.files);
+    append(draft_.chunk_offsets, parts.offsets);
+    append(draft_.chunk_lengths, parts.lengths);
+    if (!c_.chunk_transforms.empty()) {
+      append(draft_.chunk_transforms, parts.transforms);
+      draft_.chunk_transforms.resize(draft_.chunk_files.size(), 0);
+    }
+    draft_.entries.push_back(entry);
+    map_rows(parts);
+  }
+
+  /// From the file's rows to the draft's; notes rows whose key another row has already.
+  void map_rows(const write::EntryParts& parts) {
+    const auto order = reader_.row_of_chunk();
+    const std::size_t rank = parts.size.size();
+    const auto first = static_cast<std::uint32_t>(draft_.chunk_files.size() - parts.files.size());
+    for (std::uint32_t i = 0; i < parts.files.size(); ++i)
+      row_map_[reader_.row_begin() + (order.empty() ? i : order[i])] = first + i;
+    if (parts.type != StorageType::Tensor) return;
+    const auto offsets = [&](std::size_t row) {
+      return parts.boxes.subspan(2 * rank * (row_map_[reader_.row_begin() + row] - first), rank);
+    };
+    for (std::size_t row = 1; row < parts.files.size(); ++row) {
+      repeats_key_[reader_.row_begin() + row] = std::ranges::equal(offsets(row - 1), offsets(row));
+    }
+  }
+
+  Result<void> add_loose_storage() {
+    for (std::size_t i = 0; i < c_.loose_storage.size(); ++i) {
+      auto parts = reader_.read_loose(i);
+      if (!parts) return tl::unexpected(std::move(parts.error()));
+      write::DraftLooseStorage loose;
+      loose.fqn = parts->fqn;
+      loose.has_offset = parts->offset.has_value();
+      loose.offset_begin = draft_.sizes.size();
+      if (parts->offset) {
+        loose.rank = static_cast<std::uint8_t>(parts->offset->size());
+        append(draft_.sizes, *parts->offset);
+      }
+      draft_.loose_storage.push_back(loose);
+      row_map_[c_.chunk_rows() + i] = static_cast<std::uint32_t>(draft_.chunk_files.size());
+      draft_.chunk_files.push_back(parts->file);
+      draft_.chunk_offsets.push_back(parts->byte_offset);
+      draft_.chunk_lengths.push_back(parts->length);
+      if (!c_.chunk_transforms.empty()) draft_.chunk_transforms.push_back(parts->transforms);
+    }
+    return {};
+  }
+
+  /// Puts the entries in DCP's order; numbers in planner_order follow.
+  Result<void> restore_fqn_order() {
+    if (c_.fqn_order.empty()) return {};
+    std::vector<write::DraftEntry> ordered;
+    std::vector<std::uint32_t> position(draft_.entries.size(), kNoPosition);
+    ordered.reserve(draft_.entries.size());
+    for (std::size_t i = 0; i < c_.fqn_order.size(); ++i) {
+      const std::uint32_t entry = base::read_once(c_.fqn_order, i);
+      if (entry >= position.size() || position[entry] != kNoPosition)
+        return fail(ErrorCode::Corrupt, "rule V3: fqn_order is no permutation");
+      position[entry] = static_cast<std::uint32_t>(ordered.size());
+      ordered.push_back(draft_.entries[entry]);
+    }
+    if (ordered.size() != draft_.entries.size())
+      return fail(ErrorCode::Corrupt, "rule V3: fqn_order is no permutation");
+    draft_.entries = std::move(ordered);
+    for (std::uint32_t& entry : draft_.planner_order) entry = position[entry];
+    return {};
+  }
+
+  /// Written out. Of rows with one key, only the first has a place in it.
+  Result<void> restore_storage_order() {
+    auto& order = draft_.storage_order;
+    const bool is_stated = !order.empty();
+    if (!is_stated) order = default_storage_order(c_);
+    const std::size_t rows = order.size();
+    std::erase_if(order, [&](std::uint32_t row) { return bool{repeats_key_[row]}; });
+    if (is_stated && order.size() != rows) return fail(ErrorCode::Corrupt, "rule V9: storage_order names a key twice");
+    for (std::uint32_t& row : order) row = row_map_[row];
+    return {};
+  }
+
+  static constexpr std::uint32_t kNoPosition = 0xFFFFFFFF;
+
+  const Columns& c_;
+  EntryReader reader_;
+  write::Draft draft_;
+  std::vector<std::uint32_t> row_map_;  // row of the file -> row of the draft
+  std::vector<bool> repeats_key_;       // per row of the file
+};
+
+}  // namespace
+
+Result<write::Draft> expand(const Columns& columns) { return Expander(columns).run(); }
+
+}  // namespace flatpoint::change

@@ -1,0 +1,147 @@
+#include "change/merge_rows.hpp"
+
+#include <algorithm>
+
+namespace flatpoint::change {
+
+void MergeRows::start(std::size_t rank) {
+  rank_ = rank;
+  boxes_.clear(), files_.clear(), byte_offsets_.clear(), lengths_.clear(), transforms_.clear();
+  sources_.clear(), source_rows_.clear();
+}
+
+void MergeRows::add(const MergeSource& source, std::uint32_t number, const write::EntryParts& parts) {
+  const std::size_t before = files_.size();
+  const std::size_t count = parts.files.size();
+  const auto append = [](auto& to, const auto& from) { to.insert(to.end(), from.begin(), from.end()); };
+  append(boxes_, parts.boxes);
+  append(byte_offsets_, parts.offsets);
+  append(lengths_, parts.lengths);
+  for (const std::uint32_t file : parts.files) files_.push_back(file == kNoFile ? kNoFile : source.files[file]);
+  if (!parts.transforms.empty() || !transforms_.empty()) transforms_.resize(before + count, 0);
+  for (std::size_t i = 0; i < parts.transforms.size(); ++i) {
+    transforms_[before + i] = source.transforms(parts.transforms[i]);
+  }
+  sources_.insert(sources_.end(), count, number);
+  const std::uint32_t first = source.reader.row_begin();
+  const auto row_of_chunk = source.reader.row_of_chunk();
+  for (std::uint32_t i = 0; i < count; ++i)
+    source_rows_.push_back(first + (row_of_chunk.empty() ? i : row_of_chunk[i]));
+}
+
+int MergeRows::compare_boxes(std::size_t a, std::size_t b) const noexcept {
+  const std::int64_t* x = offsets(a);
+  const std::int64_t* y = offsets(b);
+  for (std::size_t i = 0; i < 2 * rank_; ++i) {
+    if (x[i] != y[i]) return x[i] < y[i] ? -1 : 1;
+  }
+  return 0;
+}
+
+std::size_t MergeRows::drop_replicas() {
+  const std::size_t count = size();
+  std::size_t row = 1;
+  while (row < count && compare_boxes(row - 1, row) < 0) ++row;
+  if (row >= count) return 0;
+  // Replicas often stand side by side; what is left is sorted only where it has to be.
+  is_replica_.assign(count, false);
+  sorted_.assign(1, 0);
+  bool ascending = true;
+  for (row = 1; row < count; ++row) {
+    const int order = compare_boxes(sorted_.back(), row);
+    ascending &= order <= 0;
+    if (order == 0) {
+      replace(sorted_.back(), row);
+    } else {
+      sorted_.push_back(static_cast<std::uint32_t>(row));
+    }
+  }
+  if (!ascending) {
+    std::sort(sorted_.begin(), sorted_.end(), [&](std::uint32_t a, std::uint32_t b) {
+      const int order = compare_boxes(a, b);
+      return order != 0 ? order < 0 : a < b;
+    });
+    std::uint32_t kept = sorted_.front();
+    for (std::size_t i = 1; i < sorted_.size(); ++i) {
+      if (compare_boxes(kept, sorted_[i]) == 0) {
+        replace(kept, sorted_[i]);
+      } else {
+        kept = sorted_[i];
+      }
+    }
+  }
+  drop_marked();
+  return count - size();
+}
+
+std::size_t MergeRows::keep_one() {
+  const std::size_t count = size();
+  if (count < 2) return 0;
+  is_replica_.assign(count, false);
+  for (std::size_t row = 1; row < count; ++row) replace(0, row);
+  drop_marked();
+  return count - 1;
+}
+
+void MergeRows::replace(std::size_t kept, std::size_t replica) {
+  is_replica_[replica] = true;
+  if (files_[kept] == kNoFile && files_[replica] != kNoFile) copy_storage(kept, replica);
+}
+
+void MergeRows::copy_storage(std::size_t to, std::size_t from) {
+  files_[to] = files_[from];
+  byte_offsets_[to] = byte_offsets_[from];
+  lengths_[to] = lengths_[from];
+  if (!transforms_.empty()) transforms_[to] = transforms_[from];
+  sources_[to] = sources_[from];
+  source_rows_[to] = source_rows_[from];
+}
+
+/// Moves the rows that are no replicas together.
+void MergeRows::drop_marked() {
+  std::size_t to = 0;
+  for (std::size_t row = 0; row < files_.size(); ++row) {
+    if (is_replica_[row]) continue;
+    if (to != row) {
+      std::copy_n(offsets(row), 2 * rank_, boxes_.data() + to * 2 * rank_);
+      copy_storage(to, row);
+    }
+    ++to;
+  }
+  boxes_.resize(to * 2 * rank_);
+  files_.resize(to), byte_offsets_.resize(to), lengths_.resize(to), sources_.resize(to), source_rows_.resize(to);
+  if (!transforms_.empty()) transforms_.resize(to);
+}
+
+void MergeRows::lend(std::size_t row, const write::LooseParts& parts, std::uint32_t source, std::uint32_t source_row) {
+  if (size() == 0) {
+    files_.push_back(kNoFile);
+    byte_offsets_.push_back(0), lengths_.push_back(0), sources_.push_back(source), source_rows_.push_back(source_row);
+  }
+  if (files_[row] != kNoFile) return;
+  files_[row] = parts.file;
+  byte_offsets_[row] = parts.byte_offset;
+  lengths_[row] = parts.length;
+  if (parts.transforms != 0 || !transforms_.empty()) {
+    transforms_.resize(files_.size(), 0);
+    transforms_[row] = parts.transforms;
+  }
+  sources_[row] = source;
+  source_rows_[row] = source_row;
+}
+
+std::size_t MergeRows::find(std::span<const std::int64_t> offset) const noexcept {
+  std::size_t row = 0;
+  while (row < size() && !std::equal(offset.begin(), offset.end(), offsets(row))) ++row;
+  return row;
+}
+
+void MergeRows::show(write::EntryParts& parts) const noexcept {
+  parts.boxes = boxes_;
+  parts.files = files_;
+  parts.offsets = byte_offsets_;
+  parts.lengths = lengths_;
+  parts.transforms = transforms_;
+}
+
+}  // namespace flatpoint::change

@@ -1,0 +1,106 @@
+// write/assembler.hpp - puts a file together from entries that come in the file's order, one at a time.
+//
+// finish (a draft), the builder, merge and edits all end here. Memory is the file's columns, and at the end the encoded
+// file beside them: twice the file, whatever the input was.
+#pragma once
+
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/large_vector.hpp"
+#include "write/chunk_layout.hpp"
+#include "write/draft.hpp"
+#include "write/pool.hpp"
+
+namespace flatpoint::write {
+
+/// An entry with its rows, in DCP's order. Borrows; read while `Assembler::add` runs.
+struct EntryParts {
+  std::string_view fqn;
+  StorageType type = StorageType::Tensor;
+  TensorPropertiesRow properties{};  // dtype_name, layout_name: in DraftAttributes::type_names
+  std::span<const std::int64_t> size{};
+  std::span<const std::int64_t> strides{};  // where properties.strides is Explicit: as many as `size`
+  std::span<const std::int64_t> boxes{};    // per chunk offsets, then sizes
+  std::span<const std::uint32_t> files{};   // a row per chunk; kNoFile: no storage information. Of chunks with equal
+                                            // offsets, which have one key, the first speaks for all
+  std::span<const std::uint64_t> offsets{};
+  std::span<const std::uint64_t> lengths{};
+  std::span<const std::uint16_t> transforms{};  // empty: None everywhere
+  std::uint32_t path = kNoPath;                 // in DraftAttributes::paths
+};
+
+/// One item of storage_data whose key names no chunk.
+struct LooseParts {
+  std::string_view fqn;
+  std::optional<std::span<const std::int64_t>> offset{};
+  std::uint32_t file = kNoFile;
+  std::uint64_t byte_offset = 0;
+  std::uint64_t length = 0;
+  std::uint16_t transforms = 0;
+};
+
+class Assembler {
+ public:
+  /// Makes room. What stays unused costs address space only. `box_values`, `name_bytes`: of explicit boxes and of FQNs
+  /// at most; 0 where unknown.
+  void reserve(std::size_t entries, std::size_t rows, std::size_t box_values = 0, std::size_t name_bytes = 0);
+
+  /// What is no tensor and has no storage information gets no row. REQUIRES: the FQN sorts behind that of the entry
+  /// added before.
+  void add(EntryParts entry);
+
+  /// REQUIRES: all entries are added; loose storage comes sorted by FQN, no offset first, then offset, each key once.
+  void add(const LooseParts& loose);
+
+  /// Rows so far.
+  [[nodiscard]] std::size_t row_count() const noexcept { return files_.size(); }
+  /// How the tensor added last was laid out. REQUIRES: it has chunks.
+  [[nodiscard]] const ChunkLayoutFinder& layout() const noexcept { return layout_; }
+
+  /// The finished file. In `attributes`, rows and entries are the file's: entry i and row i in the order in which they
+  /// were added. `fqn_order`: DCP's order of the entries; empty: the sorted one. `file_order`: where there is no
+  /// storage_order, the order of attributes.files that takes its place; empty: as they stand. Errors: TooLarge.
+  Result<Buffer> finish(DraftAttributes&& attributes, std::vector<std::uint32_t> fqn_order = {},
+                        std::span<const std::uint32_t> file_order = {}) &&;
+
+ private:
+  struct Tail;  // what `finish` adds to the columns
+
+  std::uint32_t add_name(std::string_view name);
+  void add_tensor(const EntryParts& entry, EntryRow& row);
+  void add_size(const EntryParts& entry, EntryRow& row);
+  void add_rows(const EntryParts& entry, std::span<const std::uint32_t> chunk_of_row);
+  void repeat_storage(std::size_t row_begin, std::size_t row_count);
+  void add_lengths(EntryRow& row);
+  [[nodiscard]] std::optional<Error> check_limits(const DraftAttributes& attributes) const;
+  [[nodiscard]] std::optional<Error> check_numbers(const Tail& tail) const;
+  void number_files(const DraftAttributes& attributes, std::span<const std::uint32_t> file_order, Tail& tail);
+  void number_types(const DraftAttributes& attributes, Tail& tail);
+  void number_transforms(const DraftAttributes& attributes, Tail& tail);
+  void put_storage(DraftAttributes& attributes, Tail& tail);
+  void put_planner(DraftAttributes& attributes, std::span<const std::uint32_t> fqn_order, Tail& tail);
+  Columns columns(const DraftAttributes& attributes, const Tail& tail) const;
+
+  ChunkLayoutFinder layout_;
+  std::vector<std::int64_t> size_and_strides_;
+
+  base::LargeVector<EntryRow> entries_;
+  base::LargeVector<char> fqns_;
+  Pool<std::int64_t> sizes_;
+  Pool<std::int64_t> boxes_;
+  Pool<std::uint32_t> orders_;
+  Pool<std::uint64_t> lengths_;
+  base::LargeVector<std::uint32_t> files_;  // numbers of the producer until `finish`
+  base::LargeVector<std::uint64_t> offsets_;
+  std::vector<std::uint16_t> transforms_;   // shorter than files_ while only None came
+  std::vector<std::uint64_t> row_lengths_;  // of the entry being added
+  std::size_t keys_ = 0;                    // rows that are a key of storage_data
+  base::LargeVector<std::uint32_t> paths_;  // per entry; the producer's number or kNoPath
+  std::vector<LooseStorageRow> loose_;
+};
+
+}  // namespace flatpoint::write

@@ -1,0 +1,441 @@
+#include "flatpoint/builder.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cstring>
+#include <limits>
+#include <tuple>
+
+#include "base/checked.hpp"
+#include "format/constants.hpp"
+#include "write/boxes.hpp"
+#include "write/builder_checks.hpp"
+#include "write/builder_state.hpp"
+
+namespace flatpoint {
+
+using write::BuilderEntry;
+using write::BuilderRows;
+using write::BuilderState;
+using write::check_boxes;
+using write::check_columns;
+using write::invalid;
+using write::kMaxDimensions;
+using write::list;
+using write::value_at;
+
+namespace {
+
+constexpr std::size_t kMaxTransforms = std::numeric_limits<std::uint16_t>::max() - 1;
+
+template <class Column, class T = typename Column::value_type>
+void append(Column& to, std::span<const T> column, std::size_t count, T otherwise) {
+  const std::size_t before = to.size();
+  if (column.size() == count) {
+    to.resize(before + count);
+    if (count > 0) std::memcpy(to.data() + before, column.data(), column.size_bytes());
+  } else {
+    to.resize(before + count, column.empty() ? otherwise : column[0]);
+  }
+}
+
+/// The same for a column that is left short while nothing but 0 comes.
+template <class T>
+void append_lazily(base::LargeVector<T>& to, std::span<const T> column, std::size_t rows_before, std::size_t count) {
+  if (std::all_of(column.begin(), column.end(), [](T value) { return value == 0; })) return;
+  to.resize(rows_before, 0);
+  append(to, column, count, T{0});
+}
+
+ChunkColumns one_chunk(std::span<const std::int64_t> offsets, std::span<const std::int64_t> sizes,
+                       const StoredAt& stored) {
+  return {1,
+          offsets,
+          sizes,
+          {&stored.file, 1},
+          {&stored.byte_offset, 1},
+          {&stored.length, 1},
+          {&stored.transforms, 1},
+          {&stored.rank, 1}};
+}
+
+tl::unexpected<Error> with_fqn(std::string_view fqn, Error&& error) {
+  return fail(error.code, fmt::format("FQN '{}': {}", fqn, error.message));
+}
+
+}  // namespace
+
+namespace write {
+
+bool PathLess::operator()(const std::vector<PathElementRow>& a, const std::vector<PathElementRow>& b) const {
+  return std::lexicographical_compare(a.begin(), a.end(), b.begin(), b.end(), [](PathElementRow x, PathElementRow y) {
+    return std::tie(x.components, x.is_index) < std::tie(y.components, y.is_index);
+  });
+}
+
+std::string_view BuilderState::copy(std::string_view text) {
+  auto* memory = static_cast<char*>(text_memory.allocate(text.size() + 1, 1));
+  std::memcpy(memory, text.data(), text.size());
+  return {memory, text.size()};
+}
+
+Result<std::uint16_t> BuilderState::type_number(std::string_view name) {
+  if (const auto known = type_numbers.find(name); known != type_numbers.end()) return known->second;
+  if (type_names.size() >= std::numeric_limits<std::uint16_t>::max() - 1U) {
+    return fail(ErrorCode::TooLarge, fmt::format("dtype '{}': {} names of dtypes and layouts are the format's limit",
+                                                 name, type_names.size()));
+  }
+  const auto number = static_cast<std::uint16_t>(type_names.size());
+  type_names.push_back(copy(name));
+  type_numbers.emplace(type_names.back(), number);
+  return number;
+}
+
+/// Checks a declaration; what it adds to `sizes` and to the texts means nothing until the entry is kept.
+Result<BuilderEntry> BuilderState::make_tensor(std::string_view fqn, const TensorProperties& from,
+                                               std::span<const std::int64_t> size) {
+  if (auto checked = check_fqn(fqn); !checked) return tl::unexpected(std::move(checked.error()));
+  if (size.size() > kMaxDimensions)
+    return invalid(fqn, fmt::format("{} dimensions; the format's limit is {}", size.size(), kMaxDimensions));
+  if (is_strict()) {
+    if (auto checked = check_size(fqn, size); !checked) return tl::unexpected(std::move(checked.error()));
+    if (from.memory_format == MemoryFormat::Other) return invalid(fqn, "a memory format that DCP cannot write");
+  }
+  if (from.strides && from.strides->size() != size.size()) {
+    return invalid(fqn, fmt::format("strides {} do not fit size {}", list(*from.strides), list(size)));
+  }
+  BuilderEntry entry;
+  TensorPropertiesRow& to = entry.properties;
+  to.dtype = from.dtype;
+  to.layout = from.layout;
+  to.memory_format = from.memory_format;
+  to.requires_grad = from.requires_grad;
+  to.pin_memory = from.pin_memory;
+  to.strides = from.strides ? StridesKind::Explicit : StridesKind::Absent;
+  for (const bool is_dtype : {true, false}) {
+    if (is_dtype ? from.dtype != ScalarType::Other : from.layout != Layout::Other) continue;
+    const auto number = type_number(is_dtype ? from.dtype_name : from.layout_name);
+    if (!number) return tl::unexpected(number.error());
+    (is_dtype ? to.dtype_name : to.layout_name) = *number;
+  }
+  entry.rank = static_cast<std::uint8_t>(size.size());
+  entry.size_begin = sizes.size();
+  sizes.insert(sizes.end(), size.begin(), size.end());
+  entry.strides_begin = sizes.size();
+  if (from.strides) sizes.insert(sizes.end(), from.strides->begin(), from.strides->end());
+  entry.fqn = copy(fqn);
+  return entry;
+}
+
+void BuilderState::append_columns(const ChunkColumns& chunks, std::span<const BuilderRows> blocks) {
+  const std::size_t before = files.size();
+  append_boxes(chunks, blocks);
+  append_ranks(chunks, before);
+  append(files, chunks.files, chunks.count, kNoFile);
+  append(byte_offsets, chunks.byte_offsets, chunks.count, std::uint64_t{0});
+  append(lengths, chunks.lengths, chunks.count, std::uint64_t{0});
+  append_lazily(transforms, chunks.transforms, before, chunks.count);
+}
+
+void BuilderState::append_boxes(const ChunkColumns& chunks, std::span<const BuilderRows> blocks) {
+  const std::size_t before = boxes.size();
+  boxes.resize(before + chunks.offsets.size() + chunks.sizes.size());
+  std::int64_t* box = boxes.data() + before;
+  const std::int64_t* from = chunks.offsets.data();
+  const std::int64_t* extent = chunks.sizes.data();
+  for (const BuilderRows& block : blocks) {
+    const std::size_t rank = entries[block.entry].rank;
+    for (std::uint32_t i = 0; i < block.count; ++i, box += 2 * rank, from += rank, extent += rank) {
+      for (std::size_t d = 0; d < rank; ++d) {
+        box[d] = from[d];
+        box[rank + d] = extent[d];
+      }
+    }
+  }
+}
+
+void BuilderState::append_ranks(const ChunkColumns& chunks, std::size_t rows_before) {
+  if (ranks.empty() && fits_file_ranks(chunks)) return;
+  if (ranks.empty()) {
+    ranks.resize(rows_before);
+    for (std::size_t row = 0; row < rows_before; ++row) ranks[row] = rank_of_file(files[row]);
+  }
+  append(ranks, chunks.ranks, chunks.count, 0U);
+}
+
+/// Whether each file still has one rank that writes it; notes those of files that had none.
+bool BuilderState::fits_file_ranks(const ChunkColumns& chunks) {
+  file_ranks.resize(file_names.size(), kNobody);
+  const bool is_fragment = fragment_rank >= 0;
+  for (std::size_t i = 0; i < chunks.count; ++i) {
+    const std::uint32_t file = chunks.files.empty() ? kNoFile : value_at(chunks.files, i);
+    const std::uint32_t rank = is_fragment || chunks.ranks.empty() ? 0 : value_at(chunks.ranks, i);
+    if (file != kNoFile && file_ranks[file] == kNobody) file_ranks[file] = rank;
+    if (rank != rank_of_file(file)) return false;
+  }
+  return true;
+}
+
+}  // namespace write
+
+MetadataBuilder::MetadataBuilder(std::unique_ptr<BuilderState> state) noexcept : state_(std::move(state)) {}
+MetadataBuilder::MetadataBuilder(MetadataBuilder&&) noexcept = default;
+MetadataBuilder& MetadataBuilder::operator=(MetadataBuilder&&) noexcept = default;
+MetadataBuilder::~MetadataBuilder() = default;
+
+MetadataBuilder MetadataBuilder::create(Checks checks) {
+  return MetadataBuilder(std::make_unique<BuilderState>(checks, -1));
+}
+
+MetadataBuilder MetadataBuilder::create_fragment(std::uint32_t fragment_rank, Checks checks) {
+  return MetadataBuilder(std::make_unique<BuilderState>(checks, static_cast<std::int32_t>(fragment_rank)));
+}
+
+std::uint32_t MetadataBuilder::add_file(std::string_view relative_path) {
+  BuilderState& s = *state_;
+  if (const auto known = s.file_numbers.find(relative_path); known != s.file_numbers.end()) return known->second;
+  const auto number = static_cast<std::uint32_t>(s.file_names.size());
+  s.file_names.push_back(s.copy(relative_path));
+  s.file_numbers.emplace(s.file_names.back(), number);
+  return number;
+}
+
+Result<std::uint16_t> MetadataBuilder::add_transforms(std::span<const std::string_view> descriptors,
+                                                      SequenceType type) {
+  BuilderState& s = *state_;
+  write::DraftTransformList list{{descriptors.begin(), descriptors.end()}, type};
+  const auto known = std::find(s.transform_lists.begin(), s.transform_lists.end(), list);
+  if (known == s.transform_lists.end()) {
+    if (s.transform_lists.size() >= kMaxTransforms) {
+      return fail(ErrorCode::TooLarge,
+                  fmt::format("{} lists of transform descriptors are the format's limit", kMaxTransforms));
+    }
+    for (std::string_view& descriptor : list.descriptors) descriptor = s.copy(descriptor);
+    s.transform_lists.push_back(std::move(list));
+    return static_cast<std::uint16_t>(s.transform_lists.size());
+  }
+  return static_cast<std::uint16_t>(known - s.transform_lists.begin() + 1);
+}
+
+Result<TensorId> MetadataBuilder::add_tensor(std::string_view fqn, const TensorProperties& properties,
+                                             std::span<const std::int64_t> size) {
+  BuilderState& s = *state_;
+  auto entry = s.make_tensor(fqn, properties, size);
+  if (!entry) return tl::unexpected(std::move(entry.error()));
+  s.entries.push_back(*entry);
+  return TensorId{static_cast<std::uint32_t>(s.entries.size() - 1)};
+}
+
+Result<void> MetadataBuilder::add_chunk(TensorId tensor, std::span<const std::int64_t> offsets,
+                                        std::span<const std::int64_t> sizes, const StoredAt& stored) {
+  return add_chunks(tensor, one_chunk(offsets, sizes, stored));
+}
+
+Result<void> MetadataBuilder::add_chunks(TensorId tensor, const ChunkColumns& chunks) {
+  BuilderState& s = *state_;
+  const auto number = static_cast<std::uint32_t>(tensor);
+  if (number >= s.entries.size() || s.entries[number].type != StorageType::Tensor) {
+    return fail(ErrorCode::InvalidArgument, fmt::format("tensor {} is unknown to this builder", number));
+  }
+  const BuilderEntry& entry = s.entries[number];
+  auto checked =
+      check_columns(chunks, chunks.count * entry.rank, s.file_names.size(), s.transform_lists.size(), s.is_strict());
+  if (!checked) return with_fqn(entry.fqn, std::move(checked.error()));
+  if (s.is_strict()) {
+    const auto size = std::span(std::as_const(s.sizes)).subspan(entry.size_begin, entry.rank);
+    if (auto boxes = check_boxes(entry.fqn, size, chunks.count, chunks.offsets.data(), chunks.sizes.data()); !boxes)
+      return boxes;
+  }
+  s.rows.push_back({number, static_cast<std::uint32_t>(chunks.count), s.files.size(), s.boxes.size()});
+  s.append_columns(chunks, {&s.rows.back(), 1});
+  return {};
+}
+
+Result<TensorId> MetadataBuilder::add_tensor(std::string_view fqn, const TensorStorageMetadata& tensor,
+                                             std::span<const StoredAt> stored) {
+  if (!stored.empty() && stored.size() != tensor.chunks.size()) {
+    return invalid(fqn, fmt::format("{} places for {} chunks", stored.size(), tensor.chunks.size()));
+  }
+  const std::size_t rank = tensor.size.size();
+  Size offsets;
+  Size sizes;
+  for (const ChunkStorageMetadata& chunk : tensor.chunks) {
+    if (chunk.offsets.size() != rank || chunk.sizes.size() != rank) {
+      return invalid(fqn, fmt::format("chunk with offsets {} sizes {} in a tensor of size {}", list(chunk.offsets),
+                                      list(chunk.sizes), list(tensor.size)));
+    }
+    offsets.insert(offsets.end(), chunk.offsets.begin(), chunk.offsets.end());
+    sizes.insert(sizes.end(), chunk.sizes.begin(), chunk.sizes.end());
+  }
+  std::vector<std::uint32_t> files, ranks;
+  std::vector<std::uint64_t> byte_offsets, lengths;
+  std::vector<std::uint16_t> transforms;
+  for (const StoredAt& at : stored) {
+    files.push_back(at.file), byte_offsets.push_back(at.byte_offset), lengths.push_back(at.length);
+    transforms.push_back(at.transforms), ranks.push_back(at.rank);
+  }
+  const auto dimensions = static_cast<std::uint8_t>(std::min(rank, kMaxDimensions));
+  if (dimensions != rank)
+    return invalid(fqn, fmt::format("{} dimensions; the format's limit is {}", rank, kMaxDimensions));
+  const auto chunk_count = static_cast<std::uint32_t>(tensor.chunks.size());
+  return add_tensors({{&fqn, 1},
+                      {&tensor.properties, 1},
+                      {&dimensions, 1},
+                      tensor.size,
+                      {&chunk_count, 1},
+                      {tensor.chunks.size(), offsets, sizes, files, byte_offsets, lengths, transforms, ranks}});
+}
+
+Result<void> MetadataBuilder::add_sharded(TensorId tensor, const Sharding& sharding, const StoredColumns& stored) {
+  BuilderState& s = *state_;
+  if (s.fragment_rank >= 0)
+    return fail(ErrorCode::InvalidArgument, "a fragment holds one rank's chunk, not all of a sharding");
+  const auto number = static_cast<std::uint32_t>(tensor);
+  if (number < s.entries.size()) {
+    const BuilderEntry& entry = s.entries[number];
+    const auto size = std::span(std::as_const(s.sizes)).subspan(entry.size_begin, entry.rank);
+    if (!std::ranges::equal(size, sharding.size())) {
+      return invalid(entry.fqn,
+                     fmt::format("a sharding of size {} for a tensor of size {}", list(sharding.size()), list(size)));
+    }
+  }
+  const std::vector<std::uint32_t> ranks = sharding.chunk_ranks();
+  const std::size_t dimensions = sharding.size().size();
+  Size offsets(ranks.size() * dimensions);
+  Size sizes(offsets.size());
+  for (std::size_t i = 0; i < ranks.size(); ++i) {
+    sharding.local_box(ranks[i], std::span(offsets).subspan(i * dimensions, dimensions),
+                       std::span(sizes).subspan(i * dimensions, dimensions));
+  }
+  return add_chunks(tensor, {ranks.size(), offsets, sizes, stored.files, stored.byte_offsets, stored.lengths,
+                             stored.transforms, ranks});
+}
+
+Result<TensorId> MetadataBuilder::add_tensors(const TensorColumns& tensors) {
+  BuilderState& s = *state_;
+  const std::size_t n = tensors.fqns.size();
+  for (const auto& [column, values] :
+       {std::pair("properties", tensors.properties.size()), std::pair("dimensions", tensors.dimensions.size()),
+        std::pair("chunk_counts", tensors.chunk_counts.size())}) {
+    if (values == n || values == 1) continue;
+    return fail(ErrorCode::InvalidArgument, fmt::format("column {} has {} values for {} tensors", column, values, n));
+  }
+  std::vector<BuilderEntry> entries;
+  std::vector<BuilderRows> rows;
+  entries.reserve(n);
+  rows.reserve(n);
+  std::size_t size_values = 0;
+  std::size_t chunks = 0;
+  std::size_t box_values = 0;
+  for (std::size_t i = 0; i < n; ++i) {
+    const std::uint8_t rank = value_at(tensors.dimensions, i);
+    const std::uint32_t count = value_at(tensors.chunk_counts, i);
+    if (!base::in_range(size_values, rank, tensors.sizes.size())) {
+      return invalid(tensors.fqns[i],
+                     fmt::format("column sizes ends at {} values, before this tensor's", tensors.sizes.size()));
+    }
+    const auto size = tensors.sizes.subspan(size_values, rank);
+    auto entry = s.make_tensor(tensors.fqns[i],
+                               tensors.properties.size() == 1 ? tensors.properties[0] : tensors.properties[i], size);
+    if (!entry) return tl::unexpected(std::move(entry.error()));
+    entries.push_back(*entry);
+    if (count > 0)
+      rows.push_back({static_cast<std::uint32_t>(s.entries.size() + i), count, s.files.size() + chunks,
+                      s.boxes.size() + 2 * box_values});
+    size_values += rank;
+    chunks += count;
+    box_values += std::size_t{count} * rank;
+  }
+  if (size_values != tensors.sizes.size()) {
+    return fail(ErrorCode::InvalidArgument,
+                fmt::format("column sizes has {} values; {} tensors need {}", tensors.sizes.size(), n, size_values));
+  }
+  if (chunks != tensors.chunks.count) {
+    return fail(ErrorCode::InvalidArgument,
+                fmt::format("chunk_counts add up to {}, but there are {} chunks", chunks, tensors.chunks.count));
+  }
+  if (auto checked =
+          check_columns(tensors.chunks, box_values, s.file_names.size(), s.transform_lists.size(), s.is_strict());
+      !checked) {
+    return tl::unexpected(std::move(checked.error()));
+  }
+  for (const BuilderRows& of : rows) {
+    if (!s.is_strict()) break;
+    const BuilderEntry& entry = entries[of.entry - s.entries.size()];
+    const std::size_t at = (of.box_begin - s.boxes.size()) / 2;
+    auto boxes = check_boxes(entry.fqn, std::span(std::as_const(s.sizes)).subspan(entry.size_begin, entry.rank),
+                             of.count, tensors.chunks.offsets.data() + at, tensors.chunks.sizes.data() + at);
+    if (!boxes) return tl::unexpected(std::move(boxes.error()));
+  }
+  const auto first = TensorId{static_cast<std::uint32_t>(s.entries.size())};
+  s.entries.insert(s.entries.end(), entries.begin(), entries.end());
+  s.rows.insert(s.rows.end(), rows.begin(), rows.end());
+  s.append_columns(tensors.chunks, rows);
+  return first;
+}
+
+Result<void> MetadataBuilder::add_bytes(std::string_view fqn, const StoredAt& stored) {
+  BuilderState& s = *state_;
+  if (auto checked = write::check_fqn(fqn); !checked) return checked;
+  const ChunkColumns row = one_chunk({}, {}, stored);
+  if (auto checked = check_columns(row, 0, s.file_names.size(), s.transform_lists.size(), s.is_strict()); !checked) {
+    return with_fqn(fqn, std::move(checked.error()));
+  }
+  BuilderEntry entry;
+  entry.fqn = s.copy(fqn);
+  entry.type = StorageType::Bytes;
+  s.entries.push_back(entry);
+  s.rows.push_back({static_cast<std::uint32_t>(s.entries.size() - 1), 1, s.files.size(), s.boxes.size()});
+  s.append_columns(row, {&s.rows.back(), 1});
+  return {};
+}
+
+Result<void> MetadataBuilder::set_planner_path(std::string_view fqn, std::span<const PlannerKey> keys) {
+  BuilderState& s = *state_;
+  std::string joined;
+  std::vector<PathElementRow> path;
+  for (const PlannerKey& key : keys) {
+    if (&key != keys.data()) joined += '.';
+    PathElementRow element{1, 0, 0};
+    if (const auto* position = std::get_if<std::int64_t>(&key)) {
+      joined += fmt::format("{}", *position);
+      element.is_index = 1;
+    } else {
+      const std::string_view text = std::get<std::string_view>(key);
+      const auto dots = static_cast<std::size_t>(std::count(text.begin(), text.end(), '.'));
+      if (dots >= std::numeric_limits<std::uint16_t>::max())
+        return invalid(fqn, fmt::format("a planner key with {} dots", dots));
+      joined += text;
+      element.components = static_cast<std::uint16_t>(dots + 1);
+    }
+    path.push_back(element);
+  }
+  if (keys.empty() || joined != fqn)
+    return invalid(fqn, fmt::format("its planner path, joined with dots, is '{}'", joined));
+  const auto [known, is_new] =
+      s.path_numbers.try_emplace(std::move(path), static_cast<std::uint32_t>(s.path_numbers.size()));
+  static_cast<void>(is_new);
+  s.planner_paths.emplace_back(s.copy(fqn), known->second);
+  return {};
+}
+
+Result<void> MetadataBuilder::set_storage_meta(const StorageMeta& meta) {
+  if (state_->storage_meta && *state_->storage_meta != meta)
+    return fail(ErrorCode::Conflict, "storage_meta is set twice, to different values");
+  state_->storage_meta = meta;
+  return {};
+}
+
+Result<void> MetadataBuilder::set_version(std::string_view version) {
+  BuilderState& s = *state_;
+  if (s.version && *s.version != version) {
+    return fail(ErrorCode::Conflict, fmt::format("version is set twice, to '{}' and '{}'", *s.version, version));
+  }
+  s.version = s.copy(version);
+  return {};
+}
+
+Result<Buffer> MetadataBuilder::finish() && { return state_->finish(); }
+
+}  // namespace flatpoint

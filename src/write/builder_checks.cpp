@@ -1,0 +1,93 @@
+#include "write/builder_checks.hpp"
+
+#include <algorithm>
+#include <optional>
+
+#include "write/boxes.hpp"
+
+namespace flatpoint::write {
+namespace {
+
+constexpr std::size_t kMaxRows = format::kMaxFileSize / sizeof(std::uint32_t);
+
+/// A column has a value per chunk, one for all, or none where that has a meaning.
+Result<void> check_length(const char* column, std::size_t values, std::size_t count, bool may_be_empty) {
+  if (values == count || values == 1 || (values == 0 && may_be_empty)) return {};
+  return fail(ErrorCode::InvalidArgument, fmt::format("column {} has {} values for {} chunks", column, values, count));
+}
+
+template <class T>
+Result<void> check_below(const char* what, std::span<const T> numbers, std::uint64_t end,
+                         std::optional<T> exception = {}) {
+  for (const T number : numbers) {
+    if (number < end || number == exception) continue;
+    return fail(ErrorCode::InvalidArgument, fmt::format("{} {} is unknown: there are {}", what, number, end));
+  }
+  return {};
+}
+
+}  // namespace
+
+tl::unexpected<Error> invalid(std::string_view fqn, std::string_view what) {
+  return fail(ErrorCode::InvalidArgument, fmt::format("FQN '{}': {}", fqn, what));
+}
+
+Result<void> check_fqn(std::string_view fqn) {
+  if (fqn.size() <= format::kMaxFileSize) return {};
+  return fail(ErrorCode::TooLarge, fmt::format("an FQN of {} bytes passes the format's limit of 2 GiB", fqn.size()));
+}
+
+Result<void> check_size(std::string_view fqn, std::span<const std::int64_t> size) {
+  std::int64_t elements = 1;
+  bool overflows = false;
+  for (const std::int64_t n : size) {
+    if (n < 0) return invalid(fqn, fmt::format("size {} has a negative dimension", list(size)));
+    overflows |= __builtin_mul_overflow(elements, std::max<std::int64_t>(n, 1), &elements);
+  }
+  if (overflows) return invalid(fqn, fmt::format("size {} has more than 2^63 - 1 elements", list(size)));
+  return {};
+}
+
+Result<void> check_boxes(std::string_view fqn, std::span<const std::int64_t> size, std::size_t count,
+                         const std::int64_t* offsets, const std::int64_t* sizes) {
+  const std::size_t rank = size.size();
+  for (std::size_t i = 0; i < count; ++i, offsets += rank, sizes += rank) {
+    if (lies_inside(size, offsets, sizes)) continue;
+    return invalid(fqn, fmt::format("chunk with offsets {} sizes {} is not inside the tensor of size {}",
+                                    list({offsets, rank}), list({sizes, rank}), list(size)));
+  }
+  return {};
+}
+
+Result<void> check_columns(const ChunkColumns& chunks, std::size_t box_values, std::size_t files,
+                           std::size_t transform_lists, bool is_strict) {
+  const std::size_t n = chunks.count;
+  if (n > kMaxRows) return fail(ErrorCode::TooLarge, fmt::format("{} chunks pass the format's limit of 2 GiB", n));
+  if (chunks.offsets.size() != box_values || chunks.sizes.size() != box_values) {
+    return fail(ErrorCode::InvalidArgument,
+                fmt::format("columns offsets and sizes have {} and {} values; {} chunks need {}", chunks.offsets.size(),
+                            chunks.sizes.size(), n, box_values));
+  }
+  const bool unstored = chunks.files.empty();
+  const auto length = [n](const char* column, const auto& values, bool may_be_empty) {
+    return check_length(column, values.size(), n, may_be_empty);
+  };
+  return length("files", chunks.files, true)
+      .and_then([&] { return length("byte_offsets", chunks.byte_offsets, unstored); })
+      .and_then([&] { return length("lengths", chunks.lengths, unstored); })
+      .and_then([&] { return length("transforms", chunks.transforms, true); })
+      .and_then([&] { return length("ranks", chunks.ranks, true); })
+      .and_then([&] { return check_below<std::uint32_t>("file", chunks.files, files, kNoFile); })
+      .and_then([&] { return check_below<std::uint16_t>("transform list", chunks.transforms, transform_lists + 1); })
+      .and_then([&]() -> Result<void> {
+        for (std::size_t i = 0; is_strict && !unstored && i < n; ++i) {
+          const std::uint64_t begin = value_at(chunks.byte_offsets, i);
+          const std::uint64_t bytes = value_at(chunks.lengths, i);
+          if (bytes <= std::numeric_limits<std::uint64_t>::max() - begin) continue;
+          return fail(ErrorCode::InvalidArgument, fmt::format("{} bytes at {} reach beyond 2^64", bytes, begin));
+        }
+        return {};
+      });
+}
+
+}  // namespace flatpoint::write

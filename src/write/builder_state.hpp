@@ -1,0 +1,89 @@
+// write/builder_state.hpp - what a MetadataBuilder has been told, in the order of the calls.
+#pragma once
+
+#include <map>
+#include <memory_resource>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/large_vector.hpp"
+#include "base/text_map.hpp"
+#include "flatpoint/builder.hpp"
+#include "write/draft.hpp"
+
+namespace flatpoint::write {
+
+/// One FQN, as declared.
+struct BuilderEntry {
+  std::string_view fqn;
+  std::size_t size_begin = 0;     // in BuilderState::sizes: `rank` values
+  std::size_t strides_begin = 0;  // likewise, where properties.strides is Explicit
+  TensorPropertiesRow properties{};
+  std::uint8_t rank = 0;
+  StorageType type = StorageType::Tensor;
+};
+
+/// Rows of one entry that came in one call.
+struct BuilderRows {
+  std::uint32_t entry;
+  std::uint32_t count;
+  std::size_t begin;      // in the row columns
+  std::size_t box_begin;  // in boxes
+};
+
+struct PathLess {
+  bool operator()(const std::vector<PathElementRow>& a, const std::vector<PathElementRow>& b) const;
+};
+
+struct BuilderState {
+  BuilderState(Checks how_strict, std::int32_t rank) : checks(how_strict), fragment_rank(rank) {}
+
+  Checks checks;
+  std::int32_t fragment_rank;
+  std::pmr::monotonic_buffer_resource text_memory;
+
+  std::vector<BuilderEntry> entries;
+  std::vector<std::int64_t> sizes;  // shapes and strides of the entries
+
+  std::vector<BuilderRows> rows;
+  base::LargeVector<std::int64_t> boxes;   // per chunk offsets, then sizes
+  base::LargeVector<std::uint32_t> files;  // a row per chunk or bytes item, from here on
+  base::LargeVector<std::uint64_t> byte_offsets;
+  base::LargeVector<std::uint64_t> lengths;
+  base::LargeVector<std::uint16_t> transforms;  // shorter than the others while only None came
+  base::LargeVector<std::uint32_t> ranks;       // empty while no file has two, and what is in no file has 0
+
+  std::vector<std::string_view> file_names;
+  base::TextMap<std::string_view, std::uint32_t> file_numbers;
+  std::vector<std::uint32_t> file_ranks;  // who writes each file, where `ranks` is empty; kNobody: no row is in it
+  std::vector<std::string_view> type_names;
+  base::TextMap<std::string_view, std::uint16_t> type_numbers;
+  std::vector<DraftTransformList> transform_lists;
+  std::map<std::vector<PathElementRow>, std::uint32_t, PathLess> path_numbers;
+  std::vector<std::pair<std::string_view, std::uint32_t>> planner_paths;  // FQN, number of the path
+  std::optional<StorageMeta> storage_meta;
+  std::optional<std::string_view> version;
+
+  [[nodiscard]] bool is_strict() const noexcept { return checks == Checks::Strict; }
+  std::string_view copy(std::string_view text);
+  Result<std::uint16_t> type_number(std::string_view name);
+  Result<BuilderEntry> make_tensor(std::string_view fqn, const TensorProperties& properties,
+                                   std::span<const std::int64_t> size);
+  /// `blocks`: which of the chunks are whose; their entries are there already.
+  void append_columns(const ChunkColumns& chunks, std::span<const BuilderRows> blocks);
+  /// The rank that writes what lies in a file, while there is no column of ranks.
+  [[nodiscard]] std::uint32_t rank_of_file(std::uint32_t file) const noexcept {
+    return file == kNoFile ? 0 : file_ranks[file];
+  }
+  Result<Buffer> finish();
+
+  static constexpr std::uint32_t kNobody = 0xFFFFFFFF;
+
+ private:
+  void append_boxes(const ChunkColumns& chunks, std::span<const BuilderRows> blocks);
+  void append_ranks(const ChunkColumns& chunks, std::size_t rows_before);
+  bool fits_file_ranks(const ChunkColumns& chunks);
+};
+
+}  // namespace flatpoint::write

@@ -1,0 +1,128 @@
+// Overlaps against the plain comparison of every pair.
+#include "write/disjoint.hpp"
+
+#include <algorithm>
+#include <boost/test/unit_test.hpp>
+#include <random>
+
+using namespace flatpoint::write;
+
+namespace {
+
+struct Box {
+  std::vector<std::int64_t> offsets;
+  std::vector<std::int64_t> sizes;
+  auto operator<=>(const Box&) const = default;
+};
+
+bool overlap(const Box& a, const Box& b) {
+  for (std::size_t d = 0; d < a.offsets.size(); ++d) {
+    if (std::max(a.offsets[d], b.offsets[d]) >= std::min(a.offsets[d] + a.sizes[d], b.offsets[d] + b.sizes[d]))
+      return false;
+  }
+  return true;
+}
+
+/// Cuts a box into pieces at random places, one after the other: any guillotine tiling, few of them grids.
+void cut_up(std::mt19937& random, Box box, int depth, std::vector<Box>& out) {
+  const std::size_t d = random() % box.offsets.size();
+  if (depth == 0 || box.sizes[d] < 2) return out.push_back(std::move(box));
+  const std::int64_t left = 1 + static_cast<std::int64_t>(random()) % (box.sizes[d] - 1);
+  Box right = box;
+  box.sizes[d] = left;
+  right.offsets[d] += left;
+  right.sizes[d] -= left;
+  cut_up(random, std::move(box), depth - 1, out);
+  cut_up(random, std::move(right), depth - 1, out);
+}
+
+std::optional<std::pair<std::uint32_t, std::uint32_t>> find(std::vector<Box>& boxes) {
+  std::sort(boxes.begin(), boxes.end());
+  std::vector<std::int64_t> flat;
+  for (const Box& box : boxes) {
+    flat.insert(flat.end(), box.offsets.begin(), box.offsets.end());
+    flat.insert(flat.end(), box.sizes.begin(), box.sizes.end());
+  }
+  return OverlapFinder().find(flat, boxes[0].offsets.size());
+}
+
+}  // namespace
+
+BOOST_AUTO_TEST_SUITE(disjoint)
+
+BOOST_AUTO_TEST_CASE(random_boxes_as_every_pair_says) {
+  std::mt19937 random(1);
+  int overlapping = 0;
+  for (int round = 0; round < 4000; ++round) {
+    const std::size_t rank = 1 + random() % 4;
+    std::vector<Box> boxes(2 + random() % 30);
+    const std::uint64_t extent = 2 + random() % 30;
+    for (Box& box : boxes) {
+      for (std::size_t d = 0; d < rank; ++d) {
+        box.offsets.push_back(static_cast<std::int64_t>(random() % extent));
+        box.sizes.push_back(static_cast<std::int64_t>(random() % 4));
+      }
+    }
+    const auto found = find(boxes);
+    bool expected = false;
+    for (std::size_t i = 0; i < boxes.size(); ++i) {
+      for (std::size_t j = i + 1; j < boxes.size(); ++j) expected |= overlap(boxes[i], boxes[j]);
+    }
+    BOOST_TEST(found.has_value() == expected);
+    if (found) BOOST_TEST((found->first < found->second && overlap(boxes[found->first], boxes[found->second])));
+    overlapping += expected;
+  }
+  BOOST_TEST(overlapping > 500);
+  BOOST_TEST(overlapping < 3500);
+}
+
+BOOST_AUTO_TEST_CASE(tilings_do_not_overlap_until_one_box_grows) {
+  std::mt19937 random(2);
+  for (int round = 0; round < 300; ++round) {
+    const std::size_t rank = 1 + random() % 3;
+    std::vector<Box> boxes;
+    cut_up(random, {std::vector<std::int64_t>(rank, 0), std::vector<std::int64_t>(rank, 1000)}, 7, boxes);
+    BOOST_TEST(!find(boxes).has_value());
+    if (boxes.size() < 2) continue;
+    Box& grown = boxes[random() % boxes.size()];
+    std::size_t d = 0;
+    while (d < rank && grown.offsets[d] == 0) ++d;
+    if (d == rank) continue;
+    --grown.offsets[d];
+    ++grown.sizes[d];
+    const auto found = find(boxes);
+    BOOST_REQUIRE(found.has_value());
+    BOOST_TEST(overlap(boxes[found->first], boxes[found->second]));
+  }
+}
+
+BOOST_AUTO_TEST_CASE(pinwheels_have_no_clean_cut) {
+  std::vector<Box> boxes;
+  for (std::int64_t x = 0; x < 300; x += 3) {
+    for (std::int64_t y = 0; y < 300; y += 3) {
+      boxes.push_back({{x, y}, {2, 1}});
+      boxes.push_back({{x + 2, y}, {1, 2}});
+      boxes.push_back({{x + 1, y + 2}, {2, 1}});
+      boxes.push_back({{x, y + 1}, {1, 2}});
+      boxes.push_back({{x + 1, y + 1}, {1, 1}});
+    }
+  }
+  BOOST_TEST(!find(boxes).has_value());
+  boxes.push_back({{150, 150}, {2, 2}});
+  BOOST_TEST(find(boxes).has_value());
+}
+
+BOOST_AUTO_TEST_CASE(many_boxes_that_are_the_same) {
+  std::vector<Box> boxes(100, {{5, 5}, {2, 3}});
+  BOOST_TEST(find(boxes).has_value());
+}
+
+BOOST_AUTO_TEST_CASE(numbers_at_the_end_of_int64) {
+  constexpr std::int64_t kMax = std::numeric_limits<std::int64_t>::max();
+  std::vector<Box> boxes{{{0, 0}, {kMax, 1}}, {{0, 1}, {kMax, kMax - 1}}, {{0, 3}, {0, 0}}};
+  BOOST_TEST(!find(boxes).has_value());
+  boxes.push_back({{kMax - 1, kMax - 1}, {1, 1}});
+  BOOST_TEST(find(boxes).has_value());
+}
+
+BOOST_AUTO_TEST_SUITE_END()
