@@ -8,8 +8,8 @@
 #include <set>
 
 #include "base/mapping.hpp"
-#include "dcp/digest.hpp"
 #include "flatpoint/dcp.hpp"
+#include "pickle/digest.hpp"
 
 namespace flatpoint::dcp {
 namespace {

@@ -5,8 +5,8 @@
 #include "dcp/exporter.hpp"
 #include "dcp/foreign_names.hpp"
 #include "dcp/machine.hpp"
-#include "dcp/text_forms.hpp"
 #include "dcp/value_writer.hpp"
+#include "pickle/text_forms.hpp"
 
 namespace flatpoint::dcp {
 

@@ -4,7 +4,7 @@
 #include <algorithm>
 
 #include "dcp/exporter.hpp"
-#include "dcp/text_forms.hpp"
+#include "pickle/text_forms.hpp"
 
 namespace flatpoint::dcp {
 namespace {

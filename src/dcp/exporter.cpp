@@ -4,7 +4,7 @@
 
 #include "columns/text.hpp"
 #include "dcp/foreign_names.hpp"
-#include "dcp/text_forms.hpp"
+#include "pickle/text_forms.hpp"
 
 namespace flatpoint::dcp {
 namespace {

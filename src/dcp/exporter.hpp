@@ -12,12 +12,12 @@
 #include "base/large_vector.hpp"
 #include "base/text_map.hpp"
 #include "dcp/box_reader.hpp"
-#include "dcp/globals.hpp"
 #include "dcp/heap.hpp"
-#include "dcp/pickle_writer.hpp"
 #include "dcp/value_writer.hpp"
 #include "flatpoint/dcp.hpp"
 #include "flatpoint/records.hpp"
+#include "pickle/globals.hpp"
+#include "pickle/pickle_writer.hpp"
 
 namespace flatpoint::dcp {
 

@@ -2,8 +2,8 @@
 
 #include <algorithm>
 
-#include "dcp/opcode.hpp"
-#include "dcp/text_forms.hpp"
+#include "pickle/opcode.hpp"
+#include "pickle/text_forms.hpp"
 
 namespace flatpoint::dcp {
 namespace {
@@ -45,8 +45,13 @@ constexpr std::uint64_t kMaxFormMarks = 2;
 
 }  // namespace
 
-FastLane::FastLane(Heap& heap, Cursor& cursor, Stack& stack, Memo& memo, const ImportLimits& limits, bool open)
-    : heap_(heap), cursor_(cursor), stack_(stack), memo_(memo), limits_(limits), open_(open) {
+FastLane::FastLane(const MachineParts<Heap>& parts, bool open)
+    : heap_(parts.heap),
+      cursor_(parts.cursor),
+      stack_(parts.stack),
+      memo_(parts.memo),
+      limits_(parts.limits),
+      open_(open) {
   append_opcodes(size_tail_, {Opcode::TUPLE1, Opcode::MEMOIZE, Opcode::REDUCE, Opcode::MEMOIZE});
   append_opcodes(state_tail_, {Opcode::SETITEMS, Opcode::BUILD});
 }
@@ -86,7 +91,7 @@ void FastLane::note_class(Value value, std::uint64_t id) {
     prepare();
   };
   const GlobalName& name = heap_.globals[value.number()];
-  switch (name.known) {
+  switch (heap_.known(value)) {
     case Known::Size: return is(heap_.size_class, names_.size_class);
     case Known::ChunkStorageMetadata: return is(heap_.chunk_class, names_.chunk_class);
     case Known::MetadataIndex: return is(heap_.index_class, names_.index_class);
@@ -229,8 +234,8 @@ bool FastLane::fold_chunk(Bytes& at) {
   boxes.resize(begin + (fits ? 2 * width_of(rank) : 0));
   if (!fits) return false;
 
-  stack_.push(Value::ranked(Tag::Chunk, rank, begin));
-  memo_.memoize_folded({FoldedForm::Kind::Chunk, rank, true, false}, begin, 0);
+  stack_.push(ranked(kChunkTag, rank, begin));
+  folded_.add(memo_, {FoldedForm::Kind::Chunk, rank, true, false}, begin, 0);
   opcodes_ += kObjectOpcodes + 2 + 2 * kSizeOpcodes + offsets.opcodes + sizes.opcodes;
   at = next;
   return true;
@@ -255,16 +260,16 @@ bool FastLane::fold_item(Bytes& at) {
   index.rank = offset.rank;
   index.offset_begin = static_cast<std::uint32_t>(begin);
   records.indices.push_back(index);
-  stack_.push(Value(Tag::Index, number));
+  stack_.push(Value(kIndexTag, number));
   opcodes_ += kObjectOpcodes + (fqn.written_out ? 5 : 4) + (index.has_offset ? 1 + kSizeOpcodes + offset.opcodes : 0);
   at = next;
 
   InfoRecord info;
   const bool has_info = infos_ready_ && read_info(next, info);
   const auto kind = has_info ? FoldedForm::Kind::IndexAndInfo : FoldedForm::Kind::Index;
-  memo_.memoize_folded({kind, index.rank, index.has_offset, fqn.written_out}, number, records.infos.size());
+  folded_.add(memo_, {kind, index.rank, index.has_offset, fqn.written_out}, number, records.infos.size());
   if (!has_info) return true;
-  stack_.push(Value(Tag::Info, records.infos.size()));
+  stack_.push(Value(kInfoTag, records.infos.size()));
   records.infos.push_back(info);
   opcodes_ += kObjectOpcodes + 6;
   at = next;
@@ -301,7 +306,7 @@ inline bool FastLane::read_size(Bytes& at, Dims& dims, std::int64_t* numbers) co
 }
 
 inline bool FastLane::read_fqn(Bytes& at, Text& fqn) {
-  TextTable& fqns = heap_.records.fqns;
+  TextTable& fqns = heap_.texts;
   fqn.written_out = *at == byte(Opcode::SHORT_BINUNICODE);
   if (fqn.written_out) {
     const std::size_t length = at[1];
@@ -317,15 +322,15 @@ inline bool FastLane::read_fqn(Bytes& at, Text& fqn) {
   }
   std::uint64_t id = 0;
   if (!read_fetch(at, id)) return false;
-  const MemoAnswer answer = memo_.get(id, heap_.records);
-  if (answer.kind != MemoAnswer::Kind::Found) return false;
-  if (answer.value.is(Tag::Fqn)) {
-    fqn.number = answer.value.number();
+  Value value = memo_.peek(id);
+  if (value.is(Tag::Unset)) value = get(id).value;
+  if (value.is(Tag::Interned)) {
+    fqn.number = value.number();
     return true;
   }
-  if (!answer.value.is(Tag::Text)) return false;
-  fqn.number = fqns.intern(*heap_.text(answer.value));
-  memo_.replace(id, Value(Tag::Fqn, fqn.number));
+  if (!value.is(Tag::Text)) return false;
+  fqn.number = fqns.intern(*heap_.text(value));
+  memo_.replace(id, Value(Tag::Interned, fqn.number));
   return true;
 }
 

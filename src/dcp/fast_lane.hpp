@@ -6,11 +6,9 @@
 #include <cstring>
 #include <optional>
 
-#include "dcp/cursor.hpp"
+#include "dcp/folded_memo.hpp"
 #include "dcp/heap.hpp"
-#include "dcp/memo.hpp"
-#include "dcp/stack.hpp"
-#include "flatpoint/dcp.hpp"
+#include "pickle/fold.hpp"
 
 namespace flatpoint::dcp {
 
@@ -48,22 +46,24 @@ class Stretch {
 /// Pickle writes every ChunkStorageMetadata of a file with the same instructions, and every MetadataIndex with its
 /// _StorageInfo; only the numbers and the FQN differ. The machine executes the first of each and tells the lane where
 /// the memo keeps the names. From then on the lane compares those instructions as bytes and folds the object into a
-/// record (records.hpp), with the same effect on stack and memo. What differs in a single byte is left to the machine.
+/// record (folded.hpp), with the same effect on stack and memo. What differs in a single byte is left to the machine.
+///
+/// A fold policy; pickle/fold.hpp says what its functions mean.
 class FastLane {
  public:
-  FastLane(Heap& heap, Cursor& cursor, Stack& stack, Memo& memo, const ImportLimits& limits, bool open);
+  using Heap = dcp::Heap;
+  FastLane(const MachineParts<Heap>& parts, bool open);
 
-  /// The machine puts a value into the memo.
   void learn(Value value, std::uint64_t id) {
     if (open_ && (value.is(Tag::Text) || value.is(Tag::Global))) note(value, id);
   }
-  /// Whether fetching this memo entry may begin one of the two forms.
   [[nodiscard]] bool begins(std::uint64_t id) const noexcept { return id == chunk_class_ || id == index_class_; }
-  /// Reads as many forms as stand from `at` on, the opcode that fetches the class, and moves the cursor behind them.
-  /// False: there was none. `opcodes` counts what would have been executed; its caller has counted the first.
   bool run(std::size_t at, std::uint64_t& opcodes);
-  /// From here on nothing is folded: the memo may be overwritten.
   void close() noexcept;
+  [[nodiscard]] bool has_entries() const noexcept { return !folded_.empty(); }
+  [[nodiscard]] MemoAnswer get(std::uint64_t id) const noexcept {
+    return folded_.empty() ? MemoAnswer{MemoAnswer::Kind::Absent, {}} : folded_.get(id, heap_.records);
+  }
 
  private:
   static constexpr std::uint64_t kUnknown = ~std::uint64_t{0};
@@ -111,7 +111,8 @@ class FastLane {
   Cursor& cursor_;
   Stack& stack_;
   Memo& memo_;
-  const ImportLimits& limits_;
+  const Limits& limits_;
+  FoldedMemo folded_;
   bool open_;
 
   Names names_;

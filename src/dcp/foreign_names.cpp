@@ -3,8 +3,8 @@
 #include <algorithm>
 #include <unordered_set>
 
-#include "dcp/globals.hpp"
 #include "flatpoint/types.hpp"
+#include "pickle/globals.hpp"
 
 namespace flatpoint::dcp {
 namespace {

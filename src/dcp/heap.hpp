@@ -1,24 +1,18 @@
-// dcp/heap.hpp - everything that the values of one pickle point into.
+// dcp/heap.hpp - the heap of a pickle that may hold DCP's classes.
 #pragma once
 
 #include <cstdint>
-#include <optional>
 #include <span>
-#include <string_view>
 
-#include "dcp/arena.hpp"
-#include "dcp/globals.hpp"
-#include "dcp/records.hpp"
-#include "dcp/value.hpp"
+#include "dcp/folded.hpp"
+#include "dcp/known_names.hpp"
+#include "pickle/heap.hpp"
 
 namespace flatpoint::dcp {
 
-struct Heap {
-  explicit Heap(std::span<const std::uint8_t> pickle) : input(pickle) {}
+struct Heap : pickle::Heap {
+  explicit Heap(std::span<const std::uint8_t> pickle) : pickle::Heap(pickle, meaning_of_name) {}
 
-  std::span<const std::uint8_t> input;  // may change underneath: nothing is read from it twice and trusted twice
-  Arena arena;
-  Globals globals;
   Records records;
 
   // The classes of folded objects, as the pickle named them.
@@ -27,34 +21,8 @@ struct Heap {
   Value index_class;
   Value info_class;
 
-  template <class Node>
-  Node* make(const Node& node) {
-    return new (arena.allocate(sizeof(Node))) Node(node);
-  }
-  Value make_text(Tag tag, std::string_view text) { return Value(tag, make(TextNode{text.data(), text.size()})); }
-  Value make_int(std::int64_t number) {
-    return Value::fits_int(number) ? Value::integer(number) : Value(Tag::BoxedInt, make(number));
-  }
-
-  /// The text of a str; nothing for other values.
-  [[nodiscard]] std::optional<std::string_view> text(Value value) const {
-    switch (value.tag()) {
-      case Tag::Text:
-        return std::string_view(reinterpret_cast<const char*>(input.data()) + value.text_position(),
-                                value.text_length());
-      case Tag::LongText: return value.node<TextNode>()->view();
-      case Tag::Fqn: return records.fqns[value.number()];
-      default: return std::nullopt;
-    }
-  }
-  /// An int that fits; nothing for other values (a bool is another value).
-  [[nodiscard]] static std::optional<std::int64_t> integer(Value value) {
-    if (value.is(Tag::Int)) return value.inline_int();
-    if (value.is(Tag::BoxedInt)) return *value.node<std::int64_t>();
-    return std::nullopt;
-  }
   [[nodiscard]] Known known(Value value) const {
-    return value.is(Tag::Global) ? globals[value.number()].known : Known::Other;
+    return value.is(Tag::Global) ? static_cast<Known>(globals[value.number()].meaning) : Known::Other;
   }
 };
 

@@ -7,10 +7,10 @@
 #include <algorithm>
 
 #include "base/mapping.hpp"
-#include "dcp/digest.hpp"
 #include "dcp/machine.hpp"
-#include "dcp/opcode.hpp"
 #include "dcp/translator.hpp"
+#include "pickle/digest.hpp"
+#include "pickle/opcode.hpp"
 
 namespace flatpoint::dcp {
 namespace {

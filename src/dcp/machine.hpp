@@ -1,122 +1,28 @@
-// dcp/machine.hpp - runs a pickle without executing it.
+// dcp/machine.hpp - the machine for pickles that hold DCP's classes.
 #pragma once
 
-#include <cstdint>
-#include <string_view>
-
-#include "dcp/cursor.hpp"
 #include "dcp/fast_lane.hpp"
-#include "dcp/heap.hpp"
-#include "dcp/memo.hpp"
-#include "dcp/opcode.hpp"
-#include "dcp/stack.hpp"
 #include "flatpoint/dcp.hpp"
+#include "pickle/machine.hpp"
+
+namespace flatpoint::pickle {
+
+extern template class Machine<dcp::FastLane>;
+
+}  // namespace flatpoint::pickle
 
 namespace flatpoint::dcp {
 
-/// A stack machine for the instructions of pickle protocols 0 to 5. None of them calls, imports or looks anything up
-/// here: what Python would call becomes an Object that says so. One machine runs one pickle, once.
-class Machine {
+/// Whatever follows from `limits` for the machine.
+inline pickle::Limits machine_limits(const ImportLimits& limits) noexcept {
+  return {limits.max_depth, limits.max_memo, limits.max_opcodes};
+}
+
+class Machine : public pickle::Machine<FastLane> {
  public:
-  enum class Outcome {
-    Done,
-    Failed,  // see error()
-    Gone,    // the pickle asks for something that the fast lane did not keep: run it again with the lane closed
-  };
-
-  /// `heap` outlives the machine and what it returns. `digest` may be null.
-  Machine(Heap& heap, const ImportLimits& limits, bool fast_lane, ContentDigest* digest);
-
-  Outcome run();
-
-  /// After Done: what STOP returned, and the position behind STOP.
-  [[nodiscard]] Value result() const noexcept { return result_; }
-  [[nodiscard]] std::size_t end() const noexcept { return cursor_.at(); }
-  /// After Failed; names the opcode and its byte offset.
-  [[nodiscard]] const Error& error() const noexcept { return error_; }
-  [[nodiscard]] std::size_t failed_at() const noexcept { return opcode_at_; }
-
- private:
-  enum class Step { Next, Stop, Failed, Gone };
-
-  Step execute();
-  Step fail(std::string_view why);
-  Step exceed(std::string_view option, std::uint64_t limit);
-  Step truncated() { return fail("the pickle ends inside it"); }
-  Step underflow() { return fail("the stack holds too few values"); }
-  Step refuse(std::string_view what);
-
-  // Numbers, texts, bytes.
-  template <class Number>
-  Step push_fixed();
-  Step push_float_bits();
-  Step push_int_line(bool is_long);
-  Step push_float_line();
-  Step push_string_line();
-  Step push_unicode_line();
-  template <class Length>
-  Step push_long();
-  template <class Length>
-  Step push_text();
-  template <class Length>
-  Step push_string();
-  template <class Length>
-  Step push_bytes(Tag tag);
-  Step push(Value value) {
-    stack_.push(value);
-    return Step::Next;
-  }
-  Step push_decoded(std::string_view utf8);
-
-  // The stack.
-  Step mark();
-  Step pop();
-  Step pop_mark();
-  Step dup();
-  template <class Make>
-  Step marked(Make make);
-
-  // Containers.
-  Step make_tuple(Tag tag, std::size_t count);
-  Step make_container(Tag tag, Block::Kind kind, std::size_t count);
-  Step add(Block::Kind kind, std::size_t count);
-  Block* make_block(Block::Kind kind, std::size_t count);
-
-  // Names and objects.
-  Step global_line();
-  Step stack_global();
-  Step push_global(std::string_view module, std::string_view name);
-  Step make_object(Object::Kind kind);
-  Step build();
-  [[nodiscard]] bool is_callable(Value value) const noexcept { return value.is(Tag::Global) || value.is(Tag::Object); }
-
-  // The memo.
-  template <class Id>
-  Step put();
-  Step put_line();
-  Step put_at(std::uint64_t id);
-  Step memoize();
-  template <class Id>
-  Step get();
-  Step get_line();
-  Step get_at(std::uint64_t id);
-
-  Step protocol();
-  Step frame();
-  Step stop();
-
-  Heap& heap_;
-  const ImportLimits limits_;
-  Cursor cursor_;
-  Stack stack_;
-  Memo memo_;
-  FastLane lane_;
-  std::size_t opcode_at_ = 0;
-  std::uint64_t opcodes_ = 0;
-  Opcode opcode_ = Opcode::STOP;
-  int protocol_ = 0;
-  Value result_;
-  Error error_{};
+  /// `fast_lane`: whether it is open. With the lane closed every instruction is executed; the result is the same.
+  Machine(Heap& heap, const ImportLimits& limits, bool fast_lane, ContentDigest* digest)
+      : pickle::Machine<FastLane>(heap, machine_limits(limits), {}, fast_lane, digest) {}
 };
 
 }  // namespace flatpoint::dcp

@@ -13,7 +13,7 @@ Status Translator::planner_data(Value value) {
   if (!value.is(Tag::Dict)) return keep(OpaqueKind::PlannerData, 0, {}, value);
   draft_.has_planner_data = true;
   const std::vector<Item> items = items_of(value);
-  entry_of_fqn_.resize(heap_.records.fqns.size(), kNone);
+  entry_of_fqn_.resize(heap_.texts.size(), kNone);
   std::vector<PathElementRow> elements;
   draft_.planner_order.reserve(items.size());
   for (std::size_t position = 0; position < items.size(); ++position) {

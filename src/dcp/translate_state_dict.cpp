@@ -8,7 +8,7 @@ namespace flatpoint::dcp {
 
 Status Translator::state_dict(Value dict) {
   const std::vector<Item> items = items_of(dict);
-  entry_of_fqn_.assign(heap_.records.fqns.size(), kNone);
+  entry_of_fqn_.assign(heap_.texts.size(), kNone);
   draft_.entries.reserve(items.size());
   for (std::size_t position = 0; position < items.size(); ++position) {
     const Item& item = items[position];
@@ -21,7 +21,7 @@ Status Translator::state_dict(Value dict) {
 
 Status Translator::add_entry(std::uint32_t fqn, std::size_t position, Value value) {
   write::DraftEntry entry;
-  entry.fqn = heap_.records.fqns[fqn];
+  entry.fqn = heap_.texts[fqn];
   Fit fit = Fit::Yes;
   if (is_bytes(value)) {
     entry.type = StorageType::Bytes;
@@ -35,7 +35,7 @@ Status Translator::add_entry(std::uint32_t fqn, std::size_t position, Value valu
       draft_.sizes.resize(sizes);
       heap_.records.boxes.resize(boxes);
       entry = {};
-      entry.fqn = heap_.records.fqns[fqn];
+      entry.fqn = heap_.texts[fqn];
       entry.type = StorageType::Opaque;
     }
   }
@@ -124,10 +124,10 @@ Translator::Fit Translator::read_chunks(Value list, write::DraftEntry& entry) {
   // Chunks that the fast lane folded one after the other lie as the draft wants them.
   const std::uint64_t step = 2 * width_of(entry.rank);
   const Block* const first = list.node<Container>()->blocks.first;
-  entry.box_begin = first != nullptr && first->values()[0].is(Tag::Chunk) ? first->values()[0].begin() : 0;
+  entry.box_begin = first != nullptr && first->values()[0].is(kChunkTag) ? begin_of(first->values()[0]) : 0;
   std::uint64_t expected = entry.box_begin;
   const bool in_place = visit_list(list, [&](Value chunk) {
-    const bool follows = chunk == Value::ranked(Tag::Chunk, entry.rank, expected);
+    const bool follows = chunk == ranked(kChunkTag, entry.rank, expected);
     expected += step;
     return follows;
   });
@@ -144,9 +144,9 @@ Translator::Fit Translator::read_chunks(Value list, write::DraftEntry& entry) {
 
 Translator::Fit Translator::append_chunk(Value chunk, std::size_t rank) {
   std::array<Attribute, 2> attributes{{{"offsets"}, {"sizes"}}};
-  if (chunk.is(Tag::Chunk)) {
-    attributes[0].value = Value::ranked(Tag::Size, chunk.rank(), chunk.begin());
-    attributes[1].value = Value::ranked(Tag::Size, chunk.rank(), chunk.begin() + width_of(chunk.rank()));
+  if (chunk.is(kChunkTag)) {
+    attributes[0].value = ranked(kSizeTag, rank_of(chunk), begin_of(chunk));
+    attributes[1].value = ranked(kSizeTag, rank_of(chunk), begin_of(chunk) + width_of(rank_of(chunk)));
   } else if (known_class_of(heap_, chunk) != Known::ChunkStorageMetadata ||
              !read_attributes(heap_, chunk, attributes)) {
     return Fit::No;

@@ -13,7 +13,7 @@ Status Translator::storage_data(Value value) {
   draft_.chunk_offsets.resize(rows_.rows());
   draft_.chunk_lengths.resize(rows_.rows());
   draft_.storage_order.reserve(rows_.rows());
-  entry_of_fqn_.resize(heap_.records.fqns.size(), kNone);
+  entry_of_fqn_.resize(heap_.texts.size(), kNone);
 
   std::size_t position = 0;
   for (const Block* block = value.node<Container>()->blocks.first; block != nullptr; block = block->next) {
@@ -32,7 +32,7 @@ Status Translator::storage_data(Value value) {
 
 // What nearly all of storage_data is: both folded, the hint right, the location new. False: nothing was done.
 bool Translator::place_folded(Value key, Value value) {
-  if (!key.is(Tag::Index) || !value.is(Tag::Info) || heap_.info_class != info_class_) return false;
+  if (!key.is(kIndexTag) || !value.is(kInfoTag) || heap_.info_class != info_class_) return false;
   const IndexRecord& index = heap_.records.indices[key.number()];
   const InfoRecord& info = heap_.records.infos[value.number()];
   const std::uint32_t entry = entry_of_fqn_[index.fqn];
@@ -52,7 +52,7 @@ Status Translator::store(std::size_t position, Value key_value, Value value) {
   Key key;
   Location location;
   const Fit fit = read_key(key_value, key);
-  if (fit == Fit::TooManyDimensions) return tl::unexpected(too_many_dimensions(heap_.records.fqns[key.fqn]));
+  if (fit == Fit::TooManyDimensions) return tl::unexpected(too_many_dimensions(heap_.texts[key.fqn]));
   if (fit == Fit::No || !read_location(value, location)) {
     return keep_item(OpaqueKind::StorageItem, position, key_value, value);
   }
@@ -60,7 +60,7 @@ Status Translator::store(std::size_t position, Value key_value, Value value) {
 }
 
 Translator::Fit Translator::read_key(Value value, Key& key) {
-  if (value.is(Tag::Index)) {
+  if (value.is(kIndexTag)) {
     const IndexRecord& record = heap_.records.indices[value.number()];
     key = {record.fqn,      record.has_offset, record.rank, heap_.records.offsets.data() + record.offset_begin,
            record.has_hint, record.hint};
@@ -73,7 +73,7 @@ Translator::Fit Translator::read_key(Value value, Key& key) {
   const auto absent = [](Value v) { return v.is(Tag::Unset) || v.is(Tag::None); };
   const auto text = heap_.text(fqn.value);
   if (!text) return Fit::No;
-  key.fqn = heap_.records.fqns.intern(*text);
+  key.fqn = heap_.texts.intern(*text);
   if (key.fqn >= entry_of_fqn_.size()) entry_of_fqn_.resize(key.fqn + std::size_t{1}, kNone);
 
   key.has_hint = !absent(index.value);
@@ -92,7 +92,7 @@ Translator::Fit Translator::read_key(Value value, Key& key) {
 }
 
 bool Translator::read_location(Value value, Location& location) {
-  if (value.is(Tag::Info)) {
+  if (value.is(kInfoTag)) {
     const InfoRecord& record = heap_.records.infos[value.number()];
     location = {record.path, record.offset, record.length, 0};
     return accept_info_class(heap_.info_class);
@@ -221,7 +221,7 @@ Result<std::uint32_t> Translator::loose_row(const Key& key, bool& is_new) {
   is_new = inserted;
   if (!inserted) return at->second;
   if (rows_left() == 0) return tl::unexpected(too_many_chunks());
-  draft_.loose_storage.push_back({.fqn = heap_.records.fqns[key.fqn],
+  draft_.loose_storage.push_back({.fqn = heap_.texts[key.fqn],
                                   .has_offset = key.has_offset,
                                   .rank = static_cast<std::uint8_t>(key.rank),
                                   .offset_begin = draft_.sizes.size()});
@@ -262,7 +262,7 @@ void Translator::share_locations() {
 
 // Storage data goes rank by rank, chunks FQN by FQN: what a key speaks of is far away from what the last one spoke of.
 void Translator::prefetch(Value key) const {
-  if (!key.is(Tag::Index)) return;
+  if (!key.is(kIndexTag)) return;
   const IndexRecord& record = heap_.records.indices[key.number()];
   const std::uint32_t entry = entry_of_fqn_[record.fqn];
   if (entry == kNone || record.hint >= rows_[entry].chunk_count) return;

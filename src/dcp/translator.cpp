@@ -131,12 +131,12 @@ bool Translator::read_storage_meta(Value value, write::DraftStorageMeta& meta) {
 std::vector<Translator::Item> Translator::items_of(Value dict) {
   std::vector<Item> items;
   items.reserve(dict.node<Container>()->count / 2);
-  std::vector<std::uint32_t> place_of_fqn(heap_.records.fqns.size(), kNone);
+  std::vector<std::uint32_t> place_of_fqn(heap_.texts.size(), kNone);
   for (const Block* block = dict.node<Container>()->blocks.first; block != nullptr; block = block->next) {
     const auto values = block->values();
     for (std::size_t i = 0; i + 1 < values.size(); i += 2) {
       const auto text = heap_.text(values[i]);
-      const std::uint32_t fqn = text ? heap_.records.fqns.intern(*text) : kNone;
+      const std::uint32_t fqn = text ? heap_.texts.intern(*text) : kNone;
       if (text) {
         if (fqn >= place_of_fqn.size()) place_of_fqn.resize(fqn + std::size_t{1}, kNone);
         if (place_of_fqn[fqn] != kNone) {

@@ -47,7 +47,7 @@ void ValueWriter::begin(Value value) {
     case Tag::Float: return pickle_.real(*value.node<double>());
     case Tag::Text:
     case Tag::LongText:
-    case Tag::Fqn: return write_text(*heap_.text(value));
+    case Tag::Interned: return write_text(*heap_.text(value));
     case Tag::Bytes: pickle_.bytes(value.node<TextNode>()->view()); return memoize(value);
     case Tag::ByteArray: write_bytearray(value.node<TextNode>()->view()); return memoize(value);
     case Tag::Global: {
@@ -55,10 +55,10 @@ void ValueWriter::begin(Value value) {
       write_global(global.module, global.name);
       return memoize(value);
     }
-    case Tag::Size: return write_size(value);
-    case Tag::Chunk: return write_chunk(value);
-    case Tag::Index: return write_index(value);
-    case Tag::Info: return write_info(value);
+    case kSizeTag: return write_size(value);
+    case kChunkTag: return write_chunk(value);
+    case kIndexTag: return write_index(value);
+    case kInfoTag: return write_info(value);
     case Tag::Tuple:
       if (value.node<Tuple>()->count == 0) return pickle_.tuple(0);
       break;
@@ -178,12 +178,12 @@ void ValueWriter::write_text(std::string_view text) {
 
 void ValueWriter::write_size(Value size) {
   const Records& records = heap_.records;
-  const std::int64_t* const numbers = (size.in_offsets() ? records.offsets : records.boxes).data() + size.begin();
+  const std::int64_t* const numbers = (in_offsets(size) ? records.offsets : records.boxes).data() + begin_of(size);
   begin(heap_.size_class);
-  if (size.rank() > 3) pickle_.mark();
-  for (std::size_t i = 0; i < size.rank(); ++i) pickle_.integer(numbers[i]);
-  pickle_.tuple(size.rank());
-  if (size.rank() > 0) pickle_.memoize();
+  if (rank_of(size) > 3) pickle_.mark();
+  for (std::size_t i = 0; i < rank_of(size); ++i) pickle_.integer(numbers[i]);
+  pickle_.tuple(rank_of(size));
+  if (rank_of(size) > 0) pickle_.memoize();
   pickle_.tuple(1);
   pickle_.memoize();
   pickle_.opcode(Opcode::REDUCE);
@@ -208,9 +208,9 @@ void ValueWriter::end_folded() {
 void ValueWriter::write_chunk(Value chunk) {
   begin_folded(chunk, heap_.chunk_class);
   write_text("offsets");
-  begin(Value::ranked(Tag::Size, chunk.rank(), chunk.begin()));
+  begin(ranked(kSizeTag, rank_of(chunk), begin_of(chunk)));
   write_text("sizes");
-  begin(Value::ranked(Tag::Size, chunk.rank(), chunk.begin() + width_of(chunk.rank())));
+  begin(ranked(kSizeTag, rank_of(chunk), begin_of(chunk) + width_of(rank_of(chunk))));
   end_folded();
 }
 
@@ -218,12 +218,12 @@ void ValueWriter::write_index(Value index) {
   const IndexRecord& record = heap_.records.indices[index.number()];
   begin_folded(index, heap_.index_class);
   write_text("fqn");
-  begin(Value(Tag::Fqn, record.fqn));
+  begin(Value(Tag::Interned, record.fqn));
   write_text("index");
   record.has_hint ? pickle_.integer(record.hint) : pickle_.none();
   if (record.has_offset) {
     write_text("offset");
-    begin(Value::ranked(Tag::Size, record.rank, record.offset_begin, true));
+    begin(ranked(kSizeTag, record.rank, record.offset_begin, true));
   }
   end_folded();
 }

@@ -8,8 +8,8 @@
 
 #include "base/text_map.hpp"
 #include "dcp/heap.hpp"
-#include "dcp/pickle_writer.hpp"
 #include "flatpoint/dcp.hpp"
+#include "pickle/pickle_writer.hpp"
 
 namespace flatpoint::dcp {
 

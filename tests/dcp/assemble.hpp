@@ -4,11 +4,11 @@
 #include <string>
 #include <string_view>
 
-#include "dcp/opcode.hpp"
+#include "pickle/opcode.hpp"
 
 namespace flatpoint::test {
 
-using dcp::Opcode;
+using pickle::Opcode;
 
 inline std::string op(Opcode opcode, std::string_view operand = {}) {
   return std::string(1, static_cast<char>(opcode)).append(operand);
@@ -53,11 +53,11 @@ inline std::string object(std::string_view cls, std::string_view state) {
 inline std::string torch_size(std::string_view numbers) { return call(global("torch", "Size"), tuple(numbers)); }
 
 inline std::string begin(std::uint8_t protocol = 4) { return op(Opcode::PROTO, little_endian(protocol)); }
-inline std::string pickle(std::string_view value) { return begin().append(value) + op(Opcode::STOP); }
+inline std::string whole_pickle(std::string_view value) { return begin().append(value) + op(Opcode::STOP); }
 
 /// A whole `.metadata`: the attributes beside state_dict_metadata, and what goes into that.
 inline std::string metadata(std::string_view attributes, std::string_view entries = {}) {
-  return pickle(
+  return whole_pickle(
       object(dcp_class("Metadata"), dict(str("state_dict_metadata") + dict(entries) + std::string(attributes))));
 }
 inline std::string bytes_entry(std::string_view fqn) {

@@ -62,34 +62,34 @@ BOOST_AUTO_TEST_CASE(code_in_root_position) {
   const std::pair<std::string, std::string> cases[] = {
       {"cos\nsystem\n(S'" + trap.command + "'\ntR.",
        "not_pickle: not a pickle of DCP's Metadata: it holds a call of os.system"},
-      {pickle(call(system, trap.arguments)),
+      {whole_pickle(call(system, trap.arguments)),
        "not_pickle: not a pickle of DCP's Metadata: it holds a call of os.system"},
-      {pickle(str("posix") + str("system") + op(Opcode::STACK_GLOBAL) + tuple(trap.arguments) + op(Opcode::REDUCE)),
+      {whole_pickle(str("posix") + str("system") + op(Opcode::STACK_GLOBAL) + tuple(trap.arguments) + op(Opcode::REDUCE)),
        "not_pickle: not a pickle of DCP's Metadata: it holds a call of posix.system"},
-      {pickle(system + tuple(trap.arguments) + op(Opcode::NEWOBJ)),
+      {whole_pickle(system + tuple(trap.arguments) + op(Opcode::NEWOBJ)),
        "not_pickle: not a pickle of DCP's Metadata: it holds an object of os.system"},
-      {pickle(system + tuple(trap.arguments) + ops(Opcode::EMPTY_DICT, Opcode::NEWOBJ_EX)),
+      {whole_pickle(system + tuple(trap.arguments) + ops(Opcode::EMPTY_DICT, Opcode::NEWOBJ_EX)),
        "not_pickle: not a pickle of DCP's Metadata: it holds an object of os.system"},
       {"(S'" + trap.command + "'\nios\nsystem\n.", "not_pickle: not a pickle of DCP's Metadata: INST at byte"},
       {"(cos\nsystem\nS'" + trap.command + "'\no.", "not_pickle: not a pickle of DCP's Metadata: OBJ at byte"},
-      {pickle(
+      {whole_pickle(
            call(call(global("builtins", "getattr"), call(global("builtins", "__import__"), str("os")) + str("system")),
                 trap.arguments)),
        "not_pickle: not a pickle of DCP's Metadata: it holds a call of something that is not a name"},
-      {pickle(system), "not_pickle: not a pickle of DCP's Metadata: it holds the name os.system"},
-      {pickle(dcp_class("Metadata")),
+      {whole_pickle(system), "not_pickle: not a pickle of DCP's Metadata: it holds the name os.system"},
+      {whole_pickle(dcp_class("Metadata")),
        "not_pickle: not a pickle of DCP's Metadata: it holds the name torch.distributed.checkpoint.metadata.Metadata"},
       // Calling the class is not making an object of it.
-      {pickle(call(dcp_class("Metadata"), op(Opcode::EMPTY_DICT))),
+      {whole_pickle(call(dcp_class("Metadata"), op(Opcode::EMPTY_DICT))),
        "not_pickle: not a pickle of DCP's Metadata: it holds a call of torch.distributed.checkpoint.metadata.Metadata"},
       // BUILD calls __setstate__ where an object has one.
-      {pickle(object(dcp_class("Metadata"), dict(str("__setstate__") + system)) + trap.arguments + op(Opcode::BUILD)),
+      {whole_pickle(object(dcp_class("Metadata"), dict(str("__setstate__") + system)) + trap.arguments + op(Opcode::BUILD)),
        "not_pickle: not a pickle of DCP's Metadata: an object of torch.distributed.checkpoint.metadata.Metadata has a "
        "state that is not attributes"},
       // BUILD would set attributes of the module's function.
-      {pickle(system + dict(str("__call__") + number(1)) + op(Opcode::BUILD)), "bad_pickle: BUILD at byte"},
+      {whole_pickle(system + dict(str("__call__") + number(1)) + op(Opcode::BUILD)), "bad_pickle: BUILD at byte"},
       // The last value on the stack counts, what lies below is never looked at.
-      {pickle(call(system, trap.arguments) + ops(Opcode::POP, Opcode::NONE)),
+      {whole_pickle(call(system, trap.arguments) + ops(Opcode::POP, Opcode::NONE)),
        "not_pickle: not a pickle of DCP's Metadata: it holds another value"},
   };
   for (const auto& [attack, message] : cases) BOOST_TEST(error_of(attack).starts_with(message), error_of(attack));
@@ -99,7 +99,7 @@ BOOST_AUTO_TEST_CASE(code_thrown_away_on_the_way) {
   const Trap trap;
   const std::string thrown = call(global("os", "system"), trap.arguments) + op(Opcode::POP);
   const Json description = describe_import(
-      pickle(thrown + object(dcp_class("Metadata"), dict(str("state_dict_metadata") + op(Opcode::EMPTY_DICT)))));
+      whole_pickle(thrown + object(dcp_class("Metadata"), dict(str("state_dict_metadata") + op(Opcode::EMPTY_DICT)))));
   BOOST_TEST(description["opaque"].empty());
 }
 
@@ -181,9 +181,9 @@ BOOST_AUTO_TEST_CASE(not_a_pickle) {
     BOOST_TEST(error_of(bytes).starts_with(message), error_of(bytes));
   }
   BOOST_TEST(
-      error_of(pickle(object(global("torch.nn", "Linear"), dict(str("weight") + number(1))))) ==
+      error_of(whole_pickle(object(global("torch.nn", "Linear"), dict(str("weight") + number(1))))) ==
       "not_pickle: not a pickle of DCP's Metadata: an object of torch.nn.Linear without a dict state_dict_metadata");
-  BOOST_TEST(error_of(pickle(object(global("a b", "M"), dict(str("state_dict_metadata") + op(Opcode::EMPTY_DICT))))) ==
+  BOOST_TEST(error_of(whole_pickle(object(global("a b", "M"), dict(str("state_dict_metadata") + op(Opcode::EMPTY_DICT))))) ==
              "not_pickle: not a pickle of DCP's Metadata: an object of a b.M has a name with spaces");
 }
 

@@ -12,8 +12,8 @@
 #include <random>
 
 #include "assemble.hpp"
-#include "dcp/text_forms.hpp"
 #include "flatpoint/verify.hpp"
+#include "pickle/text_forms.hpp"
 #include "support.hpp"
 
 using namespace flatpoint;
@@ -259,7 +259,7 @@ BOOST_AUTO_TEST_CASE(nesting_as_deep_as_the_pickle_is_long) {
       const std::string said = outcome(begin() + op(Opcode::NONE) + put(0) + attack.substr(2));
       BOOST_TEST(said.ends_with("max_depth = 256"), said);
     }
-    BOOST_TEST(outcome(pickle(deep)).starts_with("not_pickle: "));
+    BOOST_TEST(outcome(whole_pickle(deep)).starts_with("not_pickle: "));
   }
 }
 

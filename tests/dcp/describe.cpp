@@ -5,7 +5,7 @@
 #include <tuple>
 #include <vector>
 
-#include "dcp/text_forms.hpp"
+#include "pickle/text_forms.hpp"
 
 namespace flatpoint::test {
 namespace {

@@ -6,8 +6,8 @@
 #include <boost/test/unit_test.hpp>
 
 #include "assemble.hpp"
-#include "dcp/text_forms.hpp"
 #include "describe.hpp"
+#include "pickle/text_forms.hpp"
 #include "support.hpp"
 
 using namespace flatpoint;

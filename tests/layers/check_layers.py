@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 """Reads every #include line of the project and reports the ones that break its layers.
 
-    base <- model <- format <- columns <- read, write <- change, plan;  read, write <- dcp <- checkpoint
+    base <- model <- format <- columns <- read, write <- change, plan
+    base <- pickle;  read, write, pickle <- dcp <- checkpoint
 
 A file of a layer includes that layer and the ones below it. Tools, bindings and benchmarks include include/ alone.
 FlatBuffers is seen by src/format and by include/flatpoint/generated.hpp. Usage: check_layers.py [ROOT]
@@ -21,8 +22,9 @@ BELOW = {
     "write": COLUMNS,
     "change": COLUMNS | {"read", "write"},
     "plan": COLUMNS | {"read", "write"},
-    "dcp": COLUMNS | {"read", "write"},
-    "checkpoint": COLUMNS | {"read", "write", "dcp"},
+    "pickle": {"base"},
+    "dcp": COLUMNS | {"read", "write", "pickle"},
+    "checkpoint": COLUMNS | {"read", "write", "pickle", "dcp"},
 }
 
 # The layer of each header of include/flatpoint/: the one whose sources implement it.

@@ -1,10 +1,10 @@
-#include "dcp/pickle_writer.hpp"
+#include "pickle/pickle_writer.hpp"
 
 #include <algorithm>
 #include <iterator>
 #include <utility>
 
-namespace flatpoint::dcp {
+namespace flatpoint::pickle {
 
 PickleWriter::PickleWriter(std::size_t expected) { hold(Buffer(expected), 0); }
 
@@ -138,4 +138,4 @@ void PickleWriter::fetch(std::uint32_t id) {
   }
 }
 
-}  // namespace flatpoint::dcp
+}  // namespace flatpoint::pickle

@@ -1,4 +1,4 @@
-// dcp/text_table.hpp - distinct texts, numbered by first use.
+// pickle/text_table.hpp - distinct texts, numbered by first use.
 #pragma once
 
 #include <cstdint>
@@ -6,9 +6,9 @@
 #include <string_view>
 #include <vector>
 
-#include "dcp/arena.hpp"
+#include "pickle/arena.hpp"
 
-namespace flatpoint::dcp {
+namespace flatpoint::pickle {
 
 /// A checkpoint names its tensors in the same order again and again: for the keys, for the planner, for each rank that
 /// wrote. So the text that followed the last one before is tried first, which costs one comparison and no hash.
@@ -45,4 +45,4 @@ class TextTable {
   std::uint32_t last_ = kNone;  // kNone + 1 is 0: the first text is expected first
 };
 
-}  // namespace flatpoint::dcp
+}  // namespace flatpoint::pickle

@@ -1,9 +1,9 @@
-#include "dcp/digest.hpp"
+#include "pickle/digest.hpp"
 
 #define XXH_INLINE_ALL
 #include <xxhash.h>
 
-namespace flatpoint::dcp {
+namespace flatpoint::pickle {
 
 struct ContentDigest::State {
   XXH3_state_t xxh3;
@@ -32,4 +32,4 @@ std::uint64_t tail_digest(std::span<const std::uint8_t> content) {
   return XXH3_64bits(tail.data(), tail.size());
 }
 
-}  // namespace flatpoint::dcp
+}  // namespace flatpoint::pickle

@@ -1,12 +1,10 @@
-// dcp/globals.hpp - the names that a pickle mentions, as names.
+// dcp/known_names.hpp - the names of a pickle that mean something to the importer.
 #pragma once
 
 #include <cstdint>
-#include <string>
 #include <string_view>
-#include <vector>
 
-#include "base/text_map.hpp"
+#include "pickle/globals.hpp"
 
 namespace flatpoint::dcp {
 
@@ -39,30 +37,7 @@ enum class Known : std::uint8_t {
   PureWindowsPath,
 };
 
-struct GlobalName {
-  std::string module;
-  std::string name;
-  Known known = Known::Other;
-};
-
-struct ModuleAndName {
-  std::string_view module;
-  std::string_view name;
-};
-/// Protocols 0 to 2 spell names as Python 2 did; this is how Python 3 reads them. Of its list, what plain values and
-/// classes can mention.
-ModuleAndName python_3_name(std::string_view module, std::string_view name) noexcept;
-
-/// The distinct names of one pickle, numbered by first use.
-class Globals {
- public:
-  std::uint32_t intern(std::string_view module, std::string_view name);
-  [[nodiscard]] std::size_t size() const { return names_.size(); }
-  [[nodiscard]] const GlobalName& operator[](std::uint32_t number) const { return names_[number]; }
-
- private:
-  std::vector<GlobalName> names_;
-  base::TextMap<std::string, std::uint32_t> numbers_;
-};
+/// The Known of a name, as a number (Globals::Meaning).
+std::uint8_t meaning_of_name(std::string_view module, std::string_view name);
 
 }  // namespace flatpoint::dcp

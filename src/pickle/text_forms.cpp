@@ -1,10 +1,10 @@
-#include "dcp/text_forms.hpp"
+#include "pickle/text_forms.hpp"
 
 #include <algorithm>
 #include <charconv>
 #include <cstring>
 
-namespace flatpoint::dcp {
+namespace flatpoint::pickle {
 namespace {
 
 constexpr std::uint32_t kMaxCodePoint = 0x10FFFF;
@@ -155,4 +155,4 @@ std::optional<std::string> decode_raw_unicode_escape(std::string_view line) {
   return out;
 }
 
-}  // namespace flatpoint::dcp
+}  // namespace flatpoint::pickle

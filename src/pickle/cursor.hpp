@@ -1,4 +1,4 @@
-// dcp/cursor.hpp - walks through the bytes of a pickle.
+// pickle/cursor.hpp - walks through the bytes of a pickle.
 #pragma once
 
 #include <bit>
@@ -9,9 +9,9 @@
 #include <string_view>
 #include <type_traits>
 
-#include "dcp/digest.hpp"
+#include "pickle/digest.hpp"
 
-namespace flatpoint::dcp {
+namespace flatpoint::pickle {
 
 static_assert(std::endian::native == std::endian::little);
 
@@ -71,4 +71,4 @@ class Cursor {
   std::size_t frame_end_ = 0;
 };
 
-}  // namespace flatpoint::dcp
+}  // namespace flatpoint::pickle

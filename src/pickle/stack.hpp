@@ -1,13 +1,13 @@
-// dcp/stack.hpp - the pickle machine's stack and its marks.
+// pickle/stack.hpp - the pickle machine's stack and its marks.
 #pragma once
 
 #include <cstddef>
 #include <span>
 #include <vector>
 
-#include "dcp/value.hpp"
+#include "pickle/value.hpp"
 
-namespace flatpoint::dcp {
+namespace flatpoint::pickle {
 
 /// Values between the innermost mark and the top are open; nothing below it can be popped.
 class Stack {
@@ -46,4 +46,4 @@ class Stack {
   std::size_t fence_ = 0;
 };
 
-}  // namespace flatpoint::dcp
+}  // namespace flatpoint::pickle

@@ -1,4 +1,4 @@
-// dcp/digest.hpp - XXH3-64 of the pickle, taken while the machine walks through it.
+// pickle/digest.hpp - XXH3-64 of the pickle, taken while the machine walks through it.
 #pragma once
 
 #include <cstddef>
@@ -6,7 +6,7 @@
 #include <memory>
 #include <span>
 
-namespace flatpoint::dcp {
+namespace flatpoint::pickle {
 
 /// Reading 191 MB once more only to digest them would cost as much as a third of an import. So the digest runs one
 /// frame ahead of the machine, which then finds its bytes in the cache.
@@ -36,4 +36,4 @@ class ContentDigest {
 /// XXH3-64 of the last 4096 bytes, of all where there are fewer.
 std::uint64_t tail_digest(std::span<const std::uint8_t> content);
 
-}  // namespace flatpoint::dcp
+}  // namespace flatpoint::pickle

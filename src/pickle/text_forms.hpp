@@ -1,4 +1,4 @@
-// dcp/text_forms.hpp - what the instructions of protocol 0 write as lines of text, and what str may hold.
+// pickle/text_forms.hpp - what the instructions of protocol 0 write as lines of text, and what str may hold.
 #pragma once
 
 #include <cstdint>
@@ -6,7 +6,7 @@
 #include <string>
 #include <string_view>
 
-namespace flatpoint::dcp {
+namespace flatpoint::pickle {
 
 /// Whether these bytes are what Python's `str.encode("utf-8", "surrogatepass")` can give.
 bool is_utf8(std::string_view bytes) noexcept;
@@ -23,4 +23,4 @@ std::optional<std::string> unquote(std::string_view literal);
 /// UNICODE: Latin-1 with \uXXXX and \UXXXXXXXX. The result is UTF-8.
 std::optional<std::string> decode_raw_unicode_escape(std::string_view line);
 
-}  // namespace flatpoint::dcp
+}  // namespace flatpoint::pickle

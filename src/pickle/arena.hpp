@@ -1,4 +1,4 @@
-// dcp/arena.hpp - memory that is given back all at once.
+// pickle/arena.hpp - memory that is given back all at once.
 #pragma once
 
 #include <cstddef>
@@ -8,7 +8,7 @@
 
 #include "base/large_vector.hpp"
 
-namespace flatpoint::dcp {
+namespace flatpoint::pickle {
 
 /// Hands out 8-byte aligned memory that lives as long as the arena. Move-only; addresses survive a move.
 class Arena {
@@ -44,4 +44,4 @@ class Arena {
   std::size_t next_size_ = 0;
 };
 
-}  // namespace flatpoint::dcp
+}  // namespace flatpoint::pickle

@@ -1,4 +1,4 @@
-// dcp/pickle_writer.hpp - writes the instructions of pickle protocol 4.
+// pickle/pickle_writer.hpp - writes the instructions of pickle protocol 4.
 #pragma once
 
 #include <bit>
@@ -7,10 +7,10 @@
 #include <span>
 #include <string_view>
 
-#include "dcp/opcode.hpp"
 #include "flatpoint/buffer.hpp"
+#include "pickle/opcode.hpp"
 
-namespace flatpoint::dcp {
+namespace flatpoint::pickle {
 
 /// Knows nothing of values or the memo but the number that MEMOIZE uses next.
 class PickleWriter {
@@ -96,4 +96,4 @@ class PickleWriter {
 
 static_assert(std::endian::native == std::endian::little);
 
-}  // namespace flatpoint::dcp
+}  // namespace flatpoint::pickle

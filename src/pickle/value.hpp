@@ -1,4 +1,4 @@
-// dcp/value.hpp - what the pickle machine computes with: plain values, never code.
+// pickle/value.hpp - what the pickle machine computes with: plain values, never code.
 //
 // A value is one word: a tag and 58 bits that hold it or say where it lies. Texts stay where they are in the pickle.
 // Containers and objects are nodes in an arena; two values with the same word are the same object to Python.
@@ -8,36 +8,36 @@
 #include <span>
 #include <string_view>
 
-namespace flatpoint::dcp {
+namespace flatpoint::pickle {
 
 enum class Tag : std::uint8_t {
   Unset,  // no value: an empty slot of the memo
   None,
   False,
   True,
-  Int,         // the number itself
-  BoxedInt,    // -> std::int64_t
-  BinaryInt,   // -> TextNode: beyond int64, two's complement, little-endian
-  DecimalInt,  // -> TextNode: beyond int64, as protocol 0 writes it
-  Float,       // -> double
-  Text,        // str: position and length in the pickle
-  LongText,    // -> TextNode: str that the pickle does not hold as UTF-8, or that is too long for Text
-  Fqn,         // str: number in Records::fqns
-  Bytes,       // -> TextNode
-  ByteArray,   // -> TextNode
-  Tuple,       // -> Tuple
-  FrozenSet,   // -> Tuple
-  List,        // -> Container
-  Dict,        // -> Container: key, value, key, value, ...
-  Set,         // -> Container
-  Global,      // number in Globals
-  Object,      // -> Object
-  // What the fast lane folds objects of DCP's classes into (records.hpp). Each stands for the object that the
-  // instructions would have built.
-  Size,   // torch.Size: rank and position in a pool
-  Chunk,  // ChunkStorageMetadata: rank and position in Records::boxes
-  Index,  // MetadataIndex: number in Records::indices
-  Info,   // _StorageInfo: number in Records::infos
+  Int,           // the number itself
+  BoxedInt,      // -> std::int64_t
+  BinaryInt,     // -> TextNode: beyond int64, two's complement, little-endian
+  DecimalInt,    // -> TextNode: beyond int64, as protocol 0 writes it
+  Float,         // -> double
+  Text,          // str: position and length in the pickle
+  LongText,      // -> TextNode: str that the pickle does not hold as UTF-8, or that is too long for Text
+  Interned,      // str: number in Heap::texts
+  Bytes,         // -> TextNode
+  ByteArray,     // -> TextNode
+  Tuple,         // -> Tuple
+  FrozenSet,     // -> Tuple
+  List,          // -> Container
+  Dict,          // -> Container: key, value, key, value, ...
+  Set,           // -> Container
+  Global,        // number in Globals
+  Object,        // -> Object
+  PersistentId,  // -> Value: what BINPERSID names, an object outside of the pickle
+  // Tags from here on belong to a fold policy (fold.hpp). Each stands for an object that instructions would have built.
+  Folded0,
+  Folded1,
+  Folded2,
+  Folded3,
 };
 
 class Value {
@@ -66,10 +66,6 @@ class Value {
   static constexpr Value text(std::uint64_t position, std::uint64_t length) noexcept {
     return Value(Tag::Text, position << kLengthBits | length);
   }
-  /// A Size, or the box of a Chunk, in Records::boxes; `in_offsets`: in Records::offsets.
-  static constexpr Value ranked(Tag tag, std::uint8_t rank, std::uint64_t begin, bool in_offsets = false) noexcept {
-    return Value(tag, std::uint64_t{in_offsets} << 57 | std::uint64_t{rank} << 49 | begin);
-  }
 
   [[nodiscard]] constexpr Tag tag() const noexcept { return static_cast<Tag>(word_ >> kPayloadBits); }
   [[nodiscard]] constexpr bool is(Tag tag) const noexcept { return this->tag() == tag; }
@@ -84,10 +80,6 @@ class Value {
   /// REQUIRES: is(Tag::Text).
   [[nodiscard]] constexpr std::uint64_t text_position() const noexcept { return payload() >> kLengthBits; }
   [[nodiscard]] constexpr std::uint64_t text_length() const noexcept { return word_ & kLengthMask; }
-  /// REQUIRES: made by ranked().
-  [[nodiscard]] constexpr bool in_offsets() const noexcept { return (word_ >> 57 & 1) != 0; }
-  [[nodiscard]] constexpr std::uint8_t rank() const noexcept { return static_cast<std::uint8_t>(word_ >> 49); }
-  [[nodiscard]] constexpr std::uint64_t begin() const noexcept { return word_ & ((std::uint64_t{1} << 49) - 1); }
   /// REQUIRES: the tag points to a node of this type.
   template <class Node>
   [[nodiscard]] Node* node() const noexcept {
@@ -151,4 +143,4 @@ struct Object {
   BlockList blocks;  // what was done to it afterwards, in order
 };
 
-}  // namespace flatpoint::dcp
+}  // namespace flatpoint::pickle

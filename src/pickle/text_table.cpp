@@ -1,8 +1,8 @@
-#include "dcp/text_table.hpp"
+#include "pickle/text_table.hpp"
 
 #include "base/seeded_hash.hpp"
 
-namespace flatpoint::dcp {
+namespace flatpoint::pickle {
 namespace {
 
 constexpr std::uint64_t kNumberMask = 0xFFFFFFFF;
@@ -38,4 +38,4 @@ void TextTable::grow() {
   slots_.swap(slots);
 }
 
-}  // namespace flatpoint::dcp
+}  // namespace flatpoint::pickle
