@@ -1,7 +1,6 @@
 // dcp/export_opaque.cpp - opaque records: read as a pickle is, then written out again at their places.
-#include <fmt/format.h>
-#include <fmt/ranges.h>
 
+#include "base/format.hpp"
 #include "dcp/exporter.hpp"
 #include "dcp/foreign_names.hpp"
 #include "dcp/machine.hpp"

@@ -1,8 +1,8 @@
 // dcp/export_state_dict.cpp - state_dict_metadata, and planner_data.
-#include <fmt/format.h>
 
 #include <algorithm>
 
+#include "base/format.hpp"
 #include "dcp/exporter.hpp"
 #include "pickle/text_forms.hpp"
 
@@ -214,7 +214,7 @@ Result<void> Exporter::path(const EntryView& entry, PlannerPathView path) {
       continue;
     }
     const std::int64_t number = parse_int(element.text).value_or(0);
-    if (fmt::format_int(number).str() != element.text) return broken();
+    if (std::to_string(number) != element.text) return broken();
     pickle_.integer(number);
   }
   pickle_.tuple(elements.size());

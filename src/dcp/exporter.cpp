@@ -1,7 +1,6 @@
 #include "dcp/exporter.hpp"
 
-#include <fmt/format.h>
-
+#include "base/format.hpp"
 #include "columns/text.hpp"
 #include "dcp/foreign_names.hpp"
 #include "pickle/text_forms.hpp"

@@ -4,8 +4,8 @@
     base <- model <- format <- columns <- read, write <- change, plan
     base <- pickle;  read, write, pickle <- dcp <- checkpoint
 
-A file of a layer includes that layer and the ones below it. Tools, bindings and benchmarks include include/ alone.
-FlatBuffers is seen by src/format and by include/flatpoint/generated.hpp. Usage: check_layers.py [ROOT]
+A file of a layer includes that layer and the ones below it. Tools, bindings and benchmarks include include/ alone, and
+base/format.hpp, the one door to fmt. FlatBuffers is seen by src/format and by include/flatpoint/generated.hpp. Usage: check_layers.py [ROOT]
 """
 
 import pathlib
@@ -59,6 +59,7 @@ PUBLIC_HEADERS = {
     "dcp.hpp": "dcp",
 }
 
+FORMAT = "src/base/format."
 OUTSIDE = ("tools", "bindings", "bench")
 GENERATED = "flatpoint/metadata_generated.h"
 MAY_SEE_FLATBUFFERS = ("src/format/", "include/flatpoint/generated.hpp")
@@ -89,6 +90,8 @@ def target_of(root, path, included, quoted):
     """What an include line means, as a path from the root: ours, FlatBuffers' ("flatbuffers/..."), or None."""
     if included.startswith("flatbuffers/") or included.endswith("_generated.h"):
         return "flatbuffers/" + included
+    if included.startswith("fmt/"):
+        return included
     if included.startswith("flatpoint/"):
         return "include/" + included
     if not quoted:
@@ -105,6 +108,10 @@ def judge(name, layer, target):
     """Why a file may not include a target; None where it may."""
     if target.startswith("flatbuffers/"):
         return None if name.startswith(MAY_SEE_FLATBUFFERS) else "FlatBuffers is seen by src/format and generated.hpp only"
+    if target.startswith("fmt/"):
+        return None if name.startswith(FORMAT) else "fmt is seen by base/format.hpp only; include that"
+    if target == FORMAT + "hpp" and layer is None:
+        return None
     if not target.startswith(("include/", "src/")):
         return None
     try:

@@ -234,7 +234,7 @@ Result<Exit> run(const Arguments& arguments, Context& context) {
   return verdict->report.sound() && tiled ? Exit::Yes : Exit::No;
 }
 
-Run declare(CLI::App& command) {
+Run declare(Command& command) {
   const auto arguments = std::make_shared<Arguments>();
   add_checkpoint(command, arguments->checkpoint);
   command.add_flag("--source", arguments->source,
