@@ -8,15 +8,14 @@ import pickletools
 import shutil
 import subprocess
 
+import describe_metadata
+import make_pickles
 import pytest
 import torch
 import torch.distributed.checkpoint as dcp
+from test_import_against_python import HERE, ROOT, Chance, same, stand_ins  # noqa: F401 (a fixture)
 from torch.distributed.checkpoint.metadata import BytesStorageMetadata, MetadataIndex, TensorProperties
 from torch.distributed.checkpoint.planner import SavePlan, WriteItem, WriteItemType
-
-import describe_metadata
-import make_pickles
-from test_import_against_python import HERE, ROOT, Chance, same, stand_ins  # noqa: F401 (a fixture)
 
 
 def export(paths, *options):

@@ -130,8 +130,11 @@ def judge(name, layer, target):
 def check(root):
     """Every violation below `root`, as lines that say where and why."""
     root = pathlib.Path(root).resolve()
-    problems = [f"include/flatpoint/{header}: listed in PUBLIC_HEADERS, but missing"
-                for header in PUBLIC_HEADERS if not (root / "include/flatpoint" / header).is_file()]
+    problems = [
+        f"include/flatpoint/{header}: listed in PUBLIC_HEADERS, but missing"
+        for header in PUBLIC_HEADERS
+        if not (root / "include/flatpoint" / header).is_file()
+    ]
     for path in sources(root):
         name = path.relative_to(root).as_posix()
         try:

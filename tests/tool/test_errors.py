@@ -251,8 +251,17 @@ class StandardStreams(ToolTest):
 
 class Usage(ToolTest):
     def test_mistakes(self):
-        for arguments in ((), ("nonsense",), ("ls",), ("ls", ".", "--nonsense"), ("ls", ".", "--sort", "colour"), ("find", "."),
-                          ("show", ".", "a", "b"), ("ls", ".", "--rank", "x"), ("ls", ".", "--rank", "-1")):
+        for arguments in (
+            (),
+            ("nonsense",),
+            ("ls",),
+            ("ls", ".", "--nonsense"),
+            ("ls", ".", "--sort", "colour"),
+            ("find", "."),
+            ("show", ".", "a", "b"),
+            ("ls", ".", "--rank", "x"),
+            ("ls", ".", "--rank", "-1"),
+        ):
             with self.subTest(arguments):
                 self.check_error(arguments, "usage")
 
@@ -264,13 +273,20 @@ class Usage(ToolTest):
         """Short ones together, a value behind its name or apart, options before the verb and between arguments."""
         folder = self.sample("s01_plain_tensors")
         listing = run("ls", folder, "w*", "-l", "--sort", "size").out
-        for arguments in (("ls", "-l", "--sort=size", folder, "w*"), ("ls", folder, "-l", "w*", "--sort", "size"),
-                          ("ls", folder, "--sort=size", "-l", "--", "w*")):
+        for arguments in (
+            ("ls", "-l", "--sort=size", folder, "w*"),
+            ("ls", folder, "-l", "w*", "--sort", "size"),
+            ("ls", folder, "--sort=size", "-l", "--", "w*"),
+        ):
             self.assertEqual(run(*arguments).out, listing)
         self.assertEqual(run("--json", "ls", folder).out, run("ls", folder, "--json").out)
         self.assertEqual(run("import", folder, f"-fo{self.folder / 'out'}").code, 0)
-        for mistake in (("ls", folder, "-x"), ("ls", folder, "-lx"), ("ls", folder, "--long=yes"),
-                        ("ls", folder, "--sort", "size", "--sort", "name")):
+        for mistake in (
+            ("ls", folder, "-x"),
+            ("ls", folder, "-lx"),
+            ("ls", folder, "--long=yes"),
+            ("ls", folder, "--sort", "size", "--sort", "name"),
+        ):
             self.check_error(mistake, "usage")
 
     def test_offset(self):

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from os import PathLike
 from types import TracebackType
-from typing import Any, final, overload
+from typing import final, overload
 
 from ._columns import Columns
 from ._records import (
@@ -40,9 +40,7 @@ def open(
     Raises Error; NotFoundError is a FileNotFoundError, IoError an OSError.
     """
 
-def from_bytes(
-    data: bytes | bytearray | memoryview, *, rank: int | None = None, limits: Mapping[str, int] | None = None
-) -> Checkpoint:
+def from_bytes(data: bytes | bytearray | memoryview, *, rank: int | None = None, limits: Mapping[str, int] | None = None) -> Checkpoint:
     """Open the bytes of a flatpoint file or of a `.metadata`, which are copied. `rank`: of the `__R.metadata` that they are.
     Raises Error."""
 
@@ -75,9 +73,7 @@ class Checkpoint(Mapping[str, Tensor | Bytes | Opaque]):
     def __len__(self) -> int: ...
     def __iter__(self) -> Iterator[str]: ...
     def __enter__(self) -> Checkpoint: ...
-    def __exit__(
-        self, kind: type[BaseException] | None, value: BaseException | None, traceback: TracebackType | None
-    ) -> None: ...
+    def __exit__(self, kind: type[BaseException] | None, value: BaseException | None, traceback: TracebackType | None) -> None: ...
     def close(self) -> None:
         """Forget the file: what is asked of the checkpoint later raises ValueError. Objects that were taken from it,
         columns included, stay readable, and keep the file mapped."""

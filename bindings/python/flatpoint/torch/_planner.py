@@ -6,14 +6,13 @@ import io
 from typing import Any
 
 import torch
-from torch.distributed.tensor import DTensor
-from torch.distributed.checkpoint import DefaultLoadPlanner
-from torch.distributed.checkpoint import _version
+from torch.distributed.checkpoint import DefaultLoadPlanner, _version
 from torch.distributed.checkpoint._nested_dict import flatten_state_dict
 from torch.distributed.checkpoint._traverse import set_element
 from torch.distributed.checkpoint.metadata import MetadataIndex
 from torch.distributed.checkpoint.planner import LoadItemType, LoadPlan, ReadItem
 from torch.distributed.checkpoint.planner_helpers import _create_chunk_list
+from torch.distributed.tensor import DTensor
 
 import flatpoint
 

@@ -11,8 +11,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 import torch.distributed as dist
-from torch.distributed.checkpoint import FileSystemWriter
-from torch.distributed.checkpoint import filesystem
+from torch.distributed.checkpoint import FileSystemWriter, filesystem
 from torch.distributed.checkpoint.metadata import Metadata, MetadataIndex
 from torch.distributed.checkpoint.planner import SavePlan
 from torch.distributed.checkpoint.storage import WriteResult
@@ -23,7 +22,6 @@ from flatpoint import _core
 from ._files import FLATPOINT_SUFFIX, PICKLE_NAME, is_url, names_in, rank_of, replace_file, url_file_system
 from ._metadata import ComparableMetadata, FileMetadata, PlannerData, StateDictMetadata, StorageData
 from ._source import Source
-
 
 StorageLists = tuple[list[MetadataIndex], list[Any]]  # keys and values of storage_data
 

@@ -113,9 +113,7 @@ def test_planner_data_of_ones_own(tmp_path):
 
 def test_no_planner_data(tmp_path):
     flat = {"weight": torch.ones(2)}
-    metadata = dcp.save(
-        flat, storage_writer=FlatpointWriter(tmp_path), planner=DefaultSavePlanner(flatten_state_dict=False)
-    )
+    metadata = dcp.save(flat, storage_writer=FlatpointWriter(tmp_path), planner=DefaultSavePlanner(flatten_state_dict=False))
     assert metadata.planner_data is None and pickle.loads(pickle.dumps(metadata)).planner_data is None
 
 
