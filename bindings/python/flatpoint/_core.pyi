@@ -142,9 +142,7 @@ class Checkpoint(Mapping[str, Tensor | Bytes | Opaque]):
         """What another checkpoint says differently: facts are compared, not bytes. `aspects` selects what counts ("dtype",
         "shape", "location", ...: include/flatpoint/diff.hpp); FQNs that only one has always do."""
 
-    def plan_mesh(
-        self, mesh: Sequence[int], placements: str | Iterable[object], *, max_gap: int = 0
-    ) -> MeshPlan:
+    def plan_mesh(self, mesh: Sequence[int], placements: str | Iterable[object], *, max_gap: int = 0) -> MeshPlan:
         """The plans of all ranks of a device mesh, (8, 4), that load every FQN under the same placements: "S0,R", or torch's
         placements. A tensor without the dimension is replicated. Raises Error: INVALID_ARGUMENT."""
 

@@ -33,8 +33,10 @@ def without(data, name):
             others = flatpoint.from_bytes(less).columns
         except flatpoint.Error:
             continue
-        if len(columns[name]) and not len(others[name]) and all(
-            len(others[each]) == len(columns[each]) for each in columns if each != name
+        if (
+            len(columns[name])
+            and not len(others[name])
+            and all(len(others[each]) == len(columns[each]) for each in columns if each != name)
         ):
             return less
     raise AssertionError(f"no file lacks {name} alone")

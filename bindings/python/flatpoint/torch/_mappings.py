@@ -107,6 +107,12 @@ class FileMapping(MutableMapping):
         del self._dict()[key]
         self.changed = True
 
+    def popitem(self) -> tuple[Any, Any]:
+        """The last one, as of a dictionary."""
+        item = self._dict().popitem()
+        self.changed = True
+        return item
+
     def __iter__(self) -> Iterator[Any]:
         return iter(self._whole) if self._whole is not None else iter(self._keys())
 

@@ -31,7 +31,7 @@ class ComparableMetadata(Metadata):
 class FileMetadata(ComparableMetadata):
     """Metadata whose dictionaries are read from a flatpoint file, or from a `.metadata` that was imported, when torch asks
     for a key. It equals what unpickling the `.metadata` gives, and is pickled and copied as that: torch's own Metadata with
-    dictionaries, changes included.
+    dictionaries, changes included. (What a save sends to other processes is the place of its file.)
 
     What flatpoint keeps as opaque pickles is not unpickled: `opaque` holds it. An attribute that is made of DCP's own
     classes alone, as Megatron's `all_local_plans`, is built when it is asked for, from a closed list and without running
@@ -54,17 +54,28 @@ class FileMetadata(ComparableMetadata):
         raise AttributeError(f"the metadata has no attribute {name!r}", name=name, obj=self)
 
     def __reduce_ex__(self, protocol: int):
-        state = {name: value.copy() if isinstance(value, FileMapping) else value for name, value in self.__dict__.items()}
+        mappings = self._mappings()
+        if self.__dict__.get("_travels") and mappings and not any(mapping.changed for mapping in mappings.values()):
+            return metadata_at, (next(iter(mappings.values()))._source, self._others())
+        state = self._others() | {name: mapping.copy() for name, mapping in mappings.items()}
         for record in state.pop("opaque", ()):
             if record.kind == "attribute" and hasattr(self, record.name):
                 state[record.name] = getattr(self, record.name)
-        return copyreg.__newobj__, (Metadata,), state
+        return copyreg.__newobj__, (Metadata,), {name: state.pop(name) for name in _FIELDS if name in state} | state
+
+    def _mappings(self) -> dict[str, FileMapping]:
+        return {name: value for name, value in self.__dict__.items() if isinstance(value, FileMapping)}
+
+    def _others(self) -> dict[str, Any]:
+        own = {"_travels", *self._mappings()}
+        return {name: value for name, value in self.__dict__.items() if name not in own}
 
 
 def metadata_at(source: Source, others: dict[str, Any]) -> FileMetadata:
-    """Metadata whose dictionaries are the file's, but for those among `others`."""
+    """What a save sends to other processes: metadata whose dictionaries are the file's, but for those among `others`. Who
+    sends it on sends the place again."""
     metadata = FileMetadata(StateDictMetadata(source), PlannerData(source), StorageData(source))
-    metadata.__dict__.update(others)
+    metadata.__dict__.update(others, _travels=True)
     return metadata
 
 

@@ -14,8 +14,7 @@ import torch.distributed.checkpoint as dcp
 from conftest import SAMPLES, can_unpickle, sample_folder
 from flatpoint.torch import FlatpointLoadPlanner, FlatpointReader
 from flatpoint.torch._metadata import metadata_at
-from torch.distributed.checkpoint import DefaultLoadPlanner
-from torch.distributed.checkpoint import FileSystemReader
+from torch.distributed.checkpoint import DefaultLoadPlanner, FileSystemReader
 from torch.distributed.checkpoint.filesystem import _StorageInfo
 from torch.distributed.checkpoint.metadata import (
     BytesStorageMetadata,
