@@ -1,6 +1,7 @@
 #include "base/file.hpp"
 
 #include <fcntl.h>
+#include <fmt/format.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -9,7 +10,6 @@
 #include <utility>
 
 #include "base/checked.hpp"
-#include "base/format.hpp"
 
 namespace flatpoint::base {
 

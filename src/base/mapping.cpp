@@ -1,11 +1,10 @@
 #include "base/mapping.hpp"
 
+#include <fmt/format.h>
 #include <sys/mman.h>
 
 #include <cerrno>
 #include <utility>
-
-#include "base/format.hpp"
 
 namespace flatpoint::base {
 

@@ -1,9 +1,10 @@
 #include "change/attributes_reader.hpp"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 
 #include "base/checked.hpp"
-#include "base/format.hpp"
 #include "columns/text.hpp"
 
 namespace flatpoint::change {

@@ -1,5 +1,7 @@
 #include "flatpoint/edit.hpp"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <charconv>
 #include <deque>
@@ -7,7 +9,6 @@
 #include <utility>
 #include <vector>
 
-#include "base/format.hpp"
 #include "change/expand.hpp"
 
 namespace flatpoint {

@@ -1,6 +1,6 @@
 #include "dcp/value_writer.hpp"
 
-#include "base/format.hpp"
+#include <fmt/format.h>
 
 namespace flatpoint::dcp {
 namespace {

@@ -1,6 +1,7 @@
 #include "format/encode.hpp"
 
-#include "base/format.hpp"
+#include <fmt/format.h>
+
 #include "format/constants.hpp"
 #include "format/trailer.hpp"
 #include "format/wire.hpp"

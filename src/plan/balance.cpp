@@ -1,10 +1,11 @@
 #include "plan/balance.hpp"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <bit>
 
 #include "base/checked.hpp"
-#include "base/format.hpp"
 #include "plan/boxes.hpp"
 
 namespace flatpoint::plan {

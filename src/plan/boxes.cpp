@@ -1,6 +1,7 @@
 #include "plan/boxes.hpp"
 
-#include "base/format.hpp"
+#include <fmt/format.h>
+#include <fmt/ranges.h>
 
 namespace flatpoint::plan {
 

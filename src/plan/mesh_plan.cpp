@@ -1,8 +1,9 @@
 #include "flatpoint/mesh_plan.hpp"
 
+#include <fmt/format.h>
+
 #include <utility>
 
-#include "base/format.hpp"
 #include "plan/balance.hpp"
 #include "plan/boxes.hpp"
 #include "plan/mesh_targets.hpp"

@@ -1,5 +1,7 @@
 #include "plan/plan_writer.hpp"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <limits>
 #include <tuple>
@@ -9,7 +11,6 @@
 #include <xxhash.h>
 
 #include "base/checked.hpp"
-#include "base/format.hpp"
 #include "plan/boxes.hpp"
 
 namespace flatpoint {

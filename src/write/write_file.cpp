@@ -1,6 +1,7 @@
 #include "flatpoint/write_file.hpp"
 
 #include <fcntl.h>
+#include <fmt/format.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -8,8 +9,6 @@
 #include <cstdint>
 #include <system_error>
 #include <utility>
-
-#include "base/format.hpp"
 
 namespace flatpoint {
 namespace {

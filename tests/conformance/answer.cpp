@@ -1,9 +1,10 @@
+#include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <charconv>
 #include <stdexcept>
 #include <vector>
 
-#include "base/format.hpp"
 #include "canonical.hpp"
 #include "flatpoint/overlap.hpp"
 

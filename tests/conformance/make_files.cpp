@@ -2,6 +2,7 @@
 //
 // Samples go through the importer, hand-made and random ones through the tests' own picture of the facts. `big` makes
 // the files that are too large to be kept.
+#include <fmt/format.h>
 
 #include <algorithm>
 #include <exception>
@@ -10,7 +11,6 @@
 #include <random>
 #include <stdexcept>
 
-#include "base/format.hpp"
 #include "flatpoint/dcp.hpp"
 #include "flatpoint/write_file.hpp"
 #include "support/random_model.hpp"

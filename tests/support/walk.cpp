@@ -1,8 +1,9 @@
 #include "support/walk.hpp"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 
-#include "base/format.hpp"
 #include "flatpoint/generated.hpp"
 #include "flatpoint/records.hpp"
 #include "flatpoint/verify.hpp"

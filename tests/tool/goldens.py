@@ -120,3 +120,4 @@ def generate(case):
         answer = run(*command.split(), cwd=case.folder)
         yield f"{name}.txt", f"$ flatpoint {command}\n".encode() + answer.as_golden()
         (case.folder / "out.flatpoint").unlink(missing_ok=True)
+

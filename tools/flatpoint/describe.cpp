@@ -1,6 +1,7 @@
 #include "describe.hpp"
 
-#include "base/format.hpp"
+#include <fmt/ranges.h>
+
 #include "text.hpp"
 
 namespace flatpoint::tool {

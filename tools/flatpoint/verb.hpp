@@ -5,9 +5,12 @@
 #include <functional>
 #include <optional>
 
-#include "command_line.hpp"
 #include "flatpoint/dcp.hpp"
 #include "output.hpp"
+
+namespace CLI {
+class App;
+}
 
 namespace flatpoint::tool {
 
@@ -37,7 +40,7 @@ struct Verb {
   const char* summary;
   const char* examples;  // lines for `--help`
   /// Adds the verb's arguments to its command; the result runs it once they are parsed.
-  Run (*declare)(Command& command);
+  Run (*declare)(CLI::App& command);
 };
 
 }  // namespace flatpoint::tool

@@ -35,10 +35,10 @@ Result<Exit> run(const Arguments& arguments, Context& context) {
   return show_checkpoint(context, *opened, arguments.all);
 }
 
-Run declare(Command& command) {
+Run declare(CLI::App& command) {
   const auto arguments = std::make_shared<Arguments>();
   add_checkpoint(command, arguments->checkpoint);
-  command.add_option("FQN", arguments->fqn, "One tensor or bytes: the name, as it is or as `ls` prints it");
+  add_text(command, "FQN", arguments->fqn, "One tensor or bytes: the name, as it is or as `ls` prints it");
   command.add_flag("-a,--all", arguments->all, "Every file and opaque record, however many there are");
   return [arguments](Context& context) { return run(*arguments, context); };
 }
