@@ -113,7 +113,6 @@ def bare_plan(state, items):
 
 def load_worker(side, folder, collector, number):
     import torch.distributed.checkpoint as dcp
-
     from flatpoint.torch import FlatpointLoadPlanner, FlatpointReader
 
     ours = side == "flatpoint"
@@ -151,10 +150,9 @@ def write_results(metadata, world):
 def save_worker(ways, folder, data, laps, number, world):
     """Times from finish on the coordinator to the metadata's being there on every rank, by way."""
     import torch.distributed as dist
+    from flatpoint.torch import FlatpointWriter
     from torch.distributed.checkpoint import FileSystemWriter
     from torch.distributed.checkpoint.utils import _DistWrapper
-
-    from flatpoint.torch import FlatpointWriter
 
     if world > 1:
         dist.init_process_group("gloo", init_method=f"file://{folder}/rendezvous", rank=number, world_size=world)
@@ -279,7 +277,13 @@ def save_rows(chunks, processes, quick):
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--quick", action="store_true", help="small sizes: shows that everything runs; its ratios say little")
-    parser.add_argument("--chunks", type=int, nargs="+", default=[10 * K, 100 * K, M], help="the sizes; 1 M takes PyTorch minutes, and gigabytes in each process")
+    parser.add_argument(
+        "--chunks",
+        type=int,
+        nargs="+",
+        default=[10 * K, 100 * K, M],
+        help="the sizes; 1 M takes PyTorch minutes, and gigabytes in each process",
+    )
     parser.add_argument("--worker", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.worker:

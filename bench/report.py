@@ -3,6 +3,7 @@
 Rivals run in turns with flatpoint, so that whatever else the machine does slows all of them alike. Times are warm medians; the
 cold value, from a page cache that was emptied of the files, stands in parentheses.
 """
+
 import argparse
 import os
 import platform
@@ -22,6 +23,7 @@ PROGRAM = ROOT / "build-bench/bin/flatpoint_bench"
 
 class Dataset(NamedTuple):
     """A `.metadata` file, the metadata file made from it, and the stores with the same facts."""
+
     kind: str
     chunks: int
     shards: int
@@ -52,6 +54,7 @@ def names(count: int, **options) -> Dataset:
 
 # ------------------------------------------------------------------------------------------------------- preparation
 
+
 def run(*command) -> str:
     result = subprocess.run([str(part) for part in command], capture_output=True, text=True)
     if result.returncode != 0:
@@ -70,8 +73,17 @@ def prepare(dataset: Dataset) -> None:
         if dataset.chunks > 1_000_000:
             run(PYTHON, ROOT / "bench/data/stream_metadata.py", pickled, "--chunks", dataset.chunks, "--shards", dataset.shards)
         else:
-            run(PYTHON, ROOT / "bench/data/make_metadata.py", pickled, "--chunks", dataset.chunks, "--shards", dataset.shards,
-                "--replicas", dataset.replicas)
+            run(
+                PYTHON,
+                ROOT / "bench/data/make_metadata.py",
+                pickled,
+                "--chunks",
+                dataset.chunks,
+                "--shards",
+                dataset.shards,
+                "--replicas",
+                dataset.replicas,
+            )
     if not is_newer(file, pickled) or not is_newer(file, PROGRAM):
         note(f"importing {pickled.name}")
         run(PROGRAM, "convert", pickled, file)
@@ -82,8 +94,16 @@ def prepare(dataset: Dataset) -> None:
 
 def check_stream_writer(dataset: Dataset) -> None:
     """The writer that stands in for torch at 10 M chunks gives torch's own opcodes."""
-    run(PYTHON, ROOT / "bench/data/stream_metadata.py", "--check", dataset.path("metadata"), "--chunks", dataset.chunks,
-        "--shards", dataset.shards)
+    run(
+        PYTHON,
+        ROOT / "bench/data/stream_metadata.py",
+        "--check",
+        dataset.path("metadata"),
+        "--chunks",
+        dataset.chunks,
+        "--shards",
+        dataset.shards,
+    )
 
 
 def note(text: str) -> None:
@@ -91,6 +111,7 @@ def note(text: str) -> None:
 
 
 # ------------------------------------------------------------------------------------------------------- measurements
+
 
 class Times(NamedTuple):
     warm: float  # nanoseconds
@@ -102,8 +123,9 @@ def measure(command: str, dataset: Dataset) -> dict[tuple[str, str], Times]:
     note(f"{command}, {dataset.kind} {count(dataset.chunks)}")
     lines = [line.split("\t") for line in run(PROGRAM, command, command, *dataset.files).splitlines()]
     values = {(work, contender, state): float(median) for work, contender, state, median, *_ in lines}
-    return {(work, contender): Times(values[work, contender, "warm"], values.get((work, contender, "cold")))
-            for work, contender, _ in values}
+    return {
+        (work, contender): Times(values[work, contender, "warm"], values.get((work, contender, "cold"))) for work, contender, _ in values
+    }
 
 
 class Server:
@@ -174,6 +196,7 @@ def measure_import(dataset: Dataset, laps: int) -> dict[str, Times]:
 
 
 # -------------------------------------------------------------------------------------------------------------- table
+
 
 class Row(NamedTuple):
     work: str
@@ -290,8 +313,17 @@ def import_rows(dataset: Dataset, laps: int, opened: Times) -> list[Row]:
 def size_rows(dataset: Dataset, goal: float) -> list[Row]:
     chunks = dataset.chunks
     ours, theirs = (dataset.path(suffix).stat().st_size / chunks for suffix in ("flatpoint", "metadata"))
-    return [Row(f"file, {dataset.kind.upper()}, {count(chunks)} chunks", f"{ours:.1f} B per chunk", "pickle", f"{theirs:.1f} B per chunk",
-                f"{ours / theirs:.3f}×", f"≤ {goal:g} B", verdict(goal, ours <= goal))]
+    return [
+        Row(
+            f"file, {dataset.kind.upper()}, {count(chunks)} chunks",
+            f"{ours:.1f} B per chunk",
+            "pickle",
+            f"{theirs:.1f} B per chunk",
+            f"{ours / theirs:.3f}×",
+            f"≤ {goal:g} B",
+            verdict(goal, ours <= goal),
+        )
+    ]
 
 
 def memory_rows(dataset: Dataset) -> list[Row]:
@@ -332,8 +364,10 @@ def machine() -> str:
     model = next((line.split(":")[1].strip() for line in open("/proc/cpuinfo") if line.startswith("model name")), "unknown processor")
     compiler = run("g++", "-dumpfullversion").strip()
     torch = run(PYTHON, "-c", "import importlib.metadata; print(importlib.metadata.version('torch'))").strip()
-    return (f"{os.cpu_count()} cores of {model}, Linux {platform.release().split('-')[0]}, GCC {compiler}, "
-            f"Python {platform.python_version()}, torch {torch}")
+    return (
+        f"{os.cpu_count()} cores of {model}, Linux {platform.release().split('-')[0]}, GCC {compiler}, "
+        f"Python {platform.python_version()}, torch {torch}"
+    )
 
 
 def main() -> None:

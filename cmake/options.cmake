@@ -6,7 +6,6 @@ option(FLATPOINT_BENCH "Build the benchmarks" OFF)
 option(FLATPOINT_PYTHON "Build the Python module (pip does it)" OFF)
 option(FLATPOINT_WERROR "Warnings are errors" OFF)
 option(FLATPOINT_HARDEN "Compile and link with the toolchain's defences (optimised builds without sanitizers)" ${PROJECT_IS_TOP_LEVEL})
-set(FLATPOINT_FMT fmt::fmt-header-only CACHE STRING "fmt::fmt links libfmt instead: half the compile time, one more library to run")
 set(FLATPOINT_SANITIZE "" CACHE STRING "Sanitizers, as for -fsanitize=")
 
 if(PROJECT_IS_TOP_LEVEL)

@@ -2,6 +2,7 @@
 
 Knows nothing of PyTorch, so that both writers of `.metadata` files (make_metadata.py, stream_metadata.py) start from it.
 """
+
 import math
 from collections.abc import Iterator
 from typing import NamedTuple
@@ -10,7 +11,7 @@ DENSE_LAYERS = 80  # up to here a model like LLaMA 70B; more parameters than tha
 EXPERT_LAYERS = 61
 ITEM_SIZE = {"bfloat16": 2, "float32": 4}
 TENSOR_HEADER = 1325  # bytes that torch.save adds to a small tensor
-BYTES_LENGTH = 1261   # what a pickled number takes
+BYTES_LENGTH = 1261  # what a pickled number takes
 
 
 class Item(NamedTuple):
@@ -40,8 +41,10 @@ def parameters(count: int) -> Iterator[tuple[str, tuple]]:
         else:
             names.append((f"{prefix}.mlp.gate.weight", (256, hidden)))
             for expert in range(experts):
-                names += [(f"{prefix}.mlp.experts.{expert}.{n}_proj.weight", (hidden, 2048) if n == "down" else (2048, hidden))
-                          for n in ("gate", "up", "down")]
+                names += [
+                    (f"{prefix}.mlp.experts.{expert}.{n}_proj.weight", (hidden, 2048) if n == "down" else (2048, hidden))
+                    for n in ("gate", "up", "down")
+                ]
         names += [(f"{prefix}.input_layernorm.weight", (hidden,)), (f"{prefix}.post_attention_layernorm.weight", (hidden,))]
         yield from names[:left]
         left -= len(names)
@@ -58,8 +61,20 @@ def state_dict(parameter_count: int) -> Iterator[Item]:
         yield Item(("optimizer", "state", name, "exp_avg"), shape, "float32", True)
         yield Item(("optimizer", "state", name, "exp_avg_sq"), shape, "float32", True)
     for group in (0, 1):
-        for key in ("lr", "betas", "eps", "weight_decay", "amsgrad", "maximize", "foreach", "capturable", "differentiable", "fused",
-                    "decoupled_weight_decay", "params"):
+        for key in (
+            "lr",
+            "betas",
+            "eps",
+            "weight_decay",
+            "amsgrad",
+            "maximize",
+            "foreach",
+            "capturable",
+            "differentiable",
+            "fused",
+            "decoupled_weight_decay",
+            "params",
+        ):
             yield Item(("optimizer", "param_groups", group, key), None, "", False)
     for key in ("last_epoch", "_step_count", "_last_lr"):
         yield Item(("lr_scheduler", key), None, "", False)

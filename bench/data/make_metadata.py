@@ -7,6 +7,7 @@ many ranks and torch's deduplication keeps one of them, so a tensor's chunks are
 is allocated. Every rank's plan and results pass through pickle where DCP gathers and scatters them, so strings and objects
 are shared in the file exactly as in one of a real save.
 """
+
 import argparse
 import contextlib
 import gc
@@ -18,15 +19,14 @@ from pathlib import Path
 
 warnings.filterwarnings("ignore")
 
+import llm
 import torch
 import torch.distributed.checkpoint.default_planner as default_planner
 from torch.distributed.checkpoint.default_planner import DefaultSavePlanner
 from torch.distributed.checkpoint.filesystem import FileSystem, FileSystemWriter, _StorageInfo
-from torch.distributed.checkpoint.metadata import ChunkStorageMetadata, Metadata, MetadataIndex, TensorProperties
+from torch.distributed.checkpoint.metadata import ChunkStorageMetadata, MetadataIndex, TensorProperties
 from torch.distributed.checkpoint.planner import SavePlan, TensorWriteData, WriteItem, WriteItemType
 from torch.distributed.checkpoint.storage import WriteResult
-
-import llm
 
 
 def send(obj):
@@ -40,14 +40,19 @@ def write_item(item: llm.Item, fqn: str, rank: int, shards: int) -> WriteItem:
     offsets, sizes = llm.shard(item.shape, rank, shards) if item.sharded else ((0,) * len(item.shape), item.shape)
     chunk = ChunkStorageMetadata(offsets=torch.Size(offsets), sizes=torch.Size(sizes))
     properties = TensorProperties(dtype=getattr(torch, item.dtype), strides=llm.contiguous_strides(sizes))
-    return WriteItem(index=MetadataIndex(fqn, chunk.offsets), type=WriteItemType.SHARD if item.sharded else WriteItemType.TENSOR,
-                     tensor_data=TensorWriteData(chunk=chunk, properties=properties, size=torch.Size(item.shape)))
+    return WriteItem(
+        index=MetadataIndex(fqn, chunk.offsets),
+        type=WriteItemType.SHARD if item.sharded else WriteItemType.TENSOR,
+        tensor_data=TensorWriteData(chunk=chunk, properties=properties, size=torch.Size(item.shape)),
+    )
 
 
 def local_plan(items: list[llm.Item], rank: int, shards: int) -> SavePlan:
     fqns = [item.fqn for item in items]
-    return SavePlan([write_item(item, fqn, rank, shards) for item, fqn in zip(items, fqns)],
-                    planner_data={fqn: item.path for item, fqn in zip(items, fqns)})
+    return SavePlan(
+        [write_item(item, fqn, rank, shards) for item, fqn in zip(items, fqns)],
+        planner_data={fqn: item.path for item, fqn in zip(items, fqns)},
+    )
 
 
 def write_results(plan: SavePlan) -> list[WriteResult]:

@@ -6,6 +6,7 @@
 The stream has the opcodes of CPython's pickler (protocol 4), memo included; only the borders of its frames differ by a few
 bytes. --check compares with a file that make_metadata.py wrote: the same opcodes in the same order.
 """
+
 import argparse
 import io
 import itertools
@@ -18,10 +19,10 @@ from pathlib import Path
 import llm
 
 DCP = "torch.distributed.checkpoint."
-BATCH = 1000           # the pickler's items per SETITEMS and APPENDS
+BATCH = 1000  # the pickler's items per SETITEMS and APPENDS
 FRAME = 64 * 1024
 OBJECT = b")\x81\x94}\x94("  # EMPTY_TUPLE NEWOBJ MEMOIZE EMPTY_DICT MEMOIZE MARK: an object and the begin of its state
-BUILT = b"ub"                # SETITEMS BUILD
+BUILT = b"ub"  # SETITEMS BUILD
 
 
 def integer(value: int) -> bytes:
@@ -97,6 +98,7 @@ class Stream:
             shared = module.startswith(DCP) or name in llm.ITEM_SIZE
             self.text(module, "module" if shared else f"module of {name}")
             self.put(text(name) + b"\x93\x94", 2)
+
         self.once(("global", module, name), write)
 
     def ints(self, values) -> None:
@@ -104,7 +106,7 @@ class Stream:
         if len(values) > 3:
             self.put(b"(" + numbers + b"t\x94", 1)
         elif values:
-            self.put(numbers + b"?\x85\x86\x87"[len(values):len(values) + 1] + b"\x94", 1)
+            self.put(numbers + b"?\x85\x86\x87"[len(values) : len(values) + 1] + b"\x94", 1)
         else:
             self.put(b")")
 
@@ -131,7 +133,7 @@ class Stream:
             return
         for begin in range(0, len(values), BATCH):
             self.put(b"(")
-            for value in values[begin:begin + BATCH]:
+            for value in values[begin : begin + BATCH]:
                 write(value)
             self.put(many)
         if many == b"u" and values and len(values) % BATCH == 0:
@@ -193,7 +195,7 @@ def write_state_dict(stream: Stream, save: Save) -> None:
             if item.sharded and item.shape not in boxes:
                 shards = [llm.shard(item.shape, r, save.shards) for r in range(save.shards)]
                 full = [box for box in shards if box[1][0] != 0]
-                boxes[item.shape] = full + shards[len(full):len(full) + 1]
+                boxes[item.shape] = full + shards[len(full) : len(full) + 1]
 
     def write_box(box):
         stream.object("metadata", "ChunkStorageMetadata")
@@ -247,6 +249,7 @@ def write_state_dict(stream: Stream, save: Save) -> None:
 
 def write_planner_data(stream: Stream, save: Save) -> None:
     """Keys are the last rank's objects, paths the first rank's, as ChainMap takes them."""
+
     def write_element(element):
         stream.put(integer(element)) if isinstance(element, int) else stream.text(element, "rank 0")
 
@@ -257,7 +260,7 @@ def write_planner_data(stream: Stream, save: Save) -> None:
             stream.put(b"(")
         for element in item.path:
             write_element(element)
-        stream.put((b"t" if len(item.path) > 3 else b"?\x85\x86\x87"[len(item.path):len(item.path) + 1]) + b"\x94", 1)
+        stream.put((b"t" if len(item.path) > 3 else b"?\x85\x86\x87"[len(item.path) : len(item.path) + 1]) + b"\x94", 1)
         stream.end_item()
 
     stream.put(b"}\x94", 1)
@@ -312,7 +315,9 @@ def storage_entries(save: Save):
     for rank in range(save.shards):
         begin = 0
         plan = list(save.plan(rank))
-        for item, fqn, offsets, sizes in itertools.chain((p for p in plan if p[0].shape is None), (p for p in plan if p[0].shape is not None)):
+        for item, fqn, offsets, sizes in itertools.chain(
+            (p for p in plan if p[0].shape is None), (p for p in plan if p[0].shape is not None)
+        ):
             length = llm.stored_length(item, sizes)
             hint = None if item.shape is None else 0
             if item.sharded:
@@ -364,8 +369,12 @@ def write_metadata(file, chunks: int, shards: int) -> None:
     save = Save(chunks, shards)
     stream = Stream(file)
     stream.object("metadata", "Metadata")
-    for name, write in (("state_dict_metadata", write_state_dict), ("planner_data", write_planner_data),
-                        ("storage_data", write_storage_data), ("storage_meta", write_storage_meta)):
+    for name, write in (
+        ("state_dict_metadata", write_state_dict),
+        ("planner_data", write_planner_data),
+        ("storage_data", write_storage_data),
+        ("storage_meta", write_storage_meta),
+    ):
         stream.text(name)
         write(stream, save)
     stream.text("version")

@@ -133,8 +133,13 @@ def overlaps(folder, quick):
         rival, items = measure(lambda: create_read_items_for_chunk_list("w", metadata.state_dict_metadata["w"], wanted))
         mine = ours("boxes", path, folder / "boxes")
         assert mine["items"] == mine["hits"] == len(items)
-        row(name, rival, mine["plan"]["median"], goal, f"{len(items)} items, with files and reads; "
-            f"overlaps alone {human(mine['overlaps']['median'])}")
+        row(
+            name,
+            rival,
+            mine["plan"]["median"],
+            goal,
+            f"{len(items)} items, with files and reads; overlaps alone {human(mine['overlaps']['median'])}",
+        )
 
 
 def grid(cells, is_even):
@@ -148,8 +153,11 @@ def grid(cells, is_even):
 def one_box(folder, quick):
     """One box of 2 elements a side, among more and more chunks: what torch sorts and sweeps is found by arithmetic or by search."""
     chooser = random.Random(1)
-    cases = [(f"{kind} grid of {spaced(side)} × {spaced(side)} chunks", (side, side), kind == "even")
-             for kind in ("even", "uneven") for side in ((32, 100) if quick else (32, 1000))]
+    cases = [
+        (f"{kind} grid of {spaced(side)} × {spaced(side)} chunks", (side, side), kind == "even")
+        for kind in ("even", "uneven")
+        for side in ((32, 100) if quick else (32, 1000))
+    ]
     cases.append(("uneven grid of 4^8 chunks, rank 8", (4,) * 8, False))
     for name, cells, is_even in cases:
         size, boxes = grid(cells, is_even)
@@ -160,8 +168,13 @@ def one_box(folder, quick):
         (folder / "boxes").write_bytes(array.array("q", [v for box in wanted for part in box for v in part]).tobytes())
         rival, items = measure(lambda: create_read_items_for_chunk_list("w", metadata.state_dict_metadata["w"], [chunk(wanted[0])]), most=3)
         mine = ours("boxes", path, folder / "boxes")
-        row(f"overlap of one box, {name}", rival, mine["overlaps"]["median"] / len(wanted), None,
-            f"{mine['hits'] / len(wanted):.2g} hits on average")
+        row(
+            f"overlap of one box, {name}",
+            rival,
+            mine["overlaps"]["median"] / len(wanted),
+            None,
+            f"{mine['hits'] / len(wanted):.2g} hits on average",
+        )
 
 
 def state_dict_of(metadata, mesh):
@@ -187,13 +200,23 @@ def rank_plans(path, chunks, metadata):
     mine = ours("rank", path, WORLD, RANK)
     assert mine["items"] == len(plan.items)
     name = f"{spaced(chunks)} chunks 64 → {WORLD}"
-    row(f"a rank's plan, {name}, from boxes", rival, mine["plan_boxes"]["median"], 300 if chunks >= 100_000 else None,
-        f"{mine['items']} items in {mine['reads']} reads")
+    row(
+        f"a rank's plan, {name}, from boxes",
+        rival,
+        mine["plan_boxes"]["median"],
+        300 if chunks >= 100_000 else None,
+        f"{mine['items']} items in {mine['reads']} reads",
+    )
     row(f"a rank's plan, {name}, from mesh and placements", rival, mine["plan_mesh"]["median"], None)
-    row(f"plans of all {WORLD} ranks, {name}", mine["plan_boxes"]["median"], mine["all_plans"]["median"], 12,
-        "rival: one rank's plan from boxes", at_most=True)
-    row(f"load of all {WORLD} ranks, {name}", mine["plan_boxes"]["median"], mine["balance"]["median"], 12,
-        "rival: the same", at_most=True)
+    row(
+        f"plans of all {WORLD} ranks, {name}",
+        mine["plan_boxes"]["median"],
+        mine["all_plans"]["median"],
+        12,
+        "rival: one rank's plan from boxes",
+        at_most=True,
+    )
+    row(f"load of all {WORLD} ranks, {name}", mine["plan_boxes"]["median"], mine["balance"]["median"], 12, "rival: the same", at_most=True)
 
 
 def coverage(name, path, metadata, goal, stored_goal):

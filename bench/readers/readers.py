@@ -25,7 +25,13 @@ LANGUAGES = {
     "Go": ("go", "go", "go build -o {build}/bench-go ./bench", "{build}/bench-go", 100),
     "Java": ("mvn", "java", "mvn -q -B test-compile", "mvn -q -B exec:java -Dexec.args={arguments}", 100),
     "Python": ("python3", "python-pure", "true", f"{ROOT}/.cache/venv/readers/bin/python -B tests/bench.py", 1000),
-    "TypeScript": ("npm", "typescript", "npm run --silent build", "node --max-old-space-size=8192 dist/bindings/typescript/bench/bench.js", 1000),
+    "TypeScript": (
+        "npm",
+        "typescript",
+        "npm run --silent build",
+        "node --max-old-space-size=8192 dist/bindings/typescript/bench/bench.js",
+        1000,
+    ),
 }
 
 

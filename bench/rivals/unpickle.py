@@ -5,6 +5,7 @@ A line of input is a command; the answer is one line.
     keep                 the same, and keeps the object
     index N              storage_data[MetadataIndex] of the object kept, N keys made beforehand: nanoseconds per look-up
 """
+
 import gc
 import os
 import pickle
@@ -12,7 +13,7 @@ import random
 import sys
 import time
 
-import torch.distributed.checkpoint.metadata  # what the pickle refers to is there before the clock starts
+import torch.distributed.checkpoint.metadata  # noqa: F401 - what the pickle refers to is there before the clock starts
 from torch.distributed.checkpoint.metadata import MetadataIndex
 
 

@@ -3,6 +3,7 @@
 Each program of bench/write makes its own data, runs flatpoint and a rival in turns, and gives medians. `pickle.dump` and
 `pickle.load` run here, with the garbage collector off. --quick: small sizes, whose ratios say little.
 """
+
 import argparse
 import gc
 import io
@@ -15,8 +16,25 @@ import warnings
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-from report import (DATA, PYTHON, ROOT, Row, Times, at_least, at_most, compare, count, digits, duration, machine, megabytes, note,
-                    print_table, run, verdict)
+from report import (
+    DATA,
+    PYTHON,
+    ROOT,
+    Row,
+    Times,
+    at_least,
+    at_most,
+    compare,
+    count,
+    digits,
+    duration,
+    machine,
+    megabytes,
+    note,
+    print_table,
+    run,
+    verdict,
+)
 
 warnings.filterwarnings("ignore")
 BIN = ROOT / "build-bench/bin"
@@ -39,10 +57,21 @@ def build_rows(sizes: list[int], rounds: int) -> list[Row]:
         for chunks in sizes:
             for kind, words in kinds.items():
                 v = values("bench_build", chunks, rounds, folder, kind)[kind]
-                rows.append(compare(f"build + write, {count(chunks)} chunks, {words}", Times(v["all"]), "write + fsync of the columns",
-                                    Times(v["rival"]), at_most, 2))
-                rows.append(Row("its memory", megabytes(v["memory"]), "the columns", megabytes(v["columns"]),
-                                *at_most(2, v["memory"], v["columns"])))
+                rows.append(
+                    compare(
+                        f"build + write, {count(chunks)} chunks, {words}",
+                        Times(v["all"]),
+                        "write + fsync of the columns",
+                        Times(v["rival"]),
+                        at_most,
+                        2,
+                    )
+                )
+                rows.append(
+                    Row(
+                        "its memory", megabytes(v["memory"]), "the columns", megabytes(v["columns"]), *at_most(2, v["memory"], v["columns"])
+                    )
+                )
     return rows
 
 
@@ -51,11 +80,18 @@ def merge_rows(base: int, sizes: list[int], rounds: int) -> list[Row]:
     for kind, words in (("shared", "all with every tensor"), ("own", "each with its own tensors")):
         for fragments, chunks in [(1, base), (64, base), (1024, base)] + [(64, size) for size in sizes if size != base]:
             v = values("bench_merge", chunks, fragments, kind, rounds)[kind]
-            rows.append(Row(f"merge of {fragments} {'fragments' if fragments > 1 else 'fragment'}, {count(chunks)} chunks, {words}",
-                            f"{duration(v['merge'])}, {digits(v['merge'] / chunks)} ns per chunk", "reading their bytes",
-                            duration(v["rival"]), *at_most(None, v["merge"], v["rival"])))
-            rows.append(Row("its memory", megabytes(v["memory"]), "the result", megabytes(v["result"]),
-                            *at_most(None, v["memory"], v["result"])))
+            rows.append(
+                Row(
+                    f"merge of {fragments} {'fragments' if fragments > 1 else 'fragment'}, {count(chunks)} chunks, {words}",
+                    f"{duration(v['merge'])}, {digits(v['merge'] / chunks)} ns per chunk",
+                    "reading their bytes",
+                    duration(v["rival"]),
+                    *at_most(None, v["merge"], v["rival"]),
+                )
+            )
+            rows.append(
+                Row("its memory", megabytes(v["memory"]), "the result", megabytes(v["result"]), *at_most(None, v["memory"], v["result"]))
+            )
     return rows
 
 
@@ -63,12 +99,23 @@ def diff_rows(sizes: list[int], rounds: int) -> list[Row]:
     rows = []
     for chunks in sizes:
         # A tensor per chunk takes more bytes: a tenth of them.
-        for kind, words, n in (("even", "chunks, even grids", chunks), ("ragged", "chunks, no grids", chunks),
-                               ("names", "tensors of one chunk", chunks // 10)):
+        for kind, words, n in (
+            ("even", "chunks, even grids", chunks),
+            ("ragged", "chunks, no grids", chunks),
+            ("names", "tensors of one chunk", chunks // 10),
+        ):
             v = values("bench_diff", n, rounds, kind)[kind]
-            rows.append(Row(f"diff of two equal files, {count(n)} {words}", duration(v["diff"]), "comparing their bytes", duration(v["rival"]),
-                            f"{digits(v['diff'] / v['rival'])}×", "≤ 1 s" if n >= 10_000_000 else "",
-                            verdict(1 if n >= 10_000_000 else None, v["diff"] <= 1e9)))
+            rows.append(
+                Row(
+                    f"diff of two equal files, {count(n)} {words}",
+                    duration(v["diff"]),
+                    "comparing their bytes",
+                    duration(v["rival"]),
+                    f"{digits(v['diff'] / v['rival'])}×",
+                    "≤ 1 s" if n >= 10_000_000 else "",
+                    verdict(1 if n >= 10_000_000 else None, v["diff"] <= 1e9),
+                )
+            )
     return rows
 
 
@@ -100,17 +147,32 @@ def export_rows(sizes: list[int], rounds: int) -> list[Row]:
         metadata = pickle.loads(original)
         dumped = statistics.median(lap(lambda: dump(metadata)) for _ in range(rounds))
         assert pickle.loads(exported) == metadata
-        del metadata
+        metadata = None
         loads = {"original": [], "exported": []}
         for _ in range(rounds):
             loads["original"].append(lap(lambda: pickle.loads(original)))
             loads["exported"].append(lap(lambda: pickle.loads(exported)))
         what = f"{count(chunks)} chunks"
         rows.append(compare(f"export, {what}", Times(ours["time"]), "pickle.dump, gc off", Times(dumped), at_least, 40))
-        rows.append(Row("its memory", megabytes(ours["memory"]), "the pickle", megabytes(len(exported)),
-                        *at_most(None, ours["memory"], len(exported))))
-        rows.append(compare(f"pickle.load of what was exported, {what}", Times(statistics.median(loads["exported"])), "of the original",
-                            Times(statistics.median(loads["original"])), at_most, 1.05))
+        rows.append(
+            Row(
+                "its memory",
+                megabytes(ours["memory"]),
+                "the pickle",
+                megabytes(len(exported)),
+                *at_most(None, ours["memory"], len(exported)),
+            )
+        )
+        rows.append(
+            compare(
+                f"pickle.load of what was exported, {what}",
+                Times(statistics.median(loads["exported"])),
+                "of the original",
+                Times(statistics.median(loads["original"])),
+                at_most,
+                1.05,
+            )
+        )
     gc.enable()
     return rows
 
@@ -120,8 +182,17 @@ def tensor_rows(tensors: int, rounds: int) -> list[Row]:
     for library, v in values("bench_tensors", tensors, rounds).items():
         for quantity, words in (("describe", "descriptor"), ("create", "TensorStorageMetadata")):
             goal = 200 if quantity == "create" and library == "descriptor" else None
-            rows.append(Row(f"{library} → {words}, per tensor", duration(v[quantity]), "", "", "", "≤ 200 ns" if goal else "",
-                            verdict(goal, v[quantity] <= 200)))
+            rows.append(
+                Row(
+                    f"{library} → {words}, per tensor",
+                    duration(v[quantity]),
+                    "",
+                    "",
+                    "",
+                    "≤ 200 ns" if goal else "",
+                    verdict(goal, v[quantity] <= 200),
+                )
+            )
     return rows
 
 

@@ -1,7 +1,6 @@
 #include "base/file.hpp"
 
 #include <fcntl.h>
-#include <fmt/format.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -10,6 +9,7 @@
 #include <utility>
 
 #include "base/checked.hpp"
+#include "base/format.hpp"
 
 namespace flatpoint::base {
 

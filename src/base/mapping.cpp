@@ -1,10 +1,11 @@
 #include "base/mapping.hpp"
 
-#include <fmt/format.h>
 #include <sys/mman.h>
 
 #include <cerrno>
 #include <utility>
+
+#include "base/format.hpp"
 
 namespace flatpoint::base {
 

@@ -1,10 +1,9 @@
 #include "flatpoint/diff.hpp"
 
-#include <fmt/format.h>
-
 #include <algorithm>
 #include <string_view>
 
+#include "base/format.hpp"
 #include "base/text_map.hpp"
 #include "change/comparison.hpp"
 

@@ -1,8 +1,8 @@
 // What belongs to no FQN: orders, storage information without a chunk, version, storage_meta, opaque records.
-#include <fmt/format.h>
 
 #include <algorithm>
 
+#include "base/format.hpp"
 #include "change/comparison.hpp"
 
 namespace flatpoint::change {

@@ -1,7 +1,5 @@
 #include "flatpoint/edit.hpp"
 
-#include <fmt/format.h>
-
 #include <algorithm>
 #include <charconv>
 #include <deque>
@@ -9,6 +7,7 @@
 #include <utility>
 #include <vector>
 
+#include "base/format.hpp"
 #include "change/expand.hpp"
 
 namespace flatpoint {

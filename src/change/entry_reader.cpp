@@ -1,10 +1,9 @@
 #include "change/entry_reader.hpp"
 
-#include <fmt/format.h>
-
 #include <algorithm>
 
 #include "base/checked.hpp"
+#include "base/format.hpp"
 #include "columns/text.hpp"
 
 namespace flatpoint::change {

@@ -1,12 +1,11 @@
 #include "flatpoint/merge.hpp"
 
-#include <fmt/format.h>
-
 #include <algorithm>
 #include <array>
 #include <numeric>
 #include <optional>
 
+#include "base/format.hpp"
 #include "change/fragment_walk.hpp"
 #include "change/merge_rows.hpp"
 #include "change/merge_source.hpp"

@@ -1,11 +1,11 @@
 // What fragments hold beside entries and rows.
-#include <fmt/format.h>
 
 #include <algorithm>
 #include <limits>
 #include <map>
 #include <string>
 
+#include "base/format.hpp"
 #include "base/text_map.hpp"
 #include "change/attributes_reader.hpp"
 #include "change/merge_source.hpp"

@@ -1,12 +1,11 @@
 // The rule by which a folder, a `.metadata` or a `.flatpoint` becomes an open file.
-#include <fmt/format.h>
-#include <fmt/ranges.h>
 #include <sys/stat.h>
 
 #include <algorithm>
 #include <charconv>
 #include <set>
 
+#include "base/format.hpp"
 #include "base/mapping.hpp"
 #include "flatpoint/dcp.hpp"
 #include "pickle/digest.hpp"

@@ -1,7 +1,6 @@
 // dcp/export_opaque.cpp - opaque records: read as a pickle is, then written out again at their places.
-#include <fmt/format.h>
-#include <fmt/ranges.h>
 
+#include "base/format.hpp"
 #include "dcp/exporter.hpp"
 #include "dcp/foreign_names.hpp"
 #include "dcp/machine.hpp"
@@ -22,11 +21,9 @@ Result<Exporter::Record> Exporter::open_record(std::uint32_t number) {
     return tl::unexpected(std::move(error));
   }
   record.value = machine.result();
-  const bool is_item = view->kind == OpaqueKind::StateDictItem || view->kind == OpaqueKind::PlannerItem ||
-                       view->kind == OpaqueKind::StorageItem;
-  const auto foreign = foreign_parts(*record.heap, record.value, is_item);
-  record.unjudged = !foreign.empty();
-  if (!record.unjudged || options_.foreign_names == ForeignNames::Keep) return record;
+  if (options_.foreign_names == ForeignNames::Keep) return record;
+  const auto foreign = foreign_names(*record.heap, record.value);
+  if (foreign.empty()) return record;
   const std::string what = fmt::format("{} needs {}", describe(*view), fmt::join(foreign, ", "));
   if (options_.foreign_names == ForeignNames::Refuse) {
     return fail(ErrorCode::OpaqueRecords, fmt::format("{}, which DCP does not define", what));
@@ -41,22 +38,12 @@ ValueWriter Exporter::writer_of(const Record& record) {
   return writer;
 }
 
-Result<void> Exporter::write_record(const Record& record) {
-  ValueWriter writer = writer_of(record);
-  return write_value(record, writer, record.value, false);
-}
-
-Result<void> Exporter::write_value(const Record& record, ValueWriter& writer, Value value, bool continues) {
-  const std::uint64_t begin = pickle_.size();
-  auto done = writer.write(value);
-  if (done && record.unjudged) unjudged_.push_back({begin, pickle_.size(), continues});
-  return done;
-}
+Result<void> Exporter::write_record(const Record& record, Value value) { return writer_of(record).write(value); }
 
 Result<void> Exporter::whole_attribute(OpaqueKind kind) {
   const auto record = open_record(records(kind).front());
   if (!record) return tl::unexpected(record.error());
-  if (record->heap) return write_record(*record);
+  if (record->heap) return write_record(*record, record->value);
   pickle_.none();
   return {};
 }
@@ -66,16 +53,10 @@ Result<void> Exporter::other_attributes(Batches& items) {
     const auto record = open_record(number);
     if (!record) return tl::unexpected(record.error());
     if (!record->heap) continue;
-    const std::string_view name = opaque_record(metadata_, number)->name;
-    if (is_special_attribute(name)) {
-      const std::string what = fmt::format("attribute '{}' of Metadata, which Python itself looks at", name);
-      if (options_.foreign_names != ForeignNames::Drop) return fail(ErrorCode::OpaqueRecords, what);
-      dropped_.push_back(what);
-      continue;
-    }
     items.next();
+    const std::string_view name = opaque_record(metadata_, number)->name;
     if (auto done = text(name, "an attribute of Metadata"); !done) return done;
-    if (auto done = write_record(*record); !done) return done;
+    if (auto done = write_record(*record, record->value); !done) return done;
   }
   return {};
 }
@@ -90,8 +71,8 @@ Result<void> Exporter::item_record(std::uint32_t number, Batches& items) {
   items.next();
   const auto pair = record->value.node<Tuple>()->values();
   ValueWriter writer = writer_of(*record);
-  if (auto done = write_value(*record, writer, pair[0], false); !done) return done;
-  return write_value(*record, writer, pair[1], true);
+  if (auto done = writer.write(pair[0]); !done) return done;
+  return writer.write(pair[1]);
 }
 
 std::string Exporter::describe(const OpaqueRecordView& record) {

@@ -1,8 +1,8 @@
 // dcp/export_storage.cpp - storage_data: MetadataIndex -> _StorageInfo.
-#include <fmt/format.h>
 
 #include <algorithm>
 
+#include "base/format.hpp"
 #include "dcp/exporter.hpp"
 #include "read/view_access.hpp"
 

@@ -1,5 +1,4 @@
-// dcp/foreign_names.hpp - the closed list of what an export may write: each callable with the form of its arguments,
-// and what may be done to what it makes. Everything else is foreign.
+// dcp/foreign_names.hpp - which names a value needs that are neither DCP's nor those of plain values.
 #pragma once
 
 #include <string>
@@ -10,15 +9,12 @@
 
 namespace flatpoint::dcp {
 
-/// What a value needs that neither DCP's objects nor plain values do, for people, sorted, each once: "posix.system", or
-/// "builtins.getattr (called in another way than for DCP)". `is_item`: the value is a pair, a key and its value in a
-/// dict.
-std::vector<std::string> foreign_parts(const Heap& heap, Value value, bool is_item);
+/// Whether loading the name imports DCP, torch or the standard library only, and calling it makes a value and does
+/// nothing else.
+bool is_own_name(std::string_view module, std::string_view name) noexcept;
 
-/// Whether torch has, or may come to have, a type of that name; no function's name is of that form.
-bool is_dtype_name(std::string_view name) noexcept;
-
-/// Python itself looks at attributes that begin so: __setstate__, __class__, ...
-inline bool is_special_attribute(std::string_view name) noexcept { return name.starts_with("__"); }
+/// "module.name" of the others among all that the value refers to, each once. Python's getattr, which some Pythons call
+/// for the members of an enum, is a foreign name where it is called for anything else.
+std::vector<std::string> foreign_names(const Heap& heap, Value value);
 
 }  // namespace flatpoint::dcp

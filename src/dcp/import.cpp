@@ -1,11 +1,11 @@
 #include "dcp/import.hpp"
 
-#include <fmt/format.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 
 #include <algorithm>
 
+#include "base/format.hpp"
 #include "base/mapping.hpp"
 #include "dcp/machine.hpp"
 #include "dcp/translator.hpp"

@@ -1,9 +1,11 @@
 // dcp/translate_planner.cpp - planner_data: FQN -> path of str and int.
-#include <fmt/format.h>
 
 #include <algorithm>
+#include <array>
+#include <charconv>
 #include <limits>
 
+#include "base/format.hpp"
 #include "dcp/translator.hpp"
 
 namespace flatpoint::dcp {
@@ -32,6 +34,15 @@ Status Translator::planner_data(Value value) {
   return {};
 }
 
+namespace {
+
+std::optional<std::string_view> write_number(std::span<char> digits, std::int64_t number) {
+  const auto end = std::to_chars(digits.data(), digits.data() + digits.size(), number).ptr;
+  return std::string_view(digits.data(), end);
+}
+
+}  // namespace
+
 // A path fits where its elements, joined by dots, are the FQN.
 bool Translator::read_planner_path(Value path, std::string_view fqn, std::vector<PathElementRow>& elements) {
   elements.clear();
@@ -43,8 +54,8 @@ bool Translator::read_planner_path(Value path, std::string_view fqn, std::vector
     is_first = false;
 
     const auto number = Heap::integer(element);
-    const fmt::format_int digits(number.value_or(0));
-    const auto text = number ? std::string_view(digits.data(), digits.size()) : heap_.text(element);
+    std::array<char, 24> digits;
+    const auto text = number ? write_number(digits, *number) : heap_.text(element);
     if (!text || !fqn.starts_with(*text)) return false;
     fqn.remove_prefix(text->size());
     const auto components = std::ranges::count(*text, '.') + 1;

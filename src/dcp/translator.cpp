@@ -1,10 +1,9 @@
 #include "dcp/translator.hpp"
 
-#include <fmt/format.h>
-
 #include <algorithm>
 #include <array>
 
+#include "base/format.hpp"
 #include "dcp/opaque_writer.hpp"
 
 namespace flatpoint::dcp {

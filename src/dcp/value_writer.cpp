@@ -1,6 +1,6 @@
 #include "dcp/value_writer.hpp"
 
-#include <fmt/format.h>
+#include "base/format.hpp"
 
 namespace flatpoint::dcp {
 namespace {

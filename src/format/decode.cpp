@@ -1,12 +1,11 @@
 #include "format/decode.hpp"
 
-#include <fmt/format.h>
-
 #include <array>
 #include <bit>
 #include <cstring>
 
 #include "base/checked.hpp"
+#include "base/format.hpp"
 #include "format/constants.hpp"
 #include "format/table_reader.hpp"
 #include "format/trailer.hpp"

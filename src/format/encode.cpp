@@ -1,7 +1,6 @@
 #include "format/encode.hpp"
 
-#include <fmt/format.h>
-
+#include "base/format.hpp"
 #include "format/constants.hpp"
 #include "format/trailer.hpp"
 #include "format/wire.hpp"

@@ -1,10 +1,10 @@
 // model/dlpack.cpp - DLPack's type codes in torch's terms.
 #include "flatpoint/dlpack.hpp"
 
-#include <fmt/format.h>
-
 #include <algorithm>
 #include <array>
+
+#include "base/format.hpp"
 
 namespace flatpoint {
 namespace {

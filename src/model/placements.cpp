@@ -1,10 +1,10 @@
 // model/placements.cpp - placements as text.
-#include <fmt/format.h>
 
 #include <algorithm>
 #include <charconv>
 #include <initializer_list>
 
+#include "base/format.hpp"
 #include "flatpoint/sharding.hpp"
 
 namespace flatpoint {

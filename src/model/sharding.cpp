@@ -7,13 +7,12 @@
 // is long.
 #include "flatpoint/sharding.hpp"
 
-#include <fmt/format.h>
-#include <fmt/ranges.h>
-
 #include <algorithm>
 #include <limits>
 #include <numeric>
 #include <utility>
+
+#include "base/format.hpp"
 
 namespace flatpoint {
 namespace {
@@ -348,9 +347,9 @@ Result<TensorStorageMetadata> create_tensor_storage_metadata(const TensorDescrip
   if (!properties) return tl::unexpected(std::move(properties.error()));
   auto box = sharding.local_box(rank);
   if (!std::ranges::equal(local.size, box.sizes)) {
-    return fail(
-        ErrorCode::InvalidArgument,
-        fmt::format("a local tensor of size {}, where rank {} holds a box of size {}", local.size, rank, box.sizes));
+    return fail(ErrorCode::InvalidArgument,
+                fmt::format("a local tensor of size [{}], where rank {} holds a box of size [{}]",
+                            fmt::join(local.size, ", "), rank, fmt::join(box.sizes, ", ")));
   }
   TensorStorageMetadata metadata{std::move(*properties), Size(sharding.size().begin(), sharding.size().end()), {}};
   metadata.chunks.push_back(std::move(box));

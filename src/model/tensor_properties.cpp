@@ -1,11 +1,10 @@
 // model/tensor_properties.cpp - TensorProperties from tensors, and to and from the state that is pickled.
 #include "flatpoint/tensor_properties.hpp"
 
-#include <fmt/format.h>
-#include <fmt/ranges.h>
-
 #include <algorithm>
 #include <utility>
+
+#include "base/format.hpp"
 
 namespace flatpoint {
 namespace {
@@ -38,7 +37,7 @@ Result<Size> strides_of(const TensorDescriptor& tensor) {
                   fmt::format("{} strides for {} dimensions", tensor.strides->size(), tensor.size.size()));
     }
     if (std::ranges::any_of(*tensor.strides, [](std::int64_t stride) { return stride < 0; })) {
-      return fail(ErrorCode::InvalidArgument, fmt::format("negative strides: {}", *tensor.strides));
+      return fail(ErrorCode::InvalidArgument, fmt::format("negative strides: [{}]", fmt::join(*tensor.strides, ", ")));
     }
     return Size(tensor.strides->begin(), tensor.strides->end());
   }

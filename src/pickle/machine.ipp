@@ -1,11 +1,10 @@
 // pickle/machine.ipp - what machine.hpp declares.
 #pragma once
 
-#include <fmt/format.h>
-
 #include <algorithm>
 #include <bit>
 
+#include "base/format.hpp"
 #include "pickle/machine.hpp"
 #include "pickle/text_forms.hpp"
 

@@ -1,11 +1,10 @@
 #include "plan/balance.hpp"
 
-#include <fmt/format.h>
-
 #include <algorithm>
 #include <bit>
 
 #include "base/checked.hpp"
+#include "base/format.hpp"
 #include "plan/boxes.hpp"
 
 namespace flatpoint::plan {

@@ -1,7 +1,6 @@
 #include "plan/boxes.hpp"
 
-#include <fmt/format.h>
-#include <fmt/ranges.h>
+#include "base/format.hpp"
 
 namespace flatpoint::plan {
 

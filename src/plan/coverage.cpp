@@ -1,10 +1,9 @@
 #include "flatpoint/coverage.hpp"
 
-#include <fmt/format.h>
-
 #include <algorithm>
 #include <map>
 
+#include "base/format.hpp"
 #include "plan/boxes.hpp"
 #include "plan/tiling.hpp"
 #include "read/view_access.hpp"

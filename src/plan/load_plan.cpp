@@ -1,13 +1,12 @@
 #include "flatpoint/load_plan.hpp"
 
-#include <fmt/format.h>
-
 #define XXH_INLINE_ALL
 #include <xxhash.h>
 
 #include <algorithm>
 
 #include "base/checked.hpp"
+#include "base/format.hpp"
 #include "plan/boxes.hpp"
 #include "plan/entry_finder.hpp"
 #include "plan/id_table.hpp"

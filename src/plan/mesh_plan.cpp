@@ -1,9 +1,8 @@
 #include "flatpoint/mesh_plan.hpp"
 
-#include <fmt/format.h>
-
 #include <utility>
 
+#include "base/format.hpp"
 #include "plan/balance.hpp"
 #include "plan/boxes.hpp"
 #include "plan/mesh_targets.hpp"

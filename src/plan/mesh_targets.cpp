@@ -1,10 +1,9 @@
 #include "plan/mesh_targets.hpp"
 
-#include <fmt/format.h>
-
 #include <algorithm>
 #include <cstring>
 
+#include "base/format.hpp"
 #include "plan/boxes.hpp"
 
 namespace flatpoint::plan {

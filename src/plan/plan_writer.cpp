@@ -1,7 +1,5 @@
 #include "plan/plan_writer.hpp"
 
-#include <fmt/format.h>
-
 #include <algorithm>
 #include <limits>
 #include <tuple>
@@ -11,6 +9,7 @@
 #include <xxhash.h>
 
 #include "base/checked.hpp"
+#include "base/format.hpp"
 #include "plan/boxes.hpp"
 
 namespace flatpoint {

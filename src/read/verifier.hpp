@@ -1,13 +1,12 @@
 // read/verifier.hpp - the rules V1 to V12 of docs/format.md, one method each.
 #pragma once
 
-#include <fmt/format.h>
-
 #include <map>
 #include <string>
 #include <string_view>
 #include <vector>
 
+#include "base/format.hpp"
 #include "flatpoint/verify.hpp"
 #include "read/view_access.hpp"
 

@@ -14,7 +14,7 @@ namespace {
 bool is_canonical_int(std::string_view text) {
   std::int64_t value = 0;
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
-  return error == std::errc() && end == text.data() + text.size() && fmt::to_string(value) == text;
+  return error == std::errc() && end == text.data() + text.size() && std::to_string(value) == text;
 }
 
 /// Takes dot-separated components off an FQN, from its front.

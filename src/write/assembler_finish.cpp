@@ -1,10 +1,10 @@
 // The second half of the assembler: numbers and orders that are known once all entries are there, then encoding.
-#include <fmt/format.h>
 
 #include <algorithm>
 #include <limits>
 #include <tuple>
 
+#include "base/format.hpp"
 #include "format/constants.hpp"
 #include "format/encode.hpp"
 #include "format/fqn_slots.hpp"

@@ -1,12 +1,11 @@
 // write/boxes.hpp - small questions about boxes.
 #pragma once
 
-#include <fmt/format.h>
-#include <fmt/ranges.h>
-
 #include <cstdint>
 #include <span>
 #include <string>
+
+#include "base/format.hpp"
 
 namespace flatpoint::write {
 

@@ -1,13 +1,12 @@
 #include "flatpoint/builder.hpp"
 
-#include <fmt/format.h>
-
 #include <algorithm>
 #include <cstring>
 #include <limits>
 #include <tuple>
 
 #include "base/checked.hpp"
+#include "base/format.hpp"
 #include "format/constants.hpp"
 #include "write/boxes.hpp"
 #include "write/builder_checks.hpp"

@@ -1,10 +1,10 @@
 // From what a builder was told, in any order, to entries in the file's order.
-#include <fmt/format.h>
 
 #include <algorithm>
 #include <limits>
 #include <numeric>
 
+#include "base/format.hpp"
 #include "format/constants.hpp"
 #include "write/assembler.hpp"
 #include "write/boxes.hpp"

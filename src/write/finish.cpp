@@ -1,9 +1,9 @@
-#include <fmt/format.h>
 
 #include <algorithm>
 #include <numeric>
 #include <utility>
 
+#include "base/format.hpp"
 #include "format/constants.hpp"
 #include "write/assembler.hpp"
 #include "write/draft.hpp"

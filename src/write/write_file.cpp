@@ -1,7 +1,6 @@
 #include "flatpoint/write_file.hpp"
 
 #include <fcntl.h>
-#include <fmt/format.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -9,6 +8,8 @@
 #include <cstdint>
 #include <system_error>
 #include <utility>
+
+#include "base/format.hpp"
 
 namespace flatpoint {
 namespace {

@@ -1,10 +1,9 @@
-#include <fmt/format.h>
-#include <fmt/ranges.h>
 
 #include <charconv>
 #include <stdexcept>
 #include <vector>
 
+#include "base/format.hpp"
 #include "canonical.hpp"
 #include "flatpoint/overlap.hpp"
 

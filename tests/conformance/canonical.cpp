@@ -1,13 +1,9 @@
 #include "canonical.hpp"
 
-#include <fmt/format.h>
-
-#include <iterator>
+#include "base/format.hpp"
 
 namespace flatpoint::conformance {
 namespace {
-
-using Out = std::back_insert_iterator<std::string>;
 
 /// Decodes one code point (lone surrogates included) at the front of `text`; 0 bytes where it is not well-formed.
 struct CodePoint {
@@ -31,7 +27,7 @@ CodePoint decode(std::string_view text) {
   return {value, length};
 }
 
-void put_unit(std::string& out, std::uint32_t unit) { fmt::format_to(Out(out), "\\u{:04x}", unit); }
+void put_unit(std::string& out, std::uint32_t unit) { fmt::append(out, "\\u{:04x}", unit); }
 
 void put_text(std::string& out, std::string_view text) {
   out += '"';
@@ -55,7 +51,7 @@ void put_text(std::string& out, std::string_view text) {
   out += '"';
 }
 
-void put_key(std::string& out, std::string_view key) { fmt::format_to(Out(out), "\"{}\":", key); }
+void put_key(std::string& out, std::string_view key) { fmt::append(out, "\"{}\":", key); }
 
 template <class Items, class Put>
 void put_list(std::string& out, const Items& items, Put&& put) {
@@ -70,7 +66,7 @@ void put_list(std::string& out, const Items& items, Put&& put) {
 }
 
 void put_numbers(std::string& out, std::span<const std::int64_t> numbers) {
-  put_list(out, numbers, [&](std::int64_t number) { fmt::format_to(Out(out), "{}", number); });
+  put_list(out, numbers, [&](std::int64_t number) { fmt::append(out, "{}", number); });
 }
 
 void put_optional_text(std::string& out, const std::optional<std::string_view>& text) {
@@ -82,8 +78,8 @@ void put_storage(std::string& out, const Lookup<StorageInfoView>& storage) {
     out += storage.absent() ? "null" : "\"corrupt\"";
     return;
   }
-  fmt::format_to(Out(out), R"({{"file":{},"offset":{},"length":{},"transforms":)", storage->file(), storage->offset(),
-                 storage->length());
+  fmt::append(out, R"({{"file":{},"offset":{},"length":{},"transforms":)", storage->file(), storage->offset(),
+              storage->length());
   const StorageInfo info = storage->to_value();
   if (info.transform_descriptors) {
     put_list(out, *info.transform_descriptors, [&](const std::string& text) { put_text(out, text); });
@@ -120,8 +116,7 @@ void put_tensor(std::string& out, const TensorView& tensor) {
   put_type_name(out, "dtype", tensor.dtype_name(), tensor.dtype());
   put_type_name(out, "layout", tensor.layout_name(), tensor.row().properties.layout);
   put_type_name(out, "memory_format", name_of(tensor.memory_format()), tensor.memory_format());
-  fmt::format_to(Out(out), R"("requires_grad":{},"pin_memory":{},"strides":)", tensor.requires_grad(),
-                 tensor.pin_memory());
+  fmt::append(out, R"("requires_grad":{},"pin_memory":{},"strides":)", tensor.requires_grad(), tensor.pin_memory());
   const auto strides = tensor.properties().strides;
   strides ? put_numbers(out, *strides) : void(out += "null");
   out += R"(,"size":)";
@@ -180,8 +175,8 @@ void put_storage_meta(std::string& out, const std::optional<StorageMetaView>& vi
 std::string canonical_json(const MetadataView& metadata) {
   std::string out;
   const Columns& columns = metadata.columns();
-  fmt::format_to(Out(out), R"({{"format":[{},{}],"fragment_rank":{},"version":)", columns.format_major,
-                 columns.format_minor, columns.fragment_rank);
+  fmt::append(out, R"({{"format":[{},{}],"fragment_rank":{},"version":)", columns.format_major, columns.format_minor,
+              columns.fragment_rank);
   put_optional_text(out, metadata.version());
   out += R"(,"storage_meta":)";
   put_storage_meta(out, metadata.storage_meta());

@@ -87,13 +87,23 @@ simple("f5_rank_outside", "corrupt", lambda p: p.put("H", p.slot("fragment_rank"
 simple("f5_flag_outside", "corrupt", lambda p: p.put("H", p.slot("has_planner_data"), 0xFFF1))
 simple("f5_field_outside", "corrupt", lambda p: p.put("H", p.slot("sizes"), 0xFFF0))
 simple("f5_field_misaligned", "corrupt", lambda p: p.put("H", p.slot("sizes"), p.get("H", p.slot("sizes")) + 2))
-simple("f5_source_number_outside", "corrupt",
-       lambda p: p.put("H", p.vtable(p.target("source")) + 4 + 2 * fields_of("Source").index("digest"), 0xFFF8))
+simple(
+    "f5_source_number_outside",
+    "corrupt",
+    lambda p: p.put("H", p.vtable(p.target("source")) + 4 + 2 * fields_of("Source").index("digest"), 0xFFF8),
+)
 for missing in ("entries", "fqns", "fqn_slots"):
     simple(f"f5_no_{missing}", "corrupt", lambda p, name=missing: p.put("H", p.slot(name), 0))
 for name in fields_of("Metadata"):
-    if name in ("format_major", "format_minor", "fragment_rank", "has_storage_data", "has_planner_data", "metadata_class",
-                "storage_info_class"):
+    if name in (
+        "format_major",
+        "format_minor",
+        "fragment_rank",
+        "has_storage_data",
+        "has_planner_data",
+        "metadata_class",
+        "storage_info_class",
+    ):
         continue
     simple(f"f5_{name}_outside", "corrupt", lambda p, name=name: p.put("I", p.field(name), len(p.data)))
 simple("f5_sizes_is_itself", "corrupt", lambda p: p.put("I", p.field("sizes"), 0))
@@ -103,8 +113,11 @@ simple("f5_sizes_too_long", "corrupt", lambda p: p.resize("sizes", 2**29 + 1))  
 simple("f5_fqns_too_long", "corrupt", lambda p: p.resize("fqns", len(p.data)))
 simple("f5_opaque_pickles_too_long", "corrupt", lambda p: p.resize("opaque_pickles", 2**31))
 simple("f5_save_id_outside", "corrupt", lambda p: p.put("I", p.table_field("storage_meta", "save_id"), len(p.data)))
-simple("f5_modules_too_long", "corrupt", lambda p: p.put(
-    "I", p.table_field("storage_meta", "modules") + p.get("I", p.table_field("storage_meta", "modules")), 2**32 - 1))
+simple(
+    "f5_modules_too_long",
+    "corrupt",
+    lambda p: p.put("I", p.table_field("storage_meta", "modules") + p.get("I", p.table_field("storage_meta", "modules")), 2**32 - 1),
+)
 simple("f5_storage_meta_vtable", "corrupt", lambda p: p.put("i", p.target("storage_meta"), 2**31 - 1))
 simple("f5_source_vtable", "corrupt", lambda p: p.put("i", p.target("source"), -(2**31)))
 
@@ -187,14 +200,22 @@ simple("e6_length_beyond_int32", "opens", lambda p: p.set_member(b"grid", length
 simple("e6_transform_list", "opens", lambda p: p.set("chunk_transforms", 0, "H", p.count("transform_lists") + 1))
 simple("e6_transform_list_too_long", "opens", lambda p: p.put("I", p.target("transform_lists") + 4, 2**32 - 1))
 simple("e6_transform_name_outside", "opens", lambda p: p.set("transform_name_ends", 0, "I", 2**32 - 1))
-simple("v7_module_outside", "opens", lambda p: p.put("I", p.table_field("storage_meta", "module_ends") + p.get(
-    "I", p.table_field("storage_meta", "module_ends")) + 4, 2**32 - 1))
+simple(
+    "v7_module_outside",
+    "opens",
+    lambda p: p.put(
+        "I", p.table_field("storage_meta", "module_ends") + p.get("I", p.table_field("storage_meta", "module_ends")) + 4, 2**32 - 1
+    ),
+)
 
 # Look-ups where the hash column lies
 simple("v2_slots_full", "opens", lambda p: [p.set("fqn_slots", i, "I", 2**32 - 1) for i in range(p.count("fqn_slots"))])
 simple("v2_slots_empty", "opens", lambda p: [p.set("fqn_slots", i, "I", 0) for i in range(p.count("fqn_slots"))])
-simple("v2_slots_of_first", "opens", lambda p: [
-    p.set("fqn_slots", i, "I", p.get("I", p.element("fqn_slots", i, "I")) & ~0x7 | 1) for i in range(p.count("fqn_slots"))])
+simple(
+    "v2_slots_of_first",
+    "opens",
+    lambda p: [p.set("fqn_slots", i, "I", p.get("I", p.element("fqn_slots", i, "I")) & ~0x7 | 1) for i in range(p.count("fqn_slots"))],
+)
 
 # What a later minor version may write: unknown numbers, another column
 simple("minor_version", "opens", lambda p: p.put("H", p.slot("format_minor"), p.append(struct.pack("<H", 7)) - p.root))

@@ -2,7 +2,6 @@
 //
 // Samples go through the importer, hand-made and random ones through the tests' own picture of the facts. `big` makes
 // the files that are too large to be kept.
-#include <fmt/format.h>
 
 #include <algorithm>
 #include <exception>
@@ -11,6 +10,7 @@
 #include <random>
 #include <stdexcept>
 
+#include "base/format.hpp"
 #include "flatpoint/dcp.hpp"
 #include "flatpoint/write_file.hpp"
 #include "support/random_model.hpp"

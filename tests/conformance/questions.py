@@ -1,6 +1,5 @@
 """Questions about a metadata file and their answers, both from its canonical JSON alone: by looking at everything."""
 
-import itertools
 import json
 import random
 
@@ -10,21 +9,28 @@ MAX_QUESTIONS = 160
 # Storage information without a chunk, which the canonical JSON does not show: FQN, offset, answer. From make_files.cpp.
 LOOSE = {
     "features": [
-        (b"loose", None, 10, 7), (b"loose", (), 20, 7), (b"loose", (3,), 30, 7), (b"loose", (3, -1), 40, 7),
-        (b"whole", (1, 1), 50, 7), (b"whole", None, 60, 7),
+        (b"loose", None, 10, 7),
+        (b"loose", (), 20, 7),
+        (b"loose", (3,), 30, 7),
+        (b"loose", (3, -1), 40, 7),
+        (b"whole", (1, 1), 50, 7),
+        (b"whole", None, 60, 7),
     ],
     "small": [(b"loose", (2,), 1, 2)],
 }
 
 # The bytes behind texts that are not well-formed. From make_files.cpp and random_model.cpp.
 ILL_FORMED = [
-    b"\xed\xa0\x80.\xff.\xc0\xaf.\xf4\x90\x80\x80.\xe2\x82", b"sub/\xc3\xbc \xff", b"\xff\xfe.",
+    b"\xed\xa0\x80.\xff.\xc0\xaf.\xf4\x90\x80\x80.\xe2\x82",
+    b"sub/\xc3\xbc \xff",
+    b"\xff\xfe.",
 ]
 
 
 def is_shown_as(data, text):
     return "".join("\ufffd" if 0xDC80 <= ord(c) <= 0xDCFF else c for c in data.decode("utf-8", "surrogateescape")) == (
-        text.replace("\ud800", "\ufffd" * 3))
+        text.replace("\ud800", "\ufffd" * 3)
+    )
 
 
 def encoded(text):

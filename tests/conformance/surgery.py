@@ -10,11 +10,27 @@ TRAILER = 24
 # Where members of the struct Entry lie, and their formats.
 ENTRY_SIZE = 48
 ENTRY = {
-    "fqn_begin": (0, "I"), "fqn_length": (4, "I"), "size_begin": (8, "I"), "box_begin": (12, "I"), "chunk_begin": (16, "I"),
-    "chunk_count": (20, "I"), "order_begin": (24, "I"), "length_begin": (28, "I"), "dtype": (32, "B"), "layout": (33, "B"),
-    "memory_format": (34, "B"), "requires_grad": (35, "B"), "pin_memory": (36, "B"), "strides": (37, "B"),
-    "dtype_name": (38, "H"), "layout_name": (40, "H"), "rank": (42, "B"), "storage_type": (43, "B"),
-    "chunk_layout": (44, "B"), "reordered": (45, "B"), "lengths_differ": (46, "B"),
+    "fqn_begin": (0, "I"),
+    "fqn_length": (4, "I"),
+    "size_begin": (8, "I"),
+    "box_begin": (12, "I"),
+    "chunk_begin": (16, "I"),
+    "chunk_count": (20, "I"),
+    "order_begin": (24, "I"),
+    "length_begin": (28, "I"),
+    "dtype": (32, "B"),
+    "layout": (33, "B"),
+    "memory_format": (34, "B"),
+    "requires_grad": (35, "B"),
+    "pin_memory": (36, "B"),
+    "strides": (37, "B"),
+    "dtype_name": (38, "H"),
+    "layout_name": (40, "H"),
+    "rank": (42, "B"),
+    "storage_type": (43, "B"),
+    "chunk_layout": (44, "B"),
+    "reordered": (45, "B"),
+    "lengths_differ": (46, "B"),
 }
 
 

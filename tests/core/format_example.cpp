@@ -1,11 +1,9 @@
 #include "core/format_example.hpp"
 
-#include <fmt/format.h>
-#include <fmt/ranges.h>
-
 #include <algorithm>
 #include <vector>
 
+#include "base/format.hpp"
 #include "format/constants.hpp"
 #include "support/editable_file.hpp"
 #include "support/model.hpp"

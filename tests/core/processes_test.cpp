@@ -1,5 +1,4 @@
 // Many processes over one file: its pages are in memory once, whoever maps them.
-#include <fmt/format.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -9,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "base/format.hpp"
 #include "flatpoint/metadata_file.hpp"
 #include "flatpoint/write_file.hpp"
 #include "support/model.hpp"
@@ -26,7 +26,7 @@ struct Mapped {
 };
 
 Mapped mapping_of(pid_t process, const std::filesystem::path& path) {
-  std::ifstream maps(fmt::format("/proc/{}/smaps", process));
+  std::ifstream maps(flatpoint::fmt::format("/proc/{}/smaps", process));
   Mapped mapped;
   bool is_ours = false;
   for (std::string line; std::getline(maps, line);) {
@@ -43,7 +43,7 @@ Mapped mapping_of(pid_t process, const std::filesystem::path& path) {
 
 BOOST_AUTO_TEST_CASE(pages_are_shared_by_64_processes) {
   constexpr int kProcesses = 64;
-  const auto path = std::filesystem::temp_directory_path() / fmt::format("flatpoint_shared_{}", ::getpid());
+  const auto path = std::filesystem::temp_directory_path() / flatpoint::fmt::format("flatpoint_shared_{}", ::getpid());
   Model model;
   model.opaque = {{OpaqueKind::Attribute, 0, "large", std::string(std::size_t{8} << 20, 'x')}};
   const Buffer bytes = encoded(model);
@@ -77,7 +77,7 @@ BOOST_AUTO_TEST_CASE(pages_are_shared_by_64_processes) {
     all += mapped.pss;
   }
   BOOST_TEST(all <= size + size / 8, all << " KiB for a file of " << size << " KiB in " << kProcesses << " processes");
-  BOOST_TEST_MESSAGE(fmt::format("{} processes share {} KiB: {} KiB together", kProcesses, size, all));
+  BOOST_TEST_MESSAGE(flatpoint::fmt::format("{} processes share {} KiB: {} KiB together", kProcesses, size, all));
 
   for (const int end : {done[0], done[1], ready[0], ready[1]}) ::close(end);
   for (const pid_t child : children) {

@@ -1,5 +1,4 @@
 // Pickles that try to run code, that lie, or that are broken: a clear error or an opaque record, and nothing else.
-#include <fmt/format.h>
 
 #include <algorithm>
 #include <boost/test/data/monomorphic.hpp>
@@ -9,6 +8,7 @@
 #include <random>
 
 #include "assemble.hpp"
+#include "base/format.hpp"
 #include "dcp/machine.hpp"
 #include "dcp/shapes.hpp"
 #include "describe.hpp"
@@ -23,7 +23,8 @@ namespace {
 
 /// A command that would leave a file, and whether it did.
 struct Trap {
-  std::filesystem::path file = std::filesystem::temp_directory_path() / fmt::format("flatpoint_trap_{}", ::getpid());
+  std::filesystem::path file =
+      std::filesystem::temp_directory_path() / flatpoint::fmt::format("flatpoint_trap_{}", ::getpid());
   std::string command = "touch " + file.string();
   std::string arguments = str(command);
 
@@ -33,7 +34,8 @@ struct Trap {
 
 std::string error_of(std::string_view pickle, const dcp::ImportOptions& options = {}) {
   const auto imported = dcp::import_pickle(bytes_of(pickle), options);
-  return imported ? "imported" : fmt::format("{}: {}", to_string(imported.error().code), imported.error().message);
+  return imported ? "imported"
+                  : flatpoint::fmt::format("{}: {}", to_string(imported.error().code), imported.error().message);
 }
 
 Json describe_import(std::string_view pickle) {
@@ -64,7 +66,8 @@ BOOST_AUTO_TEST_CASE(code_in_root_position) {
        "not_pickle: not a pickle of DCP's Metadata: it holds a call of os.system"},
       {whole_pickle(call(system, trap.arguments)),
        "not_pickle: not a pickle of DCP's Metadata: it holds a call of os.system"},
-      {whole_pickle(str("posix") + str("system") + op(Opcode::STACK_GLOBAL) + tuple(trap.arguments) + op(Opcode::REDUCE)),
+      {whole_pickle(str("posix") + str("system") + op(Opcode::STACK_GLOBAL) + tuple(trap.arguments) +
+                    op(Opcode::REDUCE)),
        "not_pickle: not a pickle of DCP's Metadata: it holds a call of posix.system"},
       {whole_pickle(system + tuple(trap.arguments) + op(Opcode::NEWOBJ)),
        "not_pickle: not a pickle of DCP's Metadata: it holds an object of os.system"},
@@ -83,7 +86,8 @@ BOOST_AUTO_TEST_CASE(code_in_root_position) {
       {whole_pickle(call(dcp_class("Metadata"), op(Opcode::EMPTY_DICT))),
        "not_pickle: not a pickle of DCP's Metadata: it holds a call of torch.distributed.checkpoint.metadata.Metadata"},
       // BUILD calls __setstate__ where an object has one.
-      {whole_pickle(object(dcp_class("Metadata"), dict(str("__setstate__") + system)) + trap.arguments + op(Opcode::BUILD)),
+      {whole_pickle(object(dcp_class("Metadata"), dict(str("__setstate__") + system)) + trap.arguments +
+                    op(Opcode::BUILD)),
        "not_pickle: not a pickle of DCP's Metadata: an object of torch.distributed.checkpoint.metadata.Metadata has a "
        "state that is not attributes"},
       // BUILD would set attributes of the module's function.
@@ -183,16 +187,18 @@ BOOST_AUTO_TEST_CASE(not_a_pickle) {
   BOOST_TEST(
       error_of(whole_pickle(object(global("torch.nn", "Linear"), dict(str("weight") + number(1))))) ==
       "not_pickle: not a pickle of DCP's Metadata: an object of torch.nn.Linear without a dict state_dict_metadata");
-  BOOST_TEST(error_of(whole_pickle(object(global("a b", "M"), dict(str("state_dict_metadata") + op(Opcode::EMPTY_DICT))))) ==
-             "not_pickle: not a pickle of DCP's Metadata: an object of a b.M has a name with spaces");
+  BOOST_TEST(
+      error_of(whole_pickle(object(global("a b", "M"), dict(str("state_dict_metadata") + op(Opcode::EMPTY_DICT))))) ==
+      "not_pickle: not a pickle of DCP's Metadata: an object of a b.M has a name with spaces");
 }
 
 BOOST_AUTO_TEST_CASE(limits_of_the_whole) {
   const std::string sample = read_file(samples() / "d01_dtensor_1d" / ".metadata");
   dcp::ImportOptions options;
   options.limits.max_input_bytes = sample.size() - 1;
-  BOOST_TEST(error_of(sample, options) == fmt::format("too_large: {} bytes exceed the limit max_input_bytes = {}",
-                                                      sample.size(), sample.size() - 1));
+  BOOST_TEST(error_of(sample, options) ==
+             flatpoint::fmt::format("too_large: {} bytes exceed the limit max_input_bytes = {}", sample.size(),
+                                    sample.size() - 1));
   options = {};
   options.limits.max_chunks = 19;
   BOOST_TEST(error_of(sample, options) == "too_large: more chunks than the limit max_chunks = 19");
@@ -291,8 +297,8 @@ BOOST_AUTO_TEST_CASE(keys_that_come_twice) {
   BOOST_TEST(description["storage_data"].size() == 3U);
   const auto summary = [&](std::size_t i) {
     const Json& item = description["storage_data"][i];
-    return fmt::format("{} {} {}", item["fqn"].get<std::string>(), item["index"].get<int>(),
-                       item["byte_offset"].get<int>());
+    return flatpoint::fmt::format("{} {} {}", item["fqn"].get<std::string>(), item["index"].get<int>(),
+                                  item["byte_offset"].get<int>());
   };
   BOOST_TEST(summary(0) == "a 1 3");
   BOOST_TEST(summary(1) == "gone 2 4");

@@ -1,6 +1,5 @@
 // Small pickles that ask for much: memory and output stay in proportion to the pickle, or the import is refused. No
 // clocks: what would be quadratic or exponential would not end.
-#include <fmt/format.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -12,6 +11,7 @@
 #include <random>
 
 #include "assemble.hpp"
+#include "base/format.hpp"
 #include "flatpoint/verify.hpp"
 #include "pickle/text_forms.hpp"
 #include "support.hpp"
@@ -26,7 +26,7 @@ constexpr std::uint64_t kMiB = std::uint64_t{1} << 20;
 /// "imported", or the error; what is imported is sound.
 std::string outcome(std::string_view pickle) {
   const auto imported = dcp::import_pickle(bytes_of(pickle), {});
-  if (!imported) return fmt::format("{}: {}", to_string(imported.error().code), imported.error().message);
+  if (!imported) return flatpoint::fmt::format("{}: {}", to_string(imported.error().code), imported.error().message);
   const auto file = MetadataFile::from_bytes(imported->bytes.bytes());
   return file && verify(*file).sound() ? "imported" : "unsound";
 }
@@ -155,9 +155,9 @@ BOOST_AUTO_TEST_CASE(memo_numbers_far_apart) {
   std::string puts = op(Opcode::NONE);
   for (std::uint32_t i = 0; i < 100'000; ++i) puts += put(4096 * i);
   const std::string pickle = begin() + puts + metadata({}).substr(2);
-  BOOST_TEST(
-      outcome_within(64 * kMiB, pickle) ==
-      fmt::format("bad_pickle: LONG_BINPUT at byte 618: memo index 503808 in a pickle of {} bytes", pickle.size()));
+  BOOST_TEST(outcome_within(64 * kMiB, pickle) ==
+             flatpoint::fmt::format("bad_pickle: LONG_BINPUT at byte 618: memo index 503808 in a pickle of {} bytes",
+                                    pickle.size()));
 }
 
 BOOST_AUTO_TEST_CASE(memo_numbers_as_far_apart_as_they_may_be) {
@@ -186,7 +186,7 @@ BOOST_AUTO_TEST_CASE(one_list_of_chunks_shared_by_many_tensors) {
   BOOST_TEST(outcome_within(256 * kMiB, small) == "imported");
   const std::string large = sharing_tensors(1000, 10'000);
   BOOST_TEST(outcome_within(256 * kMiB, large) ==
-             fmt::format("too_large: more chunks than the limit max_chunks = {}", kMiB + large.size()));
+             flatpoint::fmt::format("too_large: more chunks than the limit max_chunks = {}", kMiB + large.size()));
   BOOST_TEST(outcome(sharing_tensors(200'000, 1)) == "imported");
 }
 
@@ -203,8 +203,8 @@ BOOST_AUTO_TEST_CASE(one_list_shared_by_many_records) {
   const std::string pickle = begin() + list + op(Opcode::APPENDS) + put(1) + op(Opcode::POP) +
                              metadata(str("planner_data") + dict(planner), entries).substr(2);
   BOOST_TEST(outcome_within(256 * kMiB, pickle) ==
-             fmt::format("too_large: the opaque records exceed the limit max_output_bytes = {}",
-                         64 * kMiB + 16 * pickle.size()));
+             flatpoint::fmt::format("too_large: the opaque records exceed the limit max_output_bytes = {}",
+                                    64 * kMiB + 16 * pickle.size()));
 }
 
 BOOST_AUTO_TEST_CASE(values_that_double_level_by_level) {

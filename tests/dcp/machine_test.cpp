@@ -1,11 +1,10 @@
 // The pickle machine, opcode by opcode. What Python says of these pickles stands beside them.
 #include "dcp/machine.hpp"
 
-#include <fmt/format.h>
-
 #include <boost/test/unit_test.hpp>
 
 #include "assemble.hpp"
+#include "base/format.hpp"
 #include "describe.hpp"
 #include "pickle/text_forms.hpp"
 #include "support.hpp"
@@ -34,17 +33,17 @@ std::string repr_blocks(const dcp::Heap& heap, const dcp::BlockList& blocks) {
 }
 
 std::string repr(const dcp::Heap& heap, Value value) {
-  if (const auto text = heap.text(value)) return fmt::format("'{}'", *text);
+  if (const auto text = heap.text(value)) return flatpoint::fmt::format("'{}'", *text);
   if (const auto number = dcp::Heap::integer(value)) return std::to_string(*number);
   switch (value.tag()) {
     case Tag::None: return "None";
     case Tag::True: return "True";
     case Tag::False: return "False";
-    case Tag::Float: return fmt::format("{}", *value.node<double>());
+    case Tag::Float: return flatpoint::fmt::format("{}", *value.node<double>());
     case Tag::BinaryInt: return "int:" + hex(value.node<dcp::TextNode>()->view());
-    case Tag::DecimalInt: return fmt::format("int:{}", value.node<dcp::TextNode>()->view());
-    case Tag::Bytes: return fmt::format("b'{}'", value.node<dcp::TextNode>()->view());
-    case Tag::ByteArray: return fmt::format("bytearray'{}'", value.node<dcp::TextNode>()->view());
+    case Tag::DecimalInt: return flatpoint::fmt::format("int:{}", value.node<dcp::TextNode>()->view());
+    case Tag::Bytes: return flatpoint::fmt::format("b'{}'", value.node<dcp::TextNode>()->view());
+    case Tag::ByteArray: return flatpoint::fmt::format("bytearray'{}'", value.node<dcp::TextNode>()->view());
     case Tag::Tuple: return "(" + repr_all(heap, value.node<dcp::Tuple>()->values()) + ")";
     case Tag::FrozenSet: return "frozenset(" + repr_all(heap, value.node<dcp::Tuple>()->values()) + ")";
     case Tag::List: return "[" + repr_blocks(heap, value.node<dcp::Container>()->blocks) + "]";
@@ -54,9 +53,9 @@ std::string repr(const dcp::Heap& heap, Value value) {
     case Tag::Object: {
       const auto* object = value.node<dcp::Object>();
       const char* const kinds[] = {"call", "new", "new_ex"};
-      return fmt::format("{} {}{}{}", kinds[static_cast<int>(object->kind)], repr(heap, object->callable),
-                         repr(heap, object->args),
-                         object->blocks.first ? " with " + repr_blocks(heap, object->blocks) : "");
+      return flatpoint::fmt::format("{} {}{}{}", kinds[static_cast<int>(object->kind)], repr(heap, object->callable),
+                                    repr(heap, object->args),
+                                    object->blocks.first ? " with " + repr_blocks(heap, object->blocks) : "");
     }
     default: return "?";
   }

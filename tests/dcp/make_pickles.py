@@ -15,6 +15,7 @@ import pickle
 import sys
 import types
 
+import describe_metadata
 import torch
 import torch.distributed._shard.sharded_tensor.metadata as old_home
 from torch.distributed.checkpoint.filesystem import _StorageInfo
@@ -29,8 +30,6 @@ from torch.distributed.checkpoint.metadata import (
     TensorStorageMetadata,
 )
 from torch.distributed.checkpoint.planner import SavePlan, WriteItem, WriteItemType
-
-import describe_metadata
 
 OUT = pathlib.Path(__file__).parent / "pickles"
 SAVE_ID = "11111111-2222-3333-4444-555555555555"
@@ -238,8 +237,10 @@ def paths():
     put_in("pathlib._local", Path313).__name__ = "PosixPath"
     Path313.__qualname__ = "PosixPath"
     sys.modules["pathlib._local"].PosixPath = Path313
-    yield "path_segments", usual(storage_meta=StorageMeta(pathlib.PosixPath("/ckpt/a/b/step"), SAVE_ID)), dumps(
-        usual(storage_meta=StorageMeta(pathlib.PosixPath("/unused"), SAVE_ID)), 4, path_313
+    yield (
+        "path_segments",
+        usual(storage_meta=StorageMeta(pathlib.PosixPath("/ckpt/a/b/step"), SAVE_ID)),
+        dumps(usual(storage_meta=StorageMeta(pathlib.PosixPath("/unused"), SAVE_ID)), 4, path_313),
     )
     for name, path in {
         "path_relative": pathlib.PurePosixPath("a/b"),

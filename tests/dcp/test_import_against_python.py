@@ -53,9 +53,7 @@ def same(a, b, seen=None):
         return seen.get(("a", id(a))) == id(b) and seen.get(("b", id(b))) == id(a)
     seen["a", id(a)], seen["b", id(b)] = id(b), id(a)
     if isinstance(a, dict):
-        return len(a) == len(b) and all(
-            same(i, k, seen) and same(j, m, seen) for (i, j), (k, m) in zip(a.items(), b.items())
-        )
+        return len(a) == len(b) and all(same(i, k, seen) and same(j, m, seen) for (i, j), (k, m) in zip(a.items(), b.items()))
     if isinstance(a, (list, tuple)):
         return len(a) == len(b) and all(same(x, y, seen) for x, y in zip(a, b))
     return same(vars(a), vars(b), seen) if hasattr(a, "__dict__") else a == b
@@ -137,7 +135,9 @@ class Chance:
             box,
             BytesStorageMetadata(),
         )
-        return self.pick(thing, thing, None, -1, 2**63, 2**100, -(2**63), 1.5, "x", b"x", (), [], {}, (1,), [1], True, {1: [2]}, torch.float8_e5m2)
+        return self.pick(
+            thing, thing, None, -1, 2**63, 2**100, -(2**63), 1.5, "x", b"x", (), [], {}, (1,), [1], True, {1: [2]}, torch.float8_e5m2
+        )
 
     def fqn(self):
         if self.rarely():
@@ -157,8 +157,7 @@ class Chance:
         step = max(1, -(-size[0] // parts))
         cuts = [min(size[0], i * step) for i in range(parts + 1)]
         boxes = [
-            ChunkStorageMetadata(torch.Size((a, *[0] * (len(size) - 1))), torch.Size((b - a, *size[1:])))
-            for a, b in zip(cuts, cuts[1:])
+            ChunkStorageMetadata(torch.Size((a, *[0] * (len(size) - 1))), torch.Size((b - a, *size[1:]))) for a, b in zip(cuts, cuts[1:])
         ]
         if self.rarely() or self.random.random() < 0.3:
             self.random.shuffle(boxes)

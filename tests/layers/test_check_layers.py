@@ -14,8 +14,7 @@ class PlantedViolations(unittest.TestCase):
         self.root = pathlib.Path(folder.name)
         for header in check_layers.PUBLIC_HEADERS:
             self.write(f"include/flatpoint/{header}", "#pragma once\n#include <vector>\n")
-        self.write("include/flatpoint/generated.hpp",
-                   '#include "flatpoint/metadata_file.hpp"\n#include "flatpoint/metadata_generated.h"\n')
+        self.write("include/flatpoint/generated.hpp", '#include "flatpoint/metadata_file.hpp"\n#include "flatpoint/metadata_generated.h"\n')
         self.write("src/base/checked.hpp", '#include "flatpoint/error.hpp"\n')
         self.write("src/format/decode.hpp", '#include <flatbuffers/flatbuffers.h>\n#include "base/checked.hpp"\n')
         self.write("src/format/decode.cpp", '#include "decode.hpp"\n#include "flatpoint/metadata_generated.h"\n')

@@ -44,9 +44,7 @@ def fitting(placements, rank):
 def dtensor(size, dtype, mesh, placements):
     local, _ = compute_local_shape_and_global_offset(size, mesh, placements)
     strides = torch.empty(size, device="meta").stride()
-    return DTensor.from_local(
-        torch.empty(local, dtype=dtype, device="meta"), mesh, placements, run_check=False, shape=size, stride=strides
-    )
+    return DTensor.from_local(torch.empty(local, dtype=dtype, device="meta"), mesh, placements, run_check=False, shape=size, stride=strides)
 
 
 def torch_items(items):
@@ -70,8 +68,18 @@ def our_items(plan):
     rows = []
     for kind, (fqn, offset, index), dest_offsets, (from_fqn, from_offset, _), storage_offsets, lengths, *_ in plan["items"]:
         assert fqn == from_fqn and (offset is None) == (kind == "BYTE_IO") == (from_offset is None)
-        rows.append((kind, fqn, tuple(offset or ()), index or 0, tuple(dest_offsets), tuple(from_offset or ()),
-                     tuple(storage_offsets), tuple(lengths)))
+        rows.append(
+            (
+                kind,
+                fqn,
+                tuple(offset or ()),
+                index or 0,
+                tuple(dest_offsets),
+                tuple(from_offset or ()),
+                tuple(storage_offsets),
+                tuple(lengths),
+            )
+        )
     return sorted(rows)
 
 
@@ -375,8 +383,7 @@ def test_bad_arguments(answer):
     got = answer(cases)
     assert got[0]["error"] == ["invalid_argument", "FQN 'w': 3 values for 1 boxes of 2 dimensions"]
     assert got[1]["issues"] == [
-        ["box_outside", True, "huge",
-         "FQN 'huge': the elements of box 0 at [0, 0] with sizes [1099511627776, 1099511627776] leave 64 bits"]
+        ["box_outside", True, "huge", "FQN 'huge': the elements of box 0 at [0, 0] with sizes [1099511627776, 1099511627776] leave 64 bits"]
     ]
     assert got[2]["error"] == ["invalid_argument", "1 placements for a mesh of 2 dimensions"]
     assert got[3]["error"] == ["invalid_argument", "a mesh dimension of size 0"]

@@ -17,8 +17,7 @@ def torch_hits(size, chunks, boxes):
     metadata = TensorStorageMetadata(TensorProperties(), torch.Size(size), [chunk(c) for c in chunks])
     items = create_read_items_for_chunk_list("w", metadata, [chunk(b) for b in boxes])
     return sorted(
-        (i.dest_index.index, i.storage_index.index, tuple(i.storage_offsets), tuple(i.dest_offsets), tuple(i.lengths))
-        for i in items
+        (i.dest_index.index, i.storage_index.index, tuple(i.storage_offsets), tuple(i.dest_offsets), tuple(i.lengths)) for i in items
     )
 
 

@@ -47,8 +47,9 @@ class Schema:
 def broken_promises(released, current):
     """What a reader of files written under `released` would no longer understand, as lines."""
     released, current = Schema(released), Schema(current)
-    problems = [f"{key} was {value}, is {current.header.get(key)}"
-                for key, value in released.header.items() if current.header.get(key) != value]
+    problems = [
+        f"{key} was {value}, is {current.header.get(key)}" for key, value in released.header.items() if current.header.get(key) != value
+    ]
     for name, (kind, members) in released.types.items():
         if name not in current.types:
             problems.append(f"{kind} {name} is gone")
@@ -58,13 +59,13 @@ def broken_promises(released, current):
             problems.append(f"{name} was {kind}, is {now_kind}")
         elif kind.startswith("enum"):
             problems += [f"{name}: {value} is gone" for value in members if value not in now]
-        elif now[:len(members)] != members:
+        elif now[: len(members)] != members:
             changed = next((old for old, new in zip(members, now) if old != new), members[-1])
             problems.append(f"{name}: changed at {changed}")
         elif kind == "struct" and now != members:
             problems.append(f"struct {name} has grown by {now[len(members)]}")
         else:
-            problems += [f"{name}: new field {field} is required" for field in now[len(members):] if "required" in field]
+            problems += [f"{name}: new field {field} is required" for field in now[len(members) :] if "required" in field]
     return problems
 
 

@@ -1,10 +1,9 @@
 #include "support/big_files.hpp"
 
-#include <fmt/format.h>
-
 #include <algorithm>
 #include <stdexcept>
 
+#include "base/format.hpp"
 #include "flatpoint/builder.hpp"
 #include "support/random_model.hpp"
 #include "support/taken.hpp"

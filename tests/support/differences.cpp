@@ -1,10 +1,9 @@
-#include <fmt/format.h>
-#include <fmt/ranges.h>
 
 #include <algorithm>
 #include <map>
 #include <tuple>
 
+#include "base/format.hpp"
 #include "flatpoint/records.hpp"
 #include "support/model.hpp"
 
@@ -89,7 +88,9 @@ class Comparer {
 
   void compare_chunk(const TensorView& tensor, const ChunkView& chunk, const ModelEntry& wanted, std::uint32_t i) {
     const ChunkStorageMetadata& box = wanted.chunks[i];
-    const auto say = [&](std::string_view what) { return fmt::format("chunk {} {}: {}", i, box.offsets, what); };
+    const auto say = [&](std::string_view what) {
+      return fmt::format("chunk {} [{}]: {}", i, fmt::join(box.offsets, ", "), what);
+    };
     expect(chunk.to_value() == box, say("box"));
     expect(chunk.rank() == box.offsets.size(), say("rank"));
     for (std::uint8_t d = 0; d < chunk.rank(); ++d) {
@@ -152,8 +153,7 @@ class Comparer {
     expect(c_.has_storage_data == model_.storage_data.has_value(), "has_storage_data");
     if (!model_.storage_data) return;
     for (const ModelItem& item : *model_.storage_data) {
-      where_ =
-          fmt::format("storage_data['{}', {}]: ", item.fqn, item.offset ? fmt::format("{}", *item.offset) : "None");
+      where_ = fmt::format("storage_data['{}', {}]: ", item.fqn, item.offset ? fmt::join(*item.offset, ", ") : "None");
       expect(holds(view_.find(MetadataIndex{item.fqn, item.offset, 12345}), item), "find");
       MetadataIndex other{item.fqn, item.offset, item.index};
       if (other.offset) {

@@ -1,9 +1,8 @@
 #include "support/walk.hpp"
 
-#include <fmt/format.h>
-
 #include <algorithm>
 
+#include "base/format.hpp"
 #include "flatpoint/generated.hpp"
 #include "flatpoint/records.hpp"
 #include "flatpoint/verify.hpp"

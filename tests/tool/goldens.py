@@ -120,4 +120,3 @@ def generate(case):
         answer = run(*command.split(), cwd=case.folder)
         yield f"{name}.txt", f"$ flatpoint {command}\n".encode() + answer.as_golden()
         (case.folder / "out.flatpoint").unlink(missing_ok=True)
-

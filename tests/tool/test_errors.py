@@ -251,10 +251,43 @@ class StandardStreams(ToolTest):
 
 class Usage(ToolTest):
     def test_mistakes(self):
-        for arguments in ((), ("nonsense",), ("ls",), ("ls", ".", "--nonsense"), ("ls", ".", "--sort", "colour"), ("find", "."),
-                          ("show", ".", "a", "b"), ("ls", ".", "--rank", "x"), ("ls", ".", "--rank", "-1")):
+        for arguments in (
+            (),
+            ("nonsense",),
+            ("ls",),
+            ("ls", ".", "--nonsense"),
+            ("ls", ".", "--sort", "colour"),
+            ("find", "."),
+            ("show", ".", "a", "b"),
+            ("ls", ".", "--rank", "x"),
+            ("ls", ".", "--rank", "-1"),
+        ):
             with self.subTest(arguments):
                 self.check_error(arguments, "usage")
+
+    def test_what_may_be_meant(self):
+        for arguments, meant in ((("sow", "."), "'show'"), (("ls", ".", "--lnog"), "'--long'"), (("ls", ".", "--hlep"), "'--help'")):
+            self.check_error(arguments, "usage", f"did you mean {meant}?")
+
+    def test_ways_to_write_options(self):
+        """Short ones together, a value behind its name or apart, options before the verb and between arguments."""
+        folder = self.sample("s01_plain_tensors")
+        listing = run("ls", folder, "w*", "-l", "--sort", "size").out
+        for arguments in (
+            ("ls", "-l", "--sort=size", folder, "w*"),
+            ("ls", folder, "-l", "w*", "--sort", "size"),
+            ("ls", folder, "--sort=size", "-l", "--", "w*"),
+        ):
+            self.assertEqual(run(*arguments).out, listing)
+        self.assertEqual(run("--json", "ls", folder).out, run("ls", folder, "--json").out)
+        self.assertEqual(run("import", folder, f"-fo{self.folder / 'out'}").code, 0)
+        for mistake in (
+            ("ls", folder, "-x"),
+            ("ls", folder, "-lx"),
+            ("ls", folder, "--long=yes"),
+            ("ls", folder, "--sort", "size", "--sort", "name"),
+        ):
+            self.check_error(mistake, "usage")
 
     def test_offset(self):
         folder = self.sample("s01_plain_tensors")
@@ -287,6 +320,9 @@ class Usage(ToolTest):
                 answer = run(verb, "--help")
                 self.assertEqual((answer.code, answer.err), (0, b""))
                 self.assertIn(f"  flatpoint {verb} ckpt/".encode(), answer.out)
+
+                self.assertEqual(run("help", verb).out, answer.out)
+        self.assertEqual(run("help").out, overview.out)
 
     def test_version(self):
         answer = run("--version")

@@ -50,7 +50,10 @@ def global_metadata(plans, results, folder):
     hints = {}  # torch rewrites them in the plan that it scatters, before writers return them
     for plan in create_default_global_save_plan(deduplicated)[0]:
         hints.update({item.index: item.index.index for item in plan.items})
-    kept = [[WriteResult(MetadataIndex(r.index.fqn, r.index.offset, hints[r.index]), r.size_in_bytes, r.storage_data) for r in rank] for rank in kept]
+    kept = [
+        [WriteResult(MetadataIndex(r.index.fqn, r.index.offset, hints[r.index]), r.size_in_bytes, r.storage_data) for r in rank]
+        for rank in kept
+    ]
     writer = FileSystemWriter(folder)
     writer.finish(metadata, kept)
     with open(folder / ".metadata", "rb") as file:

@@ -53,10 +53,7 @@ def test_contiguous_strides(answer):
 
 def test_metadata_index_equality_and_hash(answer):
     fields = [
-        [fqn, offset, index]
-        for fqn in ("a", "b", "")
-        for offset in (None, [], [0], [0, 0], [-1], [2**63 - 1])
-        for index in (None, 0, 3)
+        [fqn, offset, index] for fqn in ("a", "b", "") for offset in (None, [], [0], [0, 0], [-1], [2**63 - 1]) for index in (None, 0, 3)
     ]
     pairs = list(itertools.product(fields, repeat=2))
     expected = [MetadataIndex(*a) == MetadataIndex(*b) for a, b in pairs]

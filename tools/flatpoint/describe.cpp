@@ -1,7 +1,6 @@
 #include "describe.hpp"
 
-#include <fmt/ranges.h>
-
+#include "base/format.hpp"
 #include "text.hpp"
 
 namespace flatpoint::tool {

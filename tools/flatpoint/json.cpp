@@ -10,7 +10,7 @@ void append_json_string(std::string& out, std::string_view text) {
     const CodePoint point = first_code_point(text);
     const auto value = static_cast<std::uint32_t>(point.value);
     if (!point.valid) {
-      fmt::format_to(std::back_inserter(out), "\\u{:04x}", 0xDC00 + value);
+      fmt::append(out, "\\u{:04x}", 0xDC00 + value);
     } else if (value == '"' || value == '\\') {
       out += '\\';
       out += static_cast<char>(value);
@@ -19,7 +19,7 @@ void append_json_string(std::string& out, std::string_view text) {
     } else if (value == '\t') {
       out += "\\t";
     } else if (value < 0x20 || (value >= 0x7F && value <= 0x9F) || point.is_surrogate()) {
-      fmt::format_to(std::back_inserter(out), "\\u{:04x}", value);
+      fmt::append(out, "\\u{:04x}", value);
     } else {
       out.append(text.substr(0, point.length));
     }

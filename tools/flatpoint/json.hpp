@@ -41,7 +41,7 @@ class Json {
   void value(double number) { raw(fmt::format("{}", number)); }  // must be finite
   template <std::integral T>
   void value(T number) {
-    raw(fmt::format_int(number).str());
+    raw(std::to_string(number));
   }
   template <class T>
   void value(const std::optional<T>& known) {

@@ -1,7 +1,6 @@
 // flatpoint - look into the metadata of a sharded checkpoint from the command line.
 #include <algorithm>
 #include <array>
-#include <charconv>
 #include <exception>
 #include <new>
 #include <string>
@@ -49,32 +48,29 @@ constexpr std::array kLimits{
 };
 
 /// Sets the limit that "max_depth=512" names.
-void set_limit(dcp::ImportLimits& limits, std::string_view text) {
+Result<void> set_limit(dcp::ImportLimits& limits, std::string_view text) {
   const std::size_t equals = std::min(text.find('='), text.size());
   const auto limit = std::find_if(kLimits.begin(), kLimits.end(),
                                   [&](const LimitName& known) { return known.name == text.substr(0, equals); });
   std::uint64_t number = 0;
-  const auto [end, error] =
-      std::from_chars(text.data() + std::min(equals + 1, text.size()), text.data() + text.size(), number);
-  if (limit == kLimits.end() || error != std::errc() || end != text.data() + text.size()) {
-    throw CLI::ValidationError("--limit", fmt::format("expected NAME=N with a known name, not '{}'", text));
+  if (limit == kLimits.end() || !store(text.substr(std::min(equals + 1, text.size())), number)) {
+    return fail(ErrorCode::InvalidArgument, fmt::format("expected NAME=N with a known name, not '{}'", text));
   }
   limit->set(limits, number);
+  return {};
 }
 
-void add_globals(CLI::App& app, Globals& globals) {
-  app.add_flag("--json", globals.json, "JSON for programs; an error too, on standard error");
-  app.add_option("--rank", globals.rank, "Which __R.metadata of a folder that was saved without collectives")
-      ->type_name("R");
-  const auto set_limits = [&globals](const std::vector<std::string>& texts) {
-    for (const std::string& text : texts) set_limit(globals.limits, text);
-  };
+void add_globals(Command& all, Globals& globals) {
+  all.add_flag("--json", globals.json, "JSON for programs; an error too, on standard error");
+  all.add_option("--rank", globals.rank, "Which __R.metadata of a folder that was saved without collectives")
+      .type_name("R");
   std::string help = "Change a limit of reading a .metadata:";
   for (const LimitName& limit : kLimits)
     help += fmt::format("{}{}", &limit == &kLimits.front() ? "\n" : ", ", limit.name);
-  app.add_option_function<std::vector<std::string>>("--limit", set_limits, help)
-      ->type_name("NAME=N")
-      ->allow_extra_args(false);
+  constexpr bool kMany = true;
+  all.add_option_function(
+         "--limit", [&](std::string_view text) { return set_limit(globals.limits, text); }, help, kMany)
+      .type_name("NAME=N");
 }
 
 Exit report_error(bool json, std::string_view code, std::string_view message) {
@@ -91,79 +87,71 @@ Exit report_error(bool json, std::string_view code, std::string_view message) {
 }
 
 /// Whether a command line that could not be parsed asks for JSON.
-bool asks_for_json(int argc, char** argv) {
-  return std::any_of(argv + 1, argv + argc, [](std::string_view argument) { return argument == "--json"; });
+bool asks_for_json(const std::vector<std::string_view>& arguments) {
+  return std::ranges::count(arguments, "--json") > 0;
 }
 
-void describe(CLI::App& app) {
-  app.set_version_flag("--version", "flatpoint " FLATPOINT_VERSION, "Print the version and exit");
-  app.set_help_flag("-h,--help", "Print this text and exit");
-  app.require_subcommand(1);
-  app.fallthrough();
-  app.footer(kFooter);
-  app.get_formatter()->label("SUBCOMMAND", "VERB");
-  app.get_formatter()->label("Positionals", "Arguments");
-  app.get_formatter()->label("TEXT", "");
-  app.get_formatter()->label("REQUIRED", "");
-  app.get_formatter()->column_width(24);
+std::string help_of_tool(const Command& all) {
+  std::string verbs;
+  for (const Verb* verb : kVerbs) verbs += fmt::format("  {:<22}{}\n", verb->name, verb->summary);
+  return fmt::format(
+      "{}\nUsage: flatpoint [OPTIONS] VERB\n\nOptions:\n"
+      "  --version             Print the version and exit\n"
+      "  -h,--help             Print this text and exit\n"
+      "{}\nVerbs:\n{}\n{}\n",
+      all.summary(), help_of_options(all), verbs, kFooter);
 }
 
-/// What is wrong with a command line that names no verb of ours.
-std::string no_verb(const CLI::App& app) {
-  const auto words = app.remaining();
-  std::string message = words.empty() ? "no verb; there are" : fmt::format("no verb '{}'; there are", words.front());
-  for (const Verb* verb : kVerbs) message += fmt::format("{}{}", verb == kVerbs.front() ? " " : ", ", verb->name);
-  return message;
-}
-
-/// The arguments, last first, as CLI11 wants them.
-std::vector<std::string> reversed_arguments(int argc, char** argv) {
-  std::vector<std::string> arguments(argv + 1, argv + argc);
-  for (std::string& argument : arguments) {
-    if (argument.starts_with('[') && argument.ends_with(']')) argument.insert(0, 1, kNoList);
+std::string help_of_verb(const Command& command, const Verb& verb) {
+  std::string usage;
+  for (const auto& option : command.options()) {
+    if (!option->is_argument()) continue;
+    usage += option->is_required() ? " " + option->title() : fmt::format(" [{}]", option->title());
   }
-  std::reverse(arguments.begin(), arguments.end());
-  return arguments;
+  return fmt::format(
+      "{}\nUsage: flatpoint {} [OPTIONS]{}\n\nArguments:\n{}\nOptions:\n"
+      "  -h,--help             Print this text and exit\n"
+      "{}\nExamples:\n{}\n{}\n",
+      verb.summary, verb.name, usage, help_of_arguments(command), help_of_options(command), verb.examples, kVerbFooter);
 }
 
-/// Parses the command line. Unset where that was all: help, version, or an error; `exit` says which.
-Run parse(CLI::App& app, int argc, char** argv, Output& out, Exit& exit) {
-  Run chosen;
+/// `flatpoint help VERB` is `flatpoint VERB --help`.
+void translate_help(std::vector<std::string_view>& arguments) {
+  if (arguments.empty() || arguments.front() != "help") return;
+  arguments.erase(arguments.begin());
+  arguments.emplace_back("--help");
+}
+
+Result<Exit> run_verb(const std::vector<std::string_view>& arguments, const Command& all, Context& context) {
+  std::vector<Command> commands;
+  std::vector<Run> runs;
   for (const Verb* verb : kVerbs) {
-    CLI::App& command = *app.add_subcommand(verb->name, verb->summary)->group("Verbs");
-    command.footer(fmt::format("Examples:\n{}\n{}", verb->examples, kVerbFooter));
-    command.callback([&chosen, run = verb->declare(command)] { chosen = run; });
+    commands.emplace_back(verb->name, verb->summary);
+    runs.push_back(verb->declare(commands.back()));
   }
-  try {
-    app.parse(reversed_arguments(argc, argv));
-  } catch (const CLI::CallForHelp&) {
-    out.write(app.help());
-    return {};
-  } catch (const CLI::CallForVersion& version) {
-    out.print("{}\n", version.what());
-    return {};
-  } catch (const CLI::ParseError& error) {
-    const std::string message = app.get_subcommands().empty() ? no_verb(app) : error.what();
-    exit = report_error(asks_for_json(argc, argv), "usage", message);
-    return {};
+  const auto parsed = parse(all, commands, arguments);
+  if (!parsed) return report_error(asks_for_json(arguments), "usage", parsed.error().message);
+  if (parsed->what == Parsed::What::Version) {
+    context.out.write("flatpoint " FLATPOINT_VERSION "\n");
+  } else if (parsed->what == Parsed::What::Help) {
+    context.out.write(parsed->verb ? help_of_verb(commands[*parsed->verb], *kVerbs[*parsed->verb]) : help_of_tool(all));
+  } else {
+    return runs[*parsed->verb](context);
   }
-  return chosen;
+  return Exit::Yes;
 }
 
-Exit run(int argc, char** argv) {
+Exit run(std::vector<std::string_view> arguments) {
   Globals globals;
   Output out;
   Context context{globals, out};
-  CLI::App app("Look into the metadata of a sharded checkpoint.", "flatpoint");
-  describe(app);
-  add_globals(app, globals);
+  Command all("flatpoint", "Look into the metadata of a sharded checkpoint.");
+  add_globals(all, globals);
+  translate_help(arguments);
 
-  Exit exit = Exit::Yes;
-  if (const Run verb = parse(app, argc, argv, out, exit)) {
-    const auto answer = verb(context);
-    if (!answer) out.drop();
-    exit = answer ? *answer : report_error(globals.json, to_string(answer.error().code), answer.error().message);
-  }
+  const auto answer = run_verb(arguments, all, context);
+  if (!answer) out.drop();
+  Exit exit = answer ? *answer : report_error(globals.json, to_string(answer.error().code), answer.error().message);
   if (const int number = out.finish(); number != 0) {
     exit =
         report_error(globals.json, "io", fmt::format("standard output: {}", std::generic_category().message(number)));
@@ -178,7 +166,7 @@ int main(int argc, char** argv) {
   using namespace flatpoint::tool;
   prepare_process();
   try {
-    return static_cast<int>(run(argc, argv));
+    return static_cast<int>(run({argv + std::min(argc, 1), argv + argc}));
   } catch (const std::bad_alloc&) {
     complain("error", "out of memory");
   } catch (const std::exception& error) {

@@ -1,10 +1,9 @@
 #include "name_map.hpp"
 
-#include <fmt/format.h>
-
 #include <fstream>
 #include <string_view>
 
+#include "base/format.hpp"
 #include "text.hpp"
 
 namespace flatpoint::tool {

@@ -1,11 +1,11 @@
 // output.hpp - standard output and standard error.
 #pragma once
 
-#include <fmt/format.h>
-
 #include <string>
 #include <string_view>
 #include <utility>
+
+#include "base/format.hpp"
 
 namespace flatpoint::tool {
 
@@ -19,7 +19,7 @@ class Output {
   }
   template <class... Args>
   void print(fmt::format_string<Args...> format, Args&&... args) {
-    fmt::format_to(std::back_inserter(buffer_), format, std::forward<Args>(args)...);
+    fmt::append(buffer_, format, std::forward<Args>(args)...);
     if (buffer_.size() >= kFull) flush();
   }
 

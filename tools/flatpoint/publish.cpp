@@ -11,10 +11,10 @@ namespace flatpoint::tool {
 
 namespace fs = std::filesystem;
 
-void add_destination(CLI::App& command, Destination& destination, const char* fallback) {
+void add_destination(Command& command, Destination& destination, const char* fallback) {
   const std::string help = fallback == nullptr ? "The file to write" : fmt::format("The file to write; {}", fallback);
-  CLI::Option* option = add_text(command, "-o,--output", destination.path, help)->type_name("OUT");
-  if (fallback == nullptr) option->required();
+  Option& option = command.add_option("-o,--output", destination.path, help).type_name("OUT");
+  if (fallback == nullptr) option.required();
   command.add_flag("-f,--force", destination.force, "Replace a file that is there already");
 }
 

@@ -1,7 +1,6 @@
 // publish.hpp - how verbs write the file that they were asked for.
 #pragma once
 
-#include <CLI/CLI.hpp>
 #include <filesystem>
 #include <optional>
 #include <string>
@@ -21,7 +20,7 @@ struct Destination {
 };
 
 /// Adds -o and --force. `fallback`: what the help says of a missing -o; null where it is required.
-void add_destination(CLI::App& command, Destination& destination, const char* fallback = nullptr);
+void add_destination(Command& command, Destination& destination, const char* fallback = nullptr);
 
 /// Writes a finished file, so that its readers see an old one or this one. Errors: Conflict where there is a file and
 /// no

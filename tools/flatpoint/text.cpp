@@ -1,9 +1,9 @@
 #include "text.hpp"
 
-#include <fmt/format.h>
-
 #include <algorithm>
 #include <array>
+
+#include "base/format.hpp"
 
 namespace flatpoint::tool {
 namespace {
@@ -68,11 +68,11 @@ void append_escape(std::string& out, const CodePoint& point) {
   }
   const auto value = static_cast<std::uint32_t>(point.value);
   if (!point.valid || value < 0x80) {
-    fmt::format_to(std::back_inserter(out), "\\x{:02x}", value);
+    fmt::append(out, "\\x{:02x}", value);
   } else if (value < 0x10000) {
-    fmt::format_to(std::back_inserter(out), "\\u{:04x}", value);
+    fmt::append(out, "\\u{:04x}", value);
   } else {
-    fmt::format_to(std::back_inserter(out), "\\U{:08x}", value);
+    fmt::append(out, "\\U{:08x}", value);
   }
 }
 
@@ -210,7 +210,7 @@ std::string human_size(std::uint64_t bytes) {
 }
 
 std::string grouped(std::uint64_t number) {
-  std::string digits = fmt::to_string(number);
+  std::string digits = std::to_string(number);
   for (std::size_t i = digits.size(); i > 3;) {
     i -= 3;
     digits.insert(i, 1, ',');

@@ -5,12 +5,9 @@
 #include <functional>
 #include <optional>
 
+#include "command_line.hpp"
 #include "flatpoint/dcp.hpp"
 #include "output.hpp"
-
-namespace CLI {
-class App;
-}
 
 namespace flatpoint::tool {
 
@@ -40,7 +37,7 @@ struct Verb {
   const char* summary;
   const char* examples;  // lines for `--help`
   /// Adds the verb's arguments to its command; the result runs it once they are parsed.
-  Run (*declare)(CLI::App& command);
+  Run (*declare)(Command& command);
 };
 
 }  // namespace flatpoint::tool

@@ -1,11 +1,11 @@
 #include "wanted_file.hpp"
 
-#include <fmt/format.h>
-
 #include <fstream>
 #include <iterator>
 #include <limits>
 #include <nlohmann/json.hpp>
+
+#include "base/format.hpp"
 
 namespace flatpoint::tool {
 namespace {

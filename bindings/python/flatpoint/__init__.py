@@ -12,20 +12,25 @@ asked for. Objects that were taken from a checkpoint stay readable after it is c
 from collections.abc import ItemsView, KeysView, Mapping, Sequence, ValuesView
 from importlib.metadata import PackageNotFoundError, version
 
+from . import _edit, _opaque
 from ._columns import Columns
-from ._core import Bytes, Checkpoint, Chunk, Chunks, Fqns, LoadPlan, Opaque, Tensor, from_bytes, open
-from ._errors import Error, ErrorCode, IoError, NotFoundError
+from ._core import Bytes, Checkpoint, Chunk, Chunks, Fqns, LoadPlan, MeshPlan, Opaque, Tensor, from_bytes, open
+from ._errors import Error, ErrorCode, ExistsError, IoError, NotFoundError
 from ._merge import merge
 from ._records import (
     BrokenRule,
     ChangedEntry,
+    CoverageReport,
     Diff,
     FileDifference,
+    FileLoad,
     FileRead,
     Finding,
+    LoadBalance,
     LoadIssue,
     OpaqueRecord,
     Overlap,
+    RankLoad,
     ReadItem,
     StorageInfo,
     StorageMeta,
@@ -42,20 +47,26 @@ __all__ = [
     "Chunk",
     "Chunks",
     "Columns",
+    "CoverageReport",
     "Diff",
     "Error",
     "ErrorCode",
+    "ExistsError",
     "FileDifference",
+    "FileLoad",
     "FileRead",
     "Finding",
     "Fqns",
     "IoError",
+    "LoadBalance",
     "LoadIssue",
     "LoadPlan",
+    "MeshPlan",
     "NotFoundError",
     "Opaque",
     "OpaqueRecord",
     "Overlap",
+    "RankLoad",
     "ReadItem",
     "StorageInfo",
     "StorageMeta",
@@ -79,7 +90,16 @@ Checkpoint.keys = lambda self: KeysView(self)
 Checkpoint.items = lambda self: ItemsView(self)
 Checkpoint.values = lambda self: ValuesView(self)
 Checkpoint.columns = property(Columns, doc="The columns of the file, without a copy.")
-for _type in (Chunks, Fqns, LoadPlan):
+Checkpoint.rename, Checkpoint.keep, Checkpoint.drop = _edit.rename, _edit.keep, _edit.drop
+Checkpoint.export = _edit.export
+Checkpoint._repr_html_ = _edit.repr_html
+Checkpoint.__reduce__ = _edit.reduce
+# Nothing of a checkpoint changes but that it is closed: a copy is another door to the same file.
+Checkpoint.__copy__ = lambda self: self._share()
+Checkpoint.__deepcopy__ = lambda self, memo: self._share()
+for _name in ("chunks", "properties", "size"):
+    setattr(Opaque, _name, _opaque.refusing(_name))
+for _type in (Chunks, Fqns, LoadPlan, MeshPlan):
     Sequence.register(_type)
     for _name in ("__contains__", "__reversed__", "index", "count"):
         setattr(_type, _name, getattr(Sequence, _name))

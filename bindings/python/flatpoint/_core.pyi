@@ -1,15 +1,17 @@
 """The C++ library for Python."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from os import PathLike
 from types import TracebackType
-from typing import Any, final, overload
+from typing import Any, Never, final, overload
 
 from ._columns import Columns
 from ._records import (
+    CoverageReport,
     Diff,
     FileRead,
     Finding,
+    LoadBalance,
     LoadIssue,
     OpaqueRecord,
     Overlap,
@@ -40,9 +42,7 @@ def open(
     Raises Error; NotFoundError is a FileNotFoundError, IoError an OSError.
     """
 
-def from_bytes(
-    data: bytes | bytearray | memoryview, *, rank: int | None = None, limits: Mapping[str, int] | None = None
-) -> Checkpoint:
+def from_bytes(data: bytes | bytearray | memoryview, *, rank: int | None = None, limits: Mapping[str, int] | None = None) -> Checkpoint:
     """Open the bytes of a flatpoint file or of a `.metadata`, which are copied. `rank`: of the `__R.metadata` that they are.
     Raises Error."""
 
@@ -64,7 +64,7 @@ def open_fragments(folder: str | PathLike[str], *, limits: Mapping[str, int] | N
 def merge(fragments: Sequence[Checkpoint], *, refuse_holes: bool) -> Checkpoint:
     """The whole that fragments are, in memory; its findings are what is odd about it. Raises Error."""
 
-def write_file(path: str | PathLike[str], data: bytes | bytearray | memoryview) -> None:
+def write_file(path: str | PathLike[str], data: bytes | bytearray | memoryview, *, overwrite: bool = True) -> None:
     """Publish a file: written under another name, synced, and renamed into place. Raises Error."""
 
 @final
@@ -75,9 +75,7 @@ class Checkpoint(Mapping[str, Tensor | Bytes | Opaque]):
     def __len__(self) -> int: ...
     def __iter__(self) -> Iterator[str]: ...
     def __enter__(self) -> Checkpoint: ...
-    def __exit__(
-        self, kind: type[BaseException] | None, value: BaseException | None, traceback: TracebackType | None
-    ) -> None: ...
+    def __exit__(self, kind: type[BaseException] | None, value: BaseException | None, traceback: TracebackType | None) -> None: ...
     def close(self) -> None:
         """Forget the file: what is asked of the checkpoint later raises ValueError. Objects that were taken from it,
         columns included, stay readable, and keep the file mapped."""
@@ -144,21 +142,54 @@ class Checkpoint(Mapping[str, Tensor | Bytes | Opaque]):
         """What another checkpoint says differently: facts are compared, not bytes. `aspects` selects what counts ("dtype",
         "shape", "location", ...: include/flatpoint/diff.hpp); FQNs that only one has always do."""
 
+    def plan_mesh(self, mesh: Sequence[int], placements: str | Iterable[object], *, max_gap: int = 0) -> MeshPlan:
+        """The plans of all ranks of a device mesh, (8, 4), that load every FQN under the same placements: "S0,R", or torch's
+        placements. A tensor without the dimension is replicated. Raises Error: INVALID_ARGUMENT."""
+
+    def coverage(self, *, max_findings: int = 10) -> CoverageReport:
+        """Whether the chunks of each tensor tile it: no hole, no overlap, nothing outside. Raises Error: CORRUPT."""
+
+    def rename(self, names: Mapping[str, str] | Callable[[str], str | None], *, drop_opaque: bool = False) -> Checkpoint:
+        """A checkpoint in memory with other names: of a mapping of old names to new, or what a function says of each FQN
+        (None leaves it out). Raises KeyError for a name that the checkpoint lacks; Error: CONFLICT, OPAQUE_RECORDS."""
+
+    def keep(self, *patterns: str, drop_opaque: bool = False) -> Checkpoint:
+        """A checkpoint in memory with the FQNs alone that match one of the patterns: `*`, `?`, `[a-z]`; `*` matches dots
+        too. Raises Error, NOT_FOUND where no FQN matches."""
+
+    def drop(self, *patterns: str, drop_opaque: bool = False) -> Checkpoint:
+        """A checkpoint in memory without the FQNs that match one of the patterns."""
+
+    def export(
+        self,
+        path: str | PathLike[str] | None = None,
+        *,
+        torch: str = "2.15",
+        opaque: str = "refuse",
+        overwrite: bool = False,
+    ) -> bytes:
+        """The `.metadata` that PyTorch reads; published at `path` where one is given. `torch` is the oldest version that has
+        to read it. `opaque`: what becomes of records that need names which are not DCP's: "refuse", "keep" or "drop".
+        Raises Error; ExistsError, a FileExistsError."""
+
     def verify(self, *, max_messages: int = 10) -> VerifyReport:
         """Check every rule of the format on every row, in time linear in the file's size."""
 
     def write(self, path: str | PathLike[str], *, overwrite: bool = False) -> None:
         """Publish the metadata as a flatpoint file: synced, and renamed into place.
 
-        Raises Error with code CONFLICT where there is a file already, unless `overwrite`.
+        Raises ExistsError, a FileExistsError, where there is a file already, unless `overwrite`.
         """
 
     @property
     def opaque(self) -> tuple[OpaqueRecord, ...]:
         """What fits no column, as pickles that nothing here executes."""
 
-    def _storage_keys(self) -> list[tuple[str, tuple[int, ...] | None, int | None]]: ...
+    def _storage_items(self) -> list[tuple[tuple[str, tuple[int, ...] | None, int | None], tuple[Any, ...]]]: ...
     def _planner_fqns(self) -> list[str]: ...
+    def _edit(self, name_of: Callable[[str], str | None], drop_opaque: bool) -> Checkpoint: ...
+    def _export(self, torch_major: int, torch_minor: int, opaque: str) -> tuple[bytes, tuple[str, ...]]: ...
+    def _share(self) -> Checkpoint: ...
     @property
     def _file_bytes(self) -> Column: ...
     @property
@@ -185,6 +216,7 @@ class Tensor:
 
     @property
     def properties(self) -> TensorProperties: ...
+    def _boxes(self) -> list[tuple[tuple[int, ...], tuple[int, ...]]]: ...
     @property
     def chunks(self) -> Chunks:
         """In DCP's order."""
@@ -210,6 +242,15 @@ class Opaque:
     @property
     def pickle(self) -> bytes:
         """Nothing here ever executes it."""
+
+    @property
+    def chunks(self) -> Never:
+        """Raises OpaqueEntryError, an Error and an AttributeError, which names the FQN."""
+
+    @property
+    def properties(self) -> Never: ...
+    @property
+    def size(self) -> Never: ...
 
 @final
 class Chunk:
@@ -281,6 +322,18 @@ class LoadPlan(Sequence[ReadItem]):
     @property
     def read_bytes(self) -> int:
         """Bytes of all reads, gaps included."""
+
+@final
+class MeshPlan(Sequence[LoadPlan]):
+    """The plans of a mesh's ranks, each made when it is asked for."""
+
+    @overload
+    def __getitem__(self, index: int) -> LoadPlan: ...
+    @overload
+    def __getitem__(self, index: slice) -> Sequence[LoadPlan]: ...
+    def __len__(self) -> int: ...
+    def balance(self) -> LoadBalance:
+        """How the load spreads over ranks and files."""
 
 @final
 class Column:

@@ -43,9 +43,13 @@ class IoError(Error, OSError):
     """ErrorCode.IO, which a handler of OSError catches too."""
 
 
+class ExistsError(Error, FileExistsError):
+    """ErrorCode.CONFLICT for a file that is there and not to be replaced, which a handler of FileExistsError catches too."""
+
+
 _types = {ErrorCode.NOT_FOUND: NotFoundError, ErrorCode.IO: IoError}
 
 
-def make_error(code: int, message: str) -> Error:
+def make_error(code: int, message: str, exists: bool = False) -> Error:
     code = ErrorCode(code)
-    return _types.get(code, Error)(code, message)
+    return (ExistsError if exists else _types.get(code, Error))(code, message)

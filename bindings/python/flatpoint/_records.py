@@ -178,3 +178,51 @@ class VerifyReport(NamedTuple):
     findings: tuple[Finding, ...]
     suppressed: int
     """Messages beyond `max_messages` of a rule or kind."""
+
+
+class CoverageReport(NamedTuple):
+    """What `Checkpoint.coverage` found."""
+
+    tiles: bool
+    """Whether every element of every tensor lies in exactly one chunk, and no chunk reaches outside."""
+    tensors: int
+    """That were checked."""
+    not_tiled: int
+    """Of these."""
+    findings: tuple[Finding, ...]
+    suppressed: int
+    """Findings beyond `max_findings` of a tensor."""
+
+
+class RankLoad(NamedTuple):
+    """What one rank reads."""
+
+    items: int
+    files: int
+    needed_bytes: int
+    """Of the wanted elements."""
+    stored_bytes: int
+    """Of the stored chunks that hold them, each counted once."""
+
+
+class FileLoad(NamedTuple):
+    """What is read of one file by all ranks together."""
+
+    relative_path: str
+    bytes: int
+    """Stored chunks, counted once for each rank."""
+    ranks: int
+
+
+class LoadBalance(NamedTuple):
+    """How a load spreads over the ranks of a mesh and over files."""
+
+    ranks: tuple[RankLoad, ...]
+    files: tuple[FileLoad, ...]
+    total: RankLoad
+    """Over ranks; its files are those that are read at all."""
+    most_loaded_rank: int
+    read_amplification: float
+    """Stored bytes that are read for each byte that is needed; 0 where none is."""
+    chunks_unstored: int
+    """Needed, but without storage information: counted once for each rank."""

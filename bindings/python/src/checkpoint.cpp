@@ -1,4 +1,7 @@
 // Checkpoint: an open file as Python's Mapping of FQNs.
+#include <cstring>
+
+#include "flatpoint/diff.hpp"
 #include "flatpoint/records.hpp"
 #include "flatpoint/verify.hpp"
 #include "flatpoint/write_file.hpp"
@@ -83,10 +86,24 @@ nb::object verify_report(const Checkpoint& checkpoint, std::uint32_t max_message
 void write(const Checkpoint& checkpoint, nb::handle path, bool overwrite) {
   const Opened opened = checkpoint.get();
   const auto target = to_path(path);
-  value_of([&] {
+  auto written = [&] {
     const nb::gil_scoped_release release;
     return write_file(target, opened->file.bytes(), overwrite ? IfExists::Replace : IfExists::Fail);
-  }());
+  }();
+  if (!written && written.error().code == ErrorCode::Conflict) raise_exists(written.error().message);
+  value_of(std::move(written));
+}
+
+/// Whether two checkpoints say the same; a closed one is equal to itself alone.
+bool same_facts(const Checkpoint& a, const Checkpoint& b) {
+  if (a.opened == b.opened) return true;
+  if (!a.opened || !b.opened) return false;
+  const nb::gil_scoped_release release;
+  const auto left = a.opened->file.bytes();
+  const auto right = b.opened->file.bytes();
+  if (left.size() == right.size() && std::memcmp(left.data(), right.data(), left.size()) == 0) return true;
+  const auto differences = diff(a.opened->file.view(), b.opened->file.view());
+  return differences && differences->same();
 }
 
 nb::tuple files(const Checkpoint& checkpoint) {
@@ -117,6 +134,16 @@ nb::object storage_meta(const Checkpoint& checkpoint) {
                      optional_text(meta.load_id), modules);
 }
 
+/// An int of a path, as the FQN spells it; raises flatpoint.Error for anything but a number.
+nb::object position(std::string_view text) {
+  const std::string_view digits = text.starts_with('-') ? text.substr(1) : text;
+  constexpr std::size_t kMost = 4000;  // Python refuses to read longer ones
+  if (digits.empty() || digits.size() > kMost || digits.find_first_not_of("0123456789") != std::string_view::npos) {
+    raise_corrupt();
+  }
+  return nb::int_(to_str(text));
+}
+
 nb::object planner_path_of(const Checkpoint& checkpoint, nb::handle fqn) {
   const auto entry = find_entry(checkpoint.view(), fqn);
   if (!found(entry)) return nb::none();
@@ -125,8 +152,7 @@ nb::object planner_path_of(const Checkpoint& checkpoint, nb::handle fqn) {
   PlannerPathView rest = *path;
   nb::list elements;
   for (auto element = rest.next(); found(element); element = rest.next()) {
-    const nb::object text = to_str(element->text);
-    elements.append(element->is_index ? nb::object(nb::int_(text)) : text);
+    elements.append(element->is_index ? position(element->text) : nb::object(to_str(element->text)));
   }
   return nb::tuple(elements);
 }
@@ -175,6 +201,26 @@ void bind_queries(nb::class_<Checkpoint>& type) {
             return make_diff(a.get(), b.get(), aspects);
           },
           nb::arg("other"), nb::kw_only(), nb::arg("aspects") = nb::none(), "What another checkpoint says differently.")
+      .def(
+          "plan_mesh",
+          [](const Checkpoint& c, nb::handle mesh, nb::handle placements, std::uint64_t max_gap) {
+            return make_mesh_plan(c.get(), mesh, placements, {true, max_gap});
+          },
+          nb::arg("mesh"), nb::arg("placements"), nb::kw_only(), nb::arg("max_gap") = 0,
+          "The plans of all ranks of a device mesh, (8, 4), that load everything under the same placements, \"S0,R\".")
+      .def(
+          "coverage", [](const Checkpoint& c, std::uint32_t most) { return coverage_report(c.get(), most); },
+          nb::kw_only(), nb::arg("max_findings") = 10, "Whether the chunks of each tensor tile it: a CoverageReport.")
+      .def("_edit", [](const Checkpoint& c, nb::handle name_of, bool drop) { return edited(c.get(), name_of, drop); })
+      .def("_export", [](const Checkpoint& c, std::uint32_t major, std::uint32_t minor,
+                         nb::handle opaque) { return exported(c.get(), major, minor, opaque); })
+      .def("_share", [](const Checkpoint& c) { return Checkpoint{c.get()}; })
+      .def("__eq__",
+           [](const Checkpoint& a, nb::handle b) {
+             return nb::isinstance<Checkpoint>(b) ? nb::object(nb::bool_(same_facts(a, nb::cast<const Checkpoint&>(b))))
+                                                  : nb::borrow(Py_NotImplemented);
+           })
+      .def("__hash__", [](const Checkpoint& c) { return c.opened ? std::size_t{c.view().size()} + 1 : 0; })
       .def("verify", &verify_report, nb::kw_only(), nb::arg("max_messages") = 10,
            "Check every rule of the format on every row.")
       .def("write", &write, nb::arg("path"), nb::kw_only(), nb::arg("overwrite") = false,
@@ -205,7 +251,7 @@ void bind_facts(nb::class_<Checkpoint>& type) {
       .def_prop_ro(
           "opaque", [](const Checkpoint& c) { return opaque_records(c.view()); },
           "OpaqueRecord: what fits no column, as pickles that nothing here executes.")
-      .def("_storage_keys", [](const Checkpoint& c) { return storage_keys(c.view()); })
+      .def("_storage_items", [](const Checkpoint& c) { return storage_items(c.view()); })
       .def("_planner_fqns", [](const Checkpoint& c) { return planner_fqns(c.view()); })
       .def_prop_ro("_file_bytes", [](const Checkpoint& c) { return make_file_bytes(c.get()); })
       .def_prop_ro("_has_storage_data", [](const Checkpoint& c) { return c.view().columns().has_storage_data; })

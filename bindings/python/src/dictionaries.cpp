@@ -41,6 +41,21 @@ void put_chunks(std::vector<Key>& keys, const TensorView& tensor) {
   }
 }
 
+/// _StorageInfo's fields; descriptors as the list or the tuple that they were.
+nb::object make_storage_item(const MetadataView& metadata, const StorageInfoView& storage, std::uint32_t row) {
+  nb::object transforms = nb::none();
+  if (const auto count = storage.transform_count()) {
+    const Columns& columns = metadata.columns();
+    const std::size_t list = row < columns.chunk_transforms.size() ? columns.chunk_transforms[row] : 0;
+    if (list == 0 || list > columns.transform_lists.size()) raise_corrupt();
+    nb::list names;
+    for (std::uint32_t i = 0; i < *count; ++i) names.append(to_str(storage.transform_descriptor(i)));
+    transforms = names;
+    if (columns.transform_lists[list - 1].type == SequenceType::Tuple) transforms = nb::tuple(names);
+  }
+  return nb::make_tuple(to_str(storage.relative_path()), storage.offset(), storage.length(), transforms);
+}
+
 std::vector<Key> keys_of_rows(const MetadataView& metadata) {
   const Columns& columns = metadata.columns();
   std::vector<Key> keys(columns.chunk_files.size());
@@ -60,12 +75,15 @@ std::vector<Key> keys_of_rows(const MetadataView& metadata) {
   return keys;
 }
 
-/// Rows in the order of storage_data.
+/// Rows in the order of storage_data. A file may name data files and still lack the column of offsets: such rows are
+/// corrupt.
 std::vector<std::uint32_t> rows_in_order(const Columns& columns, const std::vector<Key>& keys) {
   if (!columns.storage_order.empty()) return {columns.storage_order.begin(), columns.storage_order.end()};
   std::vector<std::uint32_t> rows;
   for (std::uint32_t row = 0; row < keys.size(); ++row) {
-    if (keys[row].of != Key::Of::Nothing && columns.chunk_files[row] != kNoFile) rows.push_back(row);
+    if (keys[row].of == Key::Of::Nothing || columns.chunk_files[row] == kNoFile) continue;
+    if (row >= columns.chunk_offsets.size()) raise_corrupt();
+    rows.push_back(row);
   }
   std::ranges::sort(rows, {}, [&](std::uint32_t row) {
     return std::tuple(columns.chunk_files[row], columns.chunk_offsets[row], row);
@@ -73,35 +91,43 @@ std::vector<std::uint32_t> rows_in_order(const Columns& columns, const std::vect
   return rows;
 }
 
-nb::object make_key(const MetadataView& metadata, const Key& key, std::uint32_t row) {
+/// A key, its hint and its value: what storage_data says in one row.
+nb::object make_item(const MetadataView& metadata, const Key& key, std::uint32_t row) {
   nb::object fqn = nb::none();
   nb::object offset = nb::none();
   std::optional<std::int64_t> normal;
+  auto storage = Lookup<StorageInfoView>(LookupStatus::Corrupt);
   if (key.of == Key::Of::Nothing) raise_corrupt();
   if (key.of == Key::Of::Loose) {
     const auto loose = value_of(loose_storage(metadata, key.entry));
     fqn = to_str(loose.fqn);
     if (loose.has_offset) offset = to_tuple(loose.offset);
+    storage = loose.storage;
   } else {
     const EntryView entry = value_of(metadata.entry(key.entry));
     fqn = to_str(entry.fqn());
     if (key.of == Key::Of::Chunk) {
       normal = key.chunk;
-      offset = to_tuple(value_of(value_of(entry.tensor()).chunk(key.chunk)).to_value().offsets);
+      const ChunkView chunk = value_of(value_of(entry.tensor()).chunk(key.chunk));
+      offset = to_tuple(chunk.to_value().offsets);
+      storage = chunk.storage();
+    } else {
+      storage = entry.bytes_storage();
     }
   }
   const auto hint = index_hint(metadata, row, normal);
-  return nb::make_tuple(fqn, offset, hint ? nb::object(nb::int_(*hint)) : nb::none());
+  return nb::make_tuple(nb::make_tuple(fqn, offset, hint ? nb::object(nb::int_(*hint)) : nb::none()),
+                        make_storage_item(metadata, value_of(storage), row));
 }
 
 }  // namespace
 
-nb::list storage_keys(const MetadataView& metadata) {
+nb::list storage_items(const MetadataView& metadata) {
   const std::vector<Key> keys = keys_of_rows(metadata);
   nb::list list;
   for (const std::uint32_t row : rows_in_order(metadata.columns(), keys)) {
     if (row >= keys.size()) raise_corrupt();
-    list.append(make_key(metadata, keys[row], row));
+    list.append(make_item(metadata, keys[row], row));
   }
   return list;
 }

@@ -21,7 +21,11 @@ Aspects to_aspects(nb::handle names) {
   for (nb::handle wanted : names) {
     const Text text(wanted);
     const auto* known = std::ranges::find(kAspects, text.view(), [](Aspect aspect) { return to_string(aspect); });
-    if (known == kAspects.end()) throw nb::value_error("no aspect of that name");
+    if (known == kAspects.end()) {
+      std::array<std::string_view, kAspects.size()> all;
+      std::ranges::transform(kAspects, all.begin(), [](Aspect aspect) { return to_string(aspect); });
+      raise_unknown("aspect", text.view(), all);
+    }
     aspects = aspects | *known;
   }
   return aspects;

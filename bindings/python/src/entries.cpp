@@ -88,6 +88,16 @@ nb::list overlapping(const Tensor& tensor, nb::handle offsets, nb::handle sizes)
   return hits;
 }
 
+/// Of every chunk, in DCP's order: offsets, sizes.
+nb::list boxes_of(const Tensor& tensor) {
+  nb::list boxes;
+  for (std::uint32_t i = 0; i < tensor.view.chunk_count(); ++i) {
+    const ChunkView chunk = value_of(tensor.view.chunk(i));
+    boxes.append(nb::make_tuple(offsets_of(chunk), sizes_of(chunk)));
+  }
+  return boxes;
+}
+
 nb::object opaque_pickle(const Opaque& opaque) {
   const MetadataView metadata = opaque.opened->file.view();
   for (std::size_t i = 0; i < metadata.columns().opaque.size(); ++i) {
@@ -146,6 +156,7 @@ void bind_tensor(nb::module_& m) {
             return Chunks{t.opened, t.view};
           },
           "The chunks, in DCP's order.")
+      .def("_boxes", &boxes_of)
       .def("overlapping", &overlapping, nb::arg("offsets"), nb::arg("sizes"),
            "The chunks that overlap a box, and where, by ascending offsets.")
       .def("__repr__", [](const Tensor& t) {

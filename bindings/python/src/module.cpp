@@ -1,5 +1,8 @@
 // flatpoint._core: the C++ library for Python. The package around it is in ../flatpoint.
+#include <algorithm>
+#include <array>
 #include <cstring>
+#include <string>
 
 #include "dump.hpp"
 #include "flatpoint/write_file.hpp"
@@ -89,13 +92,15 @@ nb::object from_object(nb::handle metadata, nb::handle results, nb::handle rank,
                         nb::make_tuple(storage.keys, storage.infos));
 }
 
-void publish(nb::handle path, nb::handle data) {
+void publish(nb::handle path, nb::handle data, bool overwrite) {
   const auto where = to_path(path);
   const BorrowedBytes bytes(data);
-  value_of([&] {
+  auto written = [&] {
     const nb::gil_scoped_release release;
-    return write_file(where, bytes.get());
-  }());
+    return write_file(where, bytes.get(), overwrite ? IfExists::Replace : IfExists::Fail);
+  }();
+  if (!written && written.error().code == ErrorCode::Conflict) raise_exists(written.error().message);
+  value_of(std::move(written));
 }
 
 void load_types() {
@@ -115,15 +120,34 @@ void load_types() {
            .opaque_record = type("OpaqueRecord"),
            .diff = type("Diff"),
            .changed_entry = type("ChangedEntry"),
-           .file_difference = type("FileDifference")};
+           .file_difference = type("FileDifference"),
+           .coverage_report = type("CoverageReport"),
+           .rank_load = type("RankLoad"),
+           .file_load = type("FileLoad"),
+           .load_balance = type("LoadBalance")};
   make_error_object = nb::object(nb::module_::import_("flatpoint._errors").attr("make_error")).release();
 }
 
 }  // namespace
 
-void raise(ErrorCode code, std::string_view message) {
-  const nb::object error = make_error_object(static_cast<int>(code), to_str(message));
+namespace {
+
+[[noreturn]] void raise_error(ErrorCode code, std::string_view message, bool exists) {
+  const nb::object error = make_error_object(static_cast<int>(code), to_str(message), exists);
   PyErr_SetObject(reinterpret_cast<PyObject*>(Py_TYPE(error.ptr())), error.ptr());
+  throw nb::python_error();
+}
+
+}  // namespace
+
+void raise(ErrorCode code, std::string_view message) { raise_error(code, message, false); }
+
+void raise_exists(std::string_view message) { raise_error(ErrorCode::Conflict, message, true); }
+
+void raise_unknown(const char* what, std::string_view name, std::span<const std::string_view> known) {
+  std::string message = std::string("no ") + what + " '" + std::string(name) + "': there are";
+  for (const std::string_view each : known) (message += each.data() == known[0].data() ? " " : ", ") += each;
+  PyErr_SetObject(PyExc_ValueError, to_str(message).ptr());
   throw nb::python_error();
 }
 
@@ -132,24 +156,22 @@ void raise_corrupt() { raise(ErrorCode::Corrupt, "the file breaks a rule of the 
 const Records& records() { return types; }
 
 void set_limits(dcp::ImportLimits& limits, nb::handle named) {
+  constexpr std::array<std::string_view, 6> kNames{"max_input_bytes", "max_depth",  "max_memo",
+                                                   "max_opcodes",     "max_chunks", "max_output_bytes"};
   for (nb::handle pair : named.attr("items")()) {
     const nb::object name = pair[0];
     const auto value = nb::cast<std::uint64_t>(nb::object(pair[1]));
     const std::string_view text = Text(name).view();
-    if (text == "max_input_bytes")
-      limits.max_input_bytes = value;
-    else if (text == "max_depth")
-      limits.max_depth = static_cast<std::uint32_t>(std::min<std::uint64_t>(value, UINT32_MAX));
-    else if (text == "max_memo")
-      limits.max_memo = value;
-    else if (text == "max_opcodes")
-      limits.max_opcodes = value;
-    else if (text == "max_chunks")
-      limits.max_chunks = value;
-    else if (text == "max_output_bytes")
-      limits.max_output_bytes = value;
-    else
-      throw nb::value_error("no limit of that name");
+    const auto at = std::ranges::find(kNames, text) - kNames.begin();
+    switch (at) {
+      case 0: limits.max_input_bytes = value; break;
+      case 1: limits.max_depth = static_cast<std::uint32_t>(std::min<std::uint64_t>(value, UINT32_MAX)); break;
+      case 2: limits.max_memo = value; break;
+      case 3: limits.max_opcodes = value; break;
+      case 4: limits.max_chunks = value; break;
+      case 5: limits.max_output_bytes = value; break;
+      default: raise_unknown("limit", text, kNames);
+    }
   }
 }
 
@@ -185,6 +207,7 @@ NB_MODULE(_core, m) {
         nb::arg("rank") = nb::none(), nb::arg("keep_pickle") = false,
         "Open torch's Metadata; its pickle or None; keys and values of the results. None: Python's pickle has to write "
         "it.");
-  m.def("write_file", &publish, nb::arg("path"), nb::arg("data"), "Publish a file: synced, and renamed into place.");
+  m.def("write_file", &publish, nb::arg("path"), nb::arg("data"), nb::kw_only(), nb::arg("overwrite") = true,
+        "Publish a file: synced, and renamed into place.");
   m.attr("column_names") = column_names();
 }

@@ -24,6 +24,8 @@ using Opened = std::shared_ptr<const dcp::OpenedCheckpoint>;
 
 /// Raises flatpoint.Error.
 [[noreturn]] void raise(ErrorCode code, std::string_view message);
+/// The same for a file that is there and not to be replaced: a FileExistsError too.
+[[noreturn]] void raise_exists(std::string_view message);
 [[noreturn]] void raise_corrupt();
 
 /// The value of a Result; raises flatpoint.Error.
@@ -50,7 +52,8 @@ T value_of(const Lookup<T>& lookup) {
 /// The types of flatpoint._records that the module makes instances of.
 struct Records {
   nb::handle finding, broken_rule, verify_report, storage_info, storage_meta, tensor_properties, overlap, wanted,
-      read_item, file_read, load_issue, opaque_record, diff, changed_entry, file_difference;
+      read_item, file_read, load_issue, opaque_record, diff, changed_entry, file_difference, coverage_report, rank_load,
+      file_load, load_balance;
 };
 const Records& records();
 
@@ -102,8 +105,9 @@ nb::object make_column(const Opened& opened, std::string_view name);
 /// The whole file, likewise.
 nb::object make_file_bytes(const Opened& opened);
 
-/// Keys of storage_data, (fqn, offset or None, index or None), and of planner_data, in their orders; opaque records.
-nb::list storage_keys(const MetadataView& metadata);
+/// Items of storage_data, ((fqn, offset or None, index or None), fields of _StorageInfo), and keys of planner_data, in
+/// their orders; opaque records.
+nb::list storage_items(const MetadataView& metadata);
 nb::list planner_fqns(const MetadataView& metadata);
 nb::tuple opaque_records(const MetadataView& metadata);
 
@@ -114,6 +118,15 @@ nb::object make_checkpoint(dcp::OpenedCheckpoint&& opened);
 /// What a Checkpoint has open; raises TypeError for other objects, ValueError where it is closed.
 Opened opened_of(nb::handle checkpoint);
 nb::object make_plan(const Opened& opened, nb::handle wanted, const LoadOptions& options);
+nb::object make_mesh_plan(const Opened& opened, nb::handle mesh, nb::handle placements, const LoadOptions& options);
+
+/// A checkpoint in memory with other names: `name_of` gives an FQN's new one, or None to drop it.
+nb::object edited(const Opened& opened, nb::handle name_of, bool drop_opaque);
+/// The `.metadata` that PyTorch reads, as bytes, and what was left out. `opaque`: "refuse", "keep" or "drop".
+nb::tuple exported(const Opened& opened, std::uint32_t torch_major, std::uint32_t torch_minor, nb::handle opaque);
+nb::object coverage_report(const Opened& opened, std::uint32_t max_findings);
+/// Raises ValueError, and lists what there is.
+[[noreturn]] void raise_unknown(const char* what, std::string_view name, std::span<const std::string_view> known);
 
 void bind_entries(nb::module_& m);
 void bind_columns(nb::module_& m);

@@ -1,8 +1,12 @@
 // Load plans: what is wanted as Python says it, and the plan as a sequence of read items.
+#include <algorithm>
+#include <array>
+#include <mutex>
 #include <optional>
 #include <vector>
 
 #include "flatpoint/load_plan.hpp"
+#include "flatpoint/mesh_plan.hpp"
 #include "opened.hpp"
 #include "text.hpp"
 
@@ -12,6 +16,13 @@ namespace {
 struct Plan {
   Opened opened;
   LoadPlan plan;
+};
+
+/// The plans of a mesh's ranks. Each is made when it is asked for; the planner serves one thread at a time.
+struct MeshPlan {
+  Opened opened;
+  std::shared_ptr<MeshPlanner> planner;
+  std::shared_ptr<std::mutex> busy = std::make_shared<std::mutex>();
 };
 
 /// One item of the mapping, with the memory that a Wanted borrows.
@@ -55,9 +66,16 @@ WantedItem to_item(const MetadataView& metadata, nb::handle fqn, nb::handle what
     size = what.attr("size");
     if (const nb::object dtype = what.attr("dtype"); !dtype.is_none()) {
       item.dtype = scalar_type_from_name(Text(dtype).view());
-      if (!item.dtype) throw nb::value_error("Wanted.dtype is no name of a torch dtype");
+      if (!item.dtype) {
+        throw nb::value_error(
+            "Wanted.dtype is no dtype that is known; expected torch's name without \"torch.\": float32");
+      }
     }
     if (const nb::object kind = what.attr("kind"); !kind.is_none()) {
+      constexpr std::array<std::string_view, 2> kKinds{"tensor", "bytes"};
+      if (std::ranges::find(kKinds, Text(kind).view()) == kKinds.end()) {
+        raise_unknown("kind", Text(kind).view(), kKinds);
+      }
       item.type = Text(kind).view() == "bytes" ? StorageType::Bytes : StorageType::Tensor;
     }
   }
@@ -118,7 +136,57 @@ nb::tuple unexpected_of(const Plan& plan) {
   return nb::tuple(fqns);
 }
 
+nb::object plan_of_rank(const MeshPlan& mesh, std::uint32_t rank) {
+  auto plan = [&] {
+    const nb::gil_scoped_release release;
+    const std::lock_guard lock(*mesh.busy);
+    return mesh.planner->plan(rank);
+  }();
+  return nb::cast(Plan{mesh.opened, value_of(std::move(plan))});
+}
+
+nb::object make_rank_load(const RankLoad& load) {
+  return make_record(records().rank_load, load.items, load.files, load.needed_bytes, load.stored_bytes);
+}
+
+nb::object make_balance(const MeshPlan& mesh) {
+  const LoadBalance balance = value_of([&] {
+    const nb::gil_scoped_release release;
+    const std::lock_guard lock(*mesh.busy);
+    return mesh.planner->balance();
+  }());
+  nb::list ranks;
+  for (const RankLoad& load : balance.ranks) ranks.append(make_rank_load(load));
+  nb::list files;
+  for (std::uint32_t i = 0; i < balance.files.size(); ++i) {
+    const auto path = value_of(mesh.opened->file.view().file_name(i));
+    files.append(make_record(records().file_load, to_str(path), balance.files[i].bytes, balance.files[i].ranks));
+  }
+  return make_record(records().load_balance, nb::tuple(ranks), nb::tuple(files), make_rank_load(balance.total),
+                     balance.most_loaded_rank, balance.read_amplification(), balance.chunks_unstored);
+}
+
+std::vector<Placement> to_placements(nb::handle placements) {
+  if (PyUnicode_Check(placements.ptr()) != 0) return value_of(parse_placements(Text(placements).view()));
+  std::vector<Placement> all;
+  for (nb::handle each : placements) {  // as torch prints them: Shard(dim=0)
+    const nb::object text = nb::str(each);
+    for (Placement& placement : value_of(parse_placements(Text(text).view()))) all.push_back(placement);
+  }
+  return all;
+}
+
 }  // namespace
+
+nb::object make_mesh_plan(const Opened& opened, nb::handle mesh, nb::handle placements, const LoadOptions& options) {
+  const auto shape = to_values(mesh);
+  const auto parsed = to_placements(placements);
+  auto planner = [&] {
+    const nb::gil_scoped_release release;
+    return MeshPlanner::create(opened->file.view(), shape, parsed, options);
+  }();
+  return nb::cast(MeshPlan{opened, std::make_shared<MeshPlanner>(value_of(std::move(planner)))});
+}
 
 nb::object make_plan(const Opened& opened, nb::handle wanted, const LoadOptions& options) {
   const MetadataView metadata = opened->file.view();
@@ -139,6 +207,12 @@ nb::object make_plan(const Opened& opened, nb::handle wanted, const LoadOptions&
 }
 
 void bind_plan(nb::module_& m) {
+  nb::class_<MeshPlan> mesh(m, "MeshPlan", nb::is_final(), "The plans of a mesh's ranks: a lazy sequence of LoadPlan.");
+  bind_sequence<MeshPlan>(
+      mesh, [](const MeshPlan& p) { return p.planner->rank_count(); }, &plan_of_rank);
+  mesh.def("balance", &make_balance, "How the load spreads over ranks and files: a LoadBalance.")
+      .def("__repr__",
+           [](const MeshPlan& p) { return nb::str("MeshPlan({} ranks)").attr("format")(p.planner->rank_count()); });
   nb::class_<Plan> type(m, "LoadPlan", nb::is_final(), "What one rank reads: a sequence of ReadItem, grouped by file.");
   bind_sequence<Plan>(
       type, [](const Plan& p) { return p.plan.size(); }, &make_read_item);
@@ -153,7 +227,11 @@ void bind_plan(nb::module_& m) {
           "stored_bytes", [](const Plan& p) { return p.plan.stored_bytes(); },
           "Bytes of the stored chunks that hold them, each counted once.")
       .def_prop_ro(
-          "read_bytes", [](const Plan& p) { return p.plan.read_bytes(); }, "Bytes of all reads.");
+          "read_bytes", [](const Plan& p) { return p.plan.read_bytes(); }, "Bytes of all reads.")
+      .def("__repr__", [](const Plan& p) {
+        return nb::str("LoadPlan({} items in {} reads of {} files, {} issues)")
+            .attr("format")(p.plan.size(), p.plan.reads().size(), p.plan.file_count(), p.plan.issues().size());
+      });
 }
 
 }  // namespace flatpoint::python

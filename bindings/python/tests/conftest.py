@@ -17,9 +17,7 @@ def expectations():
         yield source if source.exists() else path.with_name("." + stem + "metadata"), path
 
 
-@pytest.fixture(
-    params=[pytest.param(pair, id=str(pair[0].relative_to(SAMPLES))) for pair in expectations()], scope="module"
-)
+@pytest.fixture(params=[pytest.param(pair, id=str(pair[0].relative_to(SAMPLES))) for pair in expectations()], scope="module")
 def sample(request):
     """(a `.metadata`, what it holds), once for each sample."""
     source, expected = request.param

@@ -72,9 +72,7 @@ def test_whole(opened):
     if meta is None:
         assert checkpoint.storage_meta is None
     else:
-        assert checkpoint.storage_meta[:4] == tuple(
-            meta[name] for name in ("checkpoint_id", "checkpoint_id_type", "save_id", "load_id")
-        )
+        assert checkpoint.storage_meta[:4] == tuple(meta[name] for name in ("checkpoint_id", "checkpoint_id_type", "save_id", "load_id"))
         modules = meta.get("modules")
         assert checkpoint.storage_meta.modules == (None if modules is None else tuple(modules))
     assert checkpoint.verify().sound

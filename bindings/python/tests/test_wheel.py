@@ -81,4 +81,6 @@ def test_the_tool_runs(programs, folder, tool):
 def test_torch_is_asked_for_by_name(programs):
     done = run(programs / "python", "-c", "import flatpoint.torch")
     assert done.returncode == 1
-    assert done.stderr.endswith("ModuleNotFoundError: flatpoint.torch needs PyTorch: pip install 'flatpoint[torch]'\n")
+    assert done.stderr.endswith(
+        "ModuleNotFoundError: flatpoint.torch needs PyTorch: pip install '.[torch]' in a clone of flatpoint, or torch itself\n"
+    )

@@ -49,7 +49,7 @@ class Publish(unittest.TestCase):
             self.path.write_bytes(self.versions["old"])
 
     def held(self):
-        """"old", "new", None where there is no file; anything else is a mix."""
+        """ "old", "new", None where there is no file; anything else is a mix."""
         if not self.path.exists():
             return None
         return {data: version for version, data in self.versions.items()}[self.path.read_bytes()]
@@ -130,8 +130,13 @@ class Publish(unittest.TestCase):
         limit = len(self.versions["new"]) // 2
         # Python ignores SIGXFSZ; a child that takes over its signals sees the error instead.
         done = subprocess.run(
-            [BIN / "publish", "write", self.path, "new"], capture_output=True, text=True, check=False, restore_signals=False,
-            preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit)))
+            [BIN / "publish", "write", self.path, "new"],
+            capture_output=True,
+            text=True,
+            check=False,
+            restore_signals=False,
+            preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit)),
+        )
         self.assertEqual((done.returncode, self.held(), self.rubbish()), (1, "old", []))
         self.assertEqual(done.stdout, f"io: {self.path}: write: {os.strerror(errno.EFBIG)}\n")
 

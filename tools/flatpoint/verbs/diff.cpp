@@ -180,20 +180,16 @@ Result<Exit> run(const Arguments& arguments, Context& context) {
   return result->same() ? Exit::Yes : Exit::No;
 }
 
-void add_aspects(CLI::App& command, const char* name, std::vector<std::string>& aspects, const char* help) {
+void add_aspects(Command& command, const char* name, std::vector<std::string>& aspects, const char* help) {
   std::vector<std::string> names;
   for (const Aspect aspect : kAspects) names.emplace_back(to_string(aspect));
-  command.add_option(name, aspects, help)
-      ->type_name("ASPECT")
-      ->delimiter(',')
-      ->allow_extra_args(false)
-      ->check(CLI::IsMember(names).description(""));
+  command.add_option(name, aspects, help).type_name("ASPECT").separated_by(',').one_of(std::move(names));
 }
 
-Run declare(CLI::App& command) {
+Run declare(Command& command) {
   const auto arguments = std::make_shared<Arguments>();
-  add_text(command, "A", arguments->a, "A checkpoint's folder, a .metadata or a flatpoint file")->required();
-  add_text(command, "B", arguments->b, "Another one")->required();
+  command.add_option("A", arguments->a, "A checkpoint's folder, a .metadata or a flatpoint file").required();
+  command.add_option("B", arguments->b, "Another one").required();
   add_aspects(
       command, "--only", arguments->only,
       "What counts, by default all of: type, dtype, shape, properties, sharding, location, order, planner, meta");

@@ -108,11 +108,11 @@ Result<Exit> run_selection(const Arguments& arguments, Context& context, bool ke
 }
 
 template <bool kKeepMatches>
-Run declare_selection(CLI::App& command) {
+Run declare_selection(Command& command) {
   const auto arguments = std::make_shared<Arguments>();
   add_checkpoint(command, arguments->checkpoint);
-  add_text(command, "PATTERN", arguments->patterns, "FQNs that match one of these: *, ?, [a-z]; * matches dots too")
-      ->required();
+  command.add_option("PATTERN", arguments->patterns, "FQNs that match one of these: *, ?, [a-z]; * matches dots too")
+      .required();
   add_destination(command, arguments->output);
   command.add_flag("--drop-opaque", arguments->drop_opaque, "Leave out opaque records, which cannot be looked into");
   return [arguments](Context& context) { return run_selection(*arguments, context, kKeepMatches); };
@@ -203,15 +203,17 @@ Result<Exit> run_rename(const Arguments& arguments, Context& context) {
   return write_edited(arguments, context, *opened, name_of, report);
 }
 
-Run declare_rename(CLI::App& command) {
+Run declare_rename(Command& command) {
   const auto arguments = std::make_shared<Arguments>();
   add_checkpoint(command, arguments->checkpoint);
-  add_text(command, "FROM TO", arguments->patterns,
-           "Names, in pairs; what a * of FROM matches takes the place of the same * in TO. The first pair that matches "
-           "counts");
-  add_text(command, "--map", arguments->map,
-           "A file with a line per FQN: old name, tab, new name, written as `ls` prints them")
-      ->type_name("FILE");
+  command.add_option(
+      "FROM TO", arguments->patterns,
+      "Names, in pairs; what a * of FROM matches takes the place of the same * in TO. The first pair that matches "
+      "counts");
+  command
+      .add_option("--map", arguments->map,
+                  "A file with a line per FQN: old name, tab, new name, written as `ls` prints them")
+      .type_name("FILE");
   add_destination(command, arguments->output);
   command.add_flag("--drop-opaque", arguments->drop_opaque, "Leave out opaque records, which cannot be looked into");
   return [arguments](Context& context) { return run_rename(*arguments, context); };

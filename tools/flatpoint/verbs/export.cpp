@@ -21,7 +21,7 @@ struct Arguments {
 };
 
 /// "2.14", "2.14.1": the patch release makes no difference.
-void read_torch_version(std::string_view text, dcp::ExportOptions& options) {
+Result<void> read_torch_version(std::string_view text, dcp::ExportOptions& options) {
   const char* at = text.data();
   const char* const end = at + text.size();
   const auto take = [&](std::uint32_t& number) {
@@ -32,8 +32,9 @@ void read_torch_version(std::string_view text, dcp::ExportOptions& options) {
   const bool fits =
       take(options.torch_major) && at != end && *at++ == '.' && take(options.torch_minor) && (at == end || *at == '.');
   if (!fits || options.torch_major < 2) {
-    throw CLI::ValidationError("--torch", fmt::format("expected a version such as 2.14, not '{}'", text));
+    return fail(ErrorCode::InvalidArgument, fmt::format("expected a version such as 2.14, not '{}'", text));
   }
+  return {};
 }
 
 void print(Context& context, const dcp::OpenedCheckpoint& opened, const fs::path& path, const dcp::Exported& exported) {
@@ -73,21 +74,19 @@ Result<Exit> run(const Arguments& arguments, dcp::ExportOptions options, Context
   return Exit::Yes;
 }
 
-Run declare(CLI::App& command) {
+Run declare(Command& command) {
   const auto arguments = std::make_shared<Arguments>();
   const auto options = std::make_shared<dcp::ExportOptions>();
   add_checkpoint(command, arguments->checkpoint);
   add_destination(command, arguments->output);
   command
-      .add_option_function<std::string>(
-          "--torch", [options](const std::string& text) { read_torch_version(text, *options); },
+      .add_option_function(
+          "--torch", [options](std::string_view text) { return read_torch_version(text, *options); },
           "The oldest PyTorch that has to read it (2.15)")
-      ->type_name("VERSION");
-  auto* const keep =
+      .type_name("VERSION");
+  const Option& keep =
       command.add_flag("--keep-opaque", arguments->keep, "Write records that need names other than DCP's");
-  command.add_flag("--drop-opaque", arguments->drop, "Leave such records out, and say which")->excludes(keep);
-  command.add_flag("--dcp-classes", options->dcp_classes,
-                   "Write DCP's own Metadata and _StorageInfo in the place of another project's classes like them");
+  command.add_flag("--drop-opaque", arguments->drop, "Leave such records out, and say which").excludes(keep);
   return [arguments, options](Context& context) { return run(*arguments, *options, context); };
 }
 
@@ -97,8 +96,7 @@ extern const Verb kExport;
 const Verb kExport{"export", "Write the .metadata that PyTorch reads",
                    "  flatpoint export ckpt/.metadata.flatpoint -o ckpt/.metadata\n"
                    "  flatpoint export ckpt/ -o old.metadata --torch 2.14   without strides, which 2.14 cannot read\n"
-                   "  flatpoint export ckpt/ -o plain.metadata --drop-opaque\n"
-                   "  flatpoint export olmo/ -o plain.metadata --dcp-classes        torch reads it without OLMo-core\n",
+                   "  flatpoint export ckpt/ -o plain.metadata --drop-opaque\n",
                    declare};
 
 }  // namespace flatpoint::tool

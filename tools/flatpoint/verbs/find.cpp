@@ -151,8 +151,8 @@ void print(Output& out, std::size_t count, const Get& get) {
     if (!location) return;
     cells.add(location->offset ? list_text(*location->offset) : std::string());
     cells.add(printable(location->storage.relative_path()));
-    cells.add(fmt::to_string(location->storage.offset()));
-    cells.add(fmt::to_string(location->storage.length()));
+    cells.add(std::to_string(location->storage.offset()));
+    cells.add(std::to_string(location->storage.length()));
     cells.add(transforms_text(location->storage));
   });
 }
@@ -231,13 +231,14 @@ Result<Exit> run(const Arguments& arguments, Context& context) {
   return report_absent_storage(context, *opened, fqn, arguments.offset ? std::optional(*offset) : std::nullopt);
 }
 
-Run declare(CLI::App& command) {
+Run declare(Command& command) {
   const auto arguments = std::make_shared<Arguments>();
   add_checkpoint(command, arguments->checkpoint);
-  add_text(command, "FQN", arguments->fqn, "The name, as it is or as `ls` prints it")->required();
-  add_text(command, "--offset", arguments->offset,
-           "Only the chunk that starts here: 0,128 (empty for a tensor without dimensions)")
-      ->type_name("O,O,...");
+  command.add_option("FQN", arguments->fqn, "The name, as it is or as `ls` prints it").required();
+  command
+      .add_option("--offset", arguments->offset,
+                  "Only the chunk that starts here: 0,128 (empty for a tensor without dimensions)")
+      .type_name("O,O,...");
   return [arguments](Context& context) { return run(*arguments, context); };
 }
 

@@ -83,7 +83,7 @@ Result<Exit> run(const Arguments& arguments, Context& context) {
   return Exit::Yes;
 }
 
-Run declare(CLI::App& command) {
+Run declare(Command& command) {
   const auto arguments = std::make_shared<Arguments>();
   add_checkpoint(command, arguments->checkpoint);
   add_destination(command, arguments->output, "by default the source's name with .flatpoint behind it");

@@ -202,15 +202,15 @@ Result<Exit> run(const Arguments& arguments, Context& context) {
   return Exit::Yes;
 }
 
-Run declare(CLI::App& command) {
+Run declare(Command& command) {
   const auto arguments = std::make_shared<Arguments>();
   add_checkpoint(command, arguments->checkpoint);
-  add_text(command, "PATTERN", arguments->patterns,
-           "Only FQNs that match one of these: *, ?, [a-z]; * matches dots too");
+  command.add_option("PATTERN", arguments->patterns,
+                     "Only FQNs that match one of these: *, ?, [a-z]; * matches dots too");
   command.add_option("--sort", arguments->sort, "name, size (largest first) or dcp (the order in DCP's dictionary)")
-      ->type_name("ORDER")
-      ->check(CLI::IsMember({"name", "size", "dcp"}).description(""))
-      ->capture_default_str();
+      .type_name("ORDER")
+      .one_of({"name", "size", "dcp"})
+      .shows_default(arguments->sort);
   command.add_flag("-l,--long", arguments->details, "Exact bytes, bytes in files, strides and properties");
   return [arguments](Context& context) { return run(*arguments, context); };
 }

@@ -113,11 +113,13 @@ Result<Exit> run(const Arguments& arguments, Context& context) {
   return Exit::Yes;
 }
 
-Run declare(CLI::App& command) {
+Run declare(Command& command) {
   const auto arguments = std::make_shared<Arguments>();
-  add_text(command, "FRAGMENT", arguments->fragments,
-           "A fragment, a __R.metadata, or a folder: all .flatpoint files of one rank and all __R.metadata in it")
-      ->required();
+  command
+      .add_option(
+          "FRAGMENT", arguments->fragments,
+          "A fragment, a __R.metadata, or a folder: all .flatpoint files of one rank and all __R.metadata in it")
+      .required();
   add_destination(command, arguments->output, "by default FOLDER/.metadata.flatpoint where one folder is given");
   command.add_flag("--no-holes", arguments->no_holes, "A tensor that its chunks do not cover is an error, not a note");
   return [arguments](Context& context) { return run(*arguments, context); };

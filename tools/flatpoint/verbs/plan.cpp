@@ -289,20 +289,20 @@ Result<Exit> run(const Arguments& arguments, Context& context) {
   return plan->loadable() ? Exit::Yes : Exit::No;
 }
 
-Run declare(CLI::App& command) {
+Run declare(Command& command) {
   const auto arguments = std::make_shared<Arguments>();
   add_checkpoint(command, arguments->checkpoint);
-  add_text(command, "--mesh", arguments->mesh, "Ranks per dimension of the device mesh: 8x4")->type_name("MESH");
-  add_text(command, "--placements", arguments->placements, "A placement per dimension of the mesh: S0,R")
-      ->type_name("LIST");
+  command.add_option("--mesh", arguments->mesh, "Ranks per dimension of the device mesh: 8x4").type_name("MESH");
+  command.add_option("--placements", arguments->placements, "A placement per dimension of the mesh: S0,R")
+      .type_name("LIST");
   command.add_option("--rank", arguments->rank, "The rank that loads (before the verb, --rank picks an __R.metadata)")
-      ->type_name("R");
+      .type_name("R");
   command.add_flag("--all-ranks", arguments->all_ranks, "How the load spreads over all ranks of the mesh");
-  add_text(command, "--wanted", arguments->wanted, "What a rank wants, as JSON")->type_name("FILE");
+  command.add_option("--wanted", arguments->wanted, "What a rank wants, as JSON").type_name("FILE");
   command.add_flag("--partial", arguments->partial, "FQNs that the checkpoint lacks are no error");
   command.add_option("--gap", arguments->gap, "Read ranges at most this far apart at once")
-      ->type_name("BYTES")
-      ->capture_default_str();
+      .type_name("BYTES")
+      .shows_default("0");
   return [arguments](Context& context) { return run(*arguments, context); };
 }
 

@@ -35,10 +35,10 @@ Result<Exit> run(const Arguments& arguments, Context& context) {
   return show_checkpoint(context, *opened, arguments.all);
 }
 
-Run declare(CLI::App& command) {
+Run declare(Command& command) {
   const auto arguments = std::make_shared<Arguments>();
   add_checkpoint(command, arguments->checkpoint);
-  add_text(command, "FQN", arguments->fqn, "One tensor or bytes: the name, as it is or as `ls` prints it");
+  command.add_option("FQN", arguments->fqn, "One tensor or bytes: the name, as it is or as `ls` prints it");
   command.add_flag("-a,--all", arguments->all, "Every file and opaque record, however many there are");
   return [arguments](Context& context) { return run(*arguments, context); };
 }

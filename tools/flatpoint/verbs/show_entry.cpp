@@ -21,8 +21,8 @@ constexpr std::array kBytesColumns{Column{"relative path"}, Column{"offset", Ali
 
 void add_storage(Cells& cells, const StorageInfoView& storage) {
   cells.add(printable(storage.relative_path()));
-  cells.add(fmt::to_string(storage.offset()));
-  cells.add(fmt::to_string(storage.length()));
+  cells.add(std::to_string(storage.offset()));
+  cells.add(std::to_string(storage.length()));
   cells.add(transforms_text(storage));
 }
 
@@ -43,7 +43,7 @@ std::optional<std::string> path_text(Lookup<PlannerPathView> path) {
   for (auto element = view.next(); element; element = view.next(), ++count) {
     const auto index = index_of(*element);
     text += fmt::format("{}{}", count == 0 ? "" : ", ",
-                        index ? fmt::to_string(*index) : "'" + printable(element->text) + "'");
+                        index ? std::to_string(*index) : "'" + printable(element->text) + "'");
   }
   return fmt::format("({}{})", text, count == 1 ? "," : "");
 }
@@ -94,7 +94,7 @@ void print_tensor(Context& context, const TensorView& tensor, const std::optiona
     const auto chunk = tensor.chunk(static_cast<std::uint32_t>(i));
     if (!chunk) return;
     const ChunkStorageMetadata box = chunk->to_value();
-    cells.add(fmt::to_string(i));
+    cells.add(std::to_string(i));
     cells.add(list_text(box.offsets));
     cells.add(list_text(box.sizes));
     if (const auto storage = chunk->storage()) add_storage(cells, *storage);

@@ -10,7 +10,6 @@
 #include "arguments.hpp"
 #include "checkpoint.hpp"
 #include "flatpoint/coverage.hpp"
-#include "flatpoint/pickle_audit.hpp"
 #include "table.hpp"
 
 namespace flatpoint::tool {
@@ -38,7 +37,6 @@ struct Verdict {
   VerifyReport report;
   Source source = Source::NotLookedFor;
   std::optional<CoverageReport> coverage = {};  // with --coverage; its findings are in the report
-  std::optional<PickleAudit> unpickling = {};   // of a `.metadata`: what Python would run
 };
 
 std::string_view word(Source source) {
@@ -103,21 +101,6 @@ Result<Verdict> verify_flatpoint(const Arguments& arguments, const fs::path& pat
   return Verdict{path, std::move(*report)};
 }
 
-/// Adds what unpickling a `.metadata` would run besides making objects of DCP's own classes.
-Result<void> add_unpickling(const fs::path& path, Verdict& verdict) {
-  const auto bytes = read_file(path);
-  if (!bytes) return tl::unexpected(bytes.error());
-  PickleAudit audit = audit_pickle(bytes->bytes());
-  for (const ForeignAct& act : audit.acts) {
-    verdict.report.findings.push_back(
-        {"foreign_code",
-         fmt::format("unpickling: {}{}{} (byte {})", act.name, act.name.empty() ? "" : " ", act.what, act.position)});
-  }
-  verdict.report.suppressed += audit.suppressed;
-  verdict.unpickling = std::move(audit);
-  return {};
-}
-
 /// Imports and checks the result. What a pickle of DCP's breaks is a report; another program's file is an error.
 Result<Verdict> verify_pickle(const Context& context, const Arguments& arguments, const fs::path& path) {
   auto opened = open_quietly(context, path);
@@ -126,16 +109,12 @@ Result<Verdict> verify_pickle(const Context& context, const Arguments& arguments
     auto& findings = verdict.report.findings;
     findings.insert(findings.begin(), opened->findings.begin(), opened->findings.end());
     if (arguments.coverage) add_coverage(opened->file, verdict);
-    if (auto done = add_unpickling(opened->path, verdict); !done) return tl::unexpected(std::move(done.error()));
     return verdict;
   }
   const Error& error = opened.error();
   if (error.code != ErrorCode::BadPickle && error.code != ErrorCode::TooLarge) return tl::unexpected(error);
   Verdict verdict{path, {}};
   verdict.report.broken_rules.push_back({std::string(to_string(error.code)), error.message});
-  if (const fs::path pickle = is_file(path) ? path : path / dcp::kPickleName; is_file(pickle)) {
-    if (auto done = add_unpickling(pickle, verdict); !done) return tl::unexpected(std::move(done.error()));
-  }
   return verdict;
 }
 
@@ -180,11 +159,8 @@ Result<Verdict> verify_checkpoint(const Context& context, const Arguments& argum
   if (!verdict && verdict.error().code == ErrorCode::NotFlatpoint && !folder) {
     return verify_pickle(context, arguments, given);
   }
-  if (!verdict || !(folder || arguments.source)) return verdict;
-  check_source(*verdict, context.globals.limits);
-  if (verdict->source == Source::Absent) return verdict;
-  const auto done = add_unpickling(file.parent_path() / dcp::kPickleName, *verdict);
-  return done ? std::move(verdict) : tl::unexpected(done.error());
+  if (verdict && (folder || arguments.source)) check_source(*verdict, context.globals.limits);
+  return verdict;
 }
 
 void print(Output& out, const Verdict& verdict) {
@@ -197,11 +173,6 @@ void print(Output& out, const Verdict& verdict) {
     const auto& coverage = *verdict.coverage;
     out.print("{} of {} tiled by their chunks\n", grouped(coverage.tensors - coverage.not_tiled),
               counted(coverage.tensors, "tensor", "tensors"));
-  }
-  if (verdict.unpickling) {
-    out.print("unpickling the .metadata {}\n", verdict.unpickling->clean()
-                                                   ? "makes objects of DCP's own classes and runs nothing else"
-                                                   : "runs more than DCP's own classes");
   }
   if (!report.sound()) {
     out.write("\n");
@@ -228,21 +199,6 @@ void write_message(Json& json, std::string_view what, std::string_view name, std
   json.end();
 }
 
-void write_unpickling(Json& json, const PickleAudit& audit) {
-  json.key("unpickling").begin_object(Json::Style::Lines);
-  json.member("clean", audit.clean());
-  json.key("acts").begin_array(Json::Style::Lines);
-  for (const ForeignAct& act : audit.acts) {
-    json.begin_object();
-    json.member("name", act.name);
-    json.member("what", act.what);
-    json.member("position", act.position);
-    json.end();
-  }
-  json.end();
-  json.end();
-}
-
 void print_json(Output& out, const Verdict& verdict) {
   const VerifyReport& report = verdict.report;
   Json json(out);
@@ -263,7 +219,6 @@ void print_json(Output& out, const Verdict& verdict) {
     json.member("not_tiled", verdict.coverage->not_tiled);
     json.end();
   }
-  if (verdict.unpickling) write_unpickling(json, *verdict.unpickling);
   json.end();
 }
 
@@ -276,11 +231,10 @@ Result<Exit> run(const Arguments& arguments, Context& context) {
     print(context.out, *verdict);
   }
   const bool tiled = !verdict->coverage || verdict->coverage->not_tiled == 0;
-  const bool clean = !verdict->unpickling || verdict->unpickling->clean();
-  return verdict->report.sound() && tiled && clean ? Exit::Yes : Exit::No;
+  return verdict->report.sound() && tiled ? Exit::Yes : Exit::No;
 }
 
-Run declare(CLI::App& command) {
+Run declare(Command& command) {
   const auto arguments = std::make_shared<Arguments>();
   add_checkpoint(command, arguments->checkpoint);
   command.add_flag("--source", arguments->source,
@@ -296,7 +250,6 @@ extern const Verb kVerify;
 const Verb kVerify{"verify", "Check every rule of the format; findings about the checkpoint are listed apart",
                    "  flatpoint verify ckpt/\n"
                    "  flatpoint verify ckpt/ --coverage\n"
-                   "  flatpoint verify ckpt/.metadata       would unpickling it run anything but DCP's own classes?\n"
                    "  flatpoint verify ckpt/.metadata.flatpoint --source\n",
                    declare};
 

@@ -11,7 +11,9 @@ try:
 except ModuleNotFoundError as error:
     if error.name != "torch":
         raise
-    raise ModuleNotFoundError("flatpoint.torch needs PyTorch: pip install 'flatpoint[torch]'", name="torch") from None
+    raise ModuleNotFoundError(
+        "flatpoint.torch needs PyTorch: pip install '.[torch]' in a clone of flatpoint, or torch itself", name="torch"
+    ) from None
 
 from ._metadata import FileMetadata
 from ._planner import FlatpointLoadPlanner, IncompatibleCheckpointError

@@ -2,183 +2,19 @@
 
 from __future__ import annotations
 
+import copyreg
 import pathlib
-from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-import torch
-from torch.distributed.checkpoint.filesystem import _StorageInfo
-from torch.distributed.checkpoint.metadata import (
-    BytesStorageMetadata,
-    ChunkStorageMetadata,
-    Metadata,
-    MetadataIndex,
-    StorageMeta,
-    TensorProperties,
-    TensorStorageMetadata,
-)
+from torch.distributed.checkpoint.metadata import Metadata, StorageMeta
 
 import flatpoint
 
+from ._mappings import FileMapping, PlannerData, StateDictMetadata, StorageData
+from ._plain import build
 from ._source import Source
 
 _FIELDS = ("state_dict_metadata", "planner_data", "storage_data", "storage_meta", "version")
-_TUPLE = 1  # SequenceType of the schema
-
-
-def _torch_object(name: str, kind: str) -> Any:
-    value = getattr(torch, name, None)
-    if value is None:
-        message = f"torch {torch.__version__} has no {kind} {name!r}"
-        raise flatpoint.Error(flatpoint.ErrorCode.INVALID_ARGUMENT, message)
-    return value
-
-
-def _properties(tensor: flatpoint.Tensor) -> TensorProperties:
-    dtype, layout, requires_grad, memory_format, pin_memory, strides = tensor.properties
-    return TensorProperties(
-        _torch_object(dtype, "dtype"),
-        _torch_object(layout, "layout"),
-        requires_grad,
-        _torch_object(memory_format, "memory_format"),
-        pin_memory,
-        *((strides,) if hasattr(TensorProperties, "strides") else ()),  # since torch 2.15
-    )
-
-
-def _chunk(chunk: flatpoint.Chunk) -> ChunkStorageMetadata:
-    return ChunkStorageMetadata(torch.Size(chunk.offsets), torch.Size(chunk.sizes))
-
-
-class LazyChunks(Sequence):
-    """TensorStorageMetadata.chunks. Pickled as the list that it stands for."""
-
-    def __init__(self, tensor: flatpoint.Tensor):
-        self._chunks = tensor.chunks
-        self._made: list[ChunkStorageMetadata] | None = None
-
-    def _list(self) -> list[ChunkStorageMetadata]:
-        """Who looks at all chunks, as torch's planner does, does so several times."""
-        if self._made is None:
-            self._made = [_chunk(chunk) for chunk in self._chunks]
-        return self._made
-
-    def __len__(self) -> int:
-        return len(self._chunks)
-
-    def __getitem__(self, index):
-        if self._made is None and isinstance(index, int):
-            return _chunk(self._chunks[index])
-        return self._list()[index]
-
-    def __iter__(self) -> Iterator[ChunkStorageMetadata]:
-        return iter(self._list())
-
-    def __eq__(self, other: object) -> bool:
-        if isinstance(other, (list, LazyChunks)):
-            return len(self) == len(other) and self._list() == list(other)
-        return NotImplemented
-
-    __hash__ = None
-
-    def __reduce__(self):
-        return list, (self._list(),)
-
-    def __repr__(self) -> str:
-        return repr(self._list())
-
-
-class LazyMapping(Mapping):
-    """One of Metadata's dictionaries, read-only. Pickled as the place of its file."""
-
-    def __init__(self, source: Source):
-        self._source = source
-
-    def __reduce__(self):
-        return type(self), (self._source,)
-
-    def __repr__(self) -> str:
-        return f"{type(self).__name__}({self._source.path!r})"
-
-
-class StateDictMetadata(LazyMapping):
-    """FQN -> TensorStorageMetadata or BytesStorageMetadata; an object of a foreign class stays a flatpoint.Opaque.
-
-    A value is made once, so that what is assigned to its attributes stays.
-    """
-
-    def __init__(self, source: Source):
-        super().__init__(source)
-        self._values: dict[str, Any] = {}
-
-    def __getitem__(self, fqn: str) -> Any:
-        value = self._values.get(fqn)
-        if value is None:
-            value = self._values[fqn] = self._make(self._source.checkpoint[fqn])
-        return value
-
-    @staticmethod
-    def _make(entry: flatpoint.Tensor | flatpoint.Bytes | flatpoint.Opaque) -> Any:
-        if isinstance(entry, flatpoint.Tensor):
-            return TensorStorageMetadata(_properties(entry), torch.Size(entry.shape), LazyChunks(entry))
-        return BytesStorageMetadata() if isinstance(entry, flatpoint.Bytes) else entry
-
-    def __contains__(self, fqn: object) -> bool:
-        return fqn in self._source.checkpoint
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._source.checkpoint)
-
-    def __len__(self) -> int:
-        return len(self._source.checkpoint)
-
-
-class StorageData(LazyMapping):
-    """MetadataIndex -> _StorageInfo."""
-
-    def _find(self, index: object) -> flatpoint.StorageInfo | None:
-        return self._source.checkpoint.find(index.fqn, index.offset) if isinstance(index, MetadataIndex) else None
-
-    def __getitem__(self, index: MetadataIndex) -> _StorageInfo:
-        found = self._find(index)
-        if found is None:
-            raise KeyError(index)
-        path, offset, length, transforms = found
-        if transforms is None:
-            return _StorageInfo(path, offset, length)
-        if not hasattr(_StorageInfo, "transform_descriptors"):  # before torch 2.7
-            message = f"{path}: torch {torch.__version__} cannot undo the transforms {', '.join(transforms)}"
-            raise flatpoint.Error(flatpoint.ErrorCode.INVALID_ARGUMENT, message)
-        return _StorageInfo(path, offset, length, transforms if self._has_tuples() else list(transforms))
-
-    def _has_tuples(self) -> bool:
-        lists = memoryview(self._source.checkpoint._column("transform_lists")).tobytes()
-        return lists[4:5] == bytes([_TUPLE])
-
-    def __contains__(self, index: object) -> bool:
-        return self._find(index) is not None
-
-    def __iter__(self) -> Iterator[MetadataIndex]:
-        return (MetadataIndex(*key) for key in self._source.checkpoint._storage_keys())
-
-    def __len__(self) -> int:
-        return len(self._source.checkpoint._storage_keys())
-
-
-class PlannerData(LazyMapping):
-    """FQN -> path of keys and positions."""
-
-    def __getitem__(self, fqn: str) -> tuple[str | int, ...]:
-        path = self._source.checkpoint.planner_path(fqn) if isinstance(fqn, str) else None
-        if path is None:
-            raise KeyError(fqn)
-        return path
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._source.checkpoint._planner_fqns())
-
-    def __len__(self) -> int:
-        return len(self._source.checkpoint._planner_fqns())
 
 
 class ComparableMetadata(Metadata):
@@ -194,13 +30,53 @@ class ComparableMetadata(Metadata):
 
 class FileMetadata(ComparableMetadata):
     """Metadata whose dictionaries are read from a flatpoint file, or from a `.metadata` that was imported, when torch asks
-    for a key. It equals what unpickling the `.metadata` gives, and is pickled as the place of the file.
+    for a key. It equals what unpickling the `.metadata` gives, and is pickled and copied as that: torch's own Metadata with
+    dictionaries, changes included. (What a save sends to other processes is the place of its file.)
 
-    What flatpoint keeps as opaque pickles is not unpickled: `opaque` holds it (attributes that others attached, foreign
-    objects in the dictionaries).
+    What flatpoint keeps as opaque pickles is not unpickled: `opaque` holds it. An attribute that is made of DCP's own
+    classes alone, as Megatron's `all_local_plans`, is built when it is asked for, from a closed list and without running
+    anything; one that holds anything else is not there.
     """
 
     opaque: tuple[flatpoint.OpaqueRecord, ...]
+
+    @property
+    def __class__(self) -> type:
+        """Pickling asks for it, and finds torch's; `type()` tells the truth."""
+        return Metadata
+
+    def __getattr__(self, name: str) -> Any:
+        for record in self.__dict__.get("opaque", ()):
+            if record.kind == "attribute" and record.name == name:
+                value = build(record.pickle, name)
+                self.__dict__[name] = value
+                return value
+        raise AttributeError(f"the metadata has no attribute {name!r}", name=name, obj=self)
+
+    def __reduce_ex__(self, protocol: int):
+        mappings = self._mappings()
+        if self.__dict__.get("_travels") and mappings and not any(mapping.changed for mapping in mappings.values()):
+            return metadata_at, (next(iter(mappings.values()))._source, self._others())
+        state = self._others() | {name: mapping.copy() for name, mapping in mappings.items()}
+        for record in state.pop("opaque", ()):
+            if record.kind == "attribute" and hasattr(self, record.name):
+                state[record.name] = getattr(self, record.name)
+        return copyreg.__newobj__, (Metadata,), {name: state.pop(name) for name in _FIELDS if name in state} | state
+
+    def _mappings(self) -> dict[str, FileMapping]:
+        return {name: value for name, value in self.__dict__.items() if isinstance(value, FileMapping)}
+
+    def _others(self) -> dict[str, Any]:
+        own = {"_travels", *self._mappings()}
+        return {name: value for name, value in self.__dict__.items() if name not in own}
+
+
+def metadata_at(source: Source, others: dict[str, Any]) -> FileMetadata:
+    """What a save sends to other processes: metadata whose dictionaries are the file's, but for those among `others`. Who
+    sends it on sends the place again."""
+    metadata = FileMetadata(StateDictMetadata(source), PlannerData(source), StorageData(source))
+    metadata.__dict__.update(others, _travels=True)
+    return metadata
 
 
 def _storage_meta(meta: flatpoint.StorageMeta | None) -> StorageMeta | None:

@@ -6,35 +6,36 @@ import io
 from typing import Any
 
 import torch
-from torch.distributed.tensor import DTensor
-from torch.distributed.checkpoint import DefaultLoadPlanner
-from torch.distributed.checkpoint import _version
+from torch.distributed.checkpoint import DefaultLoadPlanner, _version
 from torch.distributed.checkpoint._nested_dict import flatten_state_dict
 from torch.distributed.checkpoint._traverse import set_element
 from torch.distributed.checkpoint.metadata import MetadataIndex
 from torch.distributed.checkpoint.planner import LoadItemType, LoadPlan, ReadItem
 from torch.distributed.checkpoint.planner_helpers import _create_chunk_list
+from torch.distributed.tensor import DTensor
 
 import flatpoint
 
-from ._metadata import StateDictMetadata
+from ._mappings import StateDictMetadata
 
 _BYTES_SIZE = torch.Size([0])
 
 
 class IncompatibleCheckpointError(RuntimeError, ValueError):
-    """The checkpoint does not fit the state dict; the message lists every FQN and why. `issues` holds them for programs.
+    """The checkpoint does not fit the state dict; the message has a line for every FQN, which begins as torch's message for
+    one does. `issues` holds them for programs.
 
     RuntimeError is what torch raises for a missing key, ValueError what it raises for another size.
     """
 
-    def __init__(self, issues: tuple[flatpoint.LoadIssue, ...]):
+    def __init__(self, issues: tuple[flatpoint.LoadIssue, ...], lines: tuple[str, ...] = ()):
         self.issues = issues
-        lines = [f"  {issue.message}" for issue in issues]
-        super().__init__("\n".join([f"the checkpoint does not fit the state dict in {len(issues)} places:", *lines]))
+        self.lines = lines or tuple(issue.message for issue in issues)
+        places = f"\n(the checkpoint does not fit the state dict in {len(issues)} places)" if len(issues) > 1 else ""
+        super().__init__("\n".join(self.lines) + places)
 
     def __reduce__(self):
-        return type(self), (self.issues,)
+        return type(self), (self.issues, self.lines)
 
 
 class FlatpointLoadPlanner(DefaultLoadPlanner):
@@ -57,21 +58,33 @@ class FlatpointLoadPlanner(DefaultLoadPlanner):
         self.weights_only = weights_only
 
     def create_local_plan(self) -> LoadPlan:
-        if self.metadata is None or not isinstance(self.metadata.state_dict_metadata, StateDictMetadata):
+        entries = self.metadata.state_dict_metadata if self.metadata is not None else None
+        if not isinstance(entries, StateDictMetadata) or not entries.is_of_the_file():
             return super().create_local_plan()
-        checkpoint = self.metadata.state_dict_metadata._source.checkpoint
+        checkpoint = entries._source.checkpoint
         plan = self._plan(checkpoint)
         if self.flatten_state_dict and self._is_from_before_2_4(plan):
             plan = self._plan(checkpoint)
         fatal = tuple(issue for issue in plan.issues if issue.fatal)
         if fatal:
-            raise IncompatibleCheckpointError(fatal)
+            raise IncompatibleCheckpointError(fatal, tuple(self._line(checkpoint, issue) for issue in fatal))
         return LoadPlan([_read_item(item) for item in plan])
 
     def _plan(self, checkpoint: flatpoint.Checkpoint) -> flatpoint.LoadPlan:
         boxes = _Boxes()
         wanted = {fqn: _wanted(checkpoint, fqn, value, boxes) for fqn, value in self.state_dict.items()}
         return checkpoint.plan(wanted, strict=not self.allow_partial_load)
+
+    def _line(self, checkpoint: flatpoint.Checkpoint, issue: flatpoint.LoadIssue) -> str:
+        """What torch says of it, which programs look for; our own words behind."""
+        if issue.kind == "missing":
+            return f"Missing key in checkpoint state_dict: {issue.fqn}."
+        if issue.kind == "size_mismatch":
+            wanted = self.state_dict[issue.fqn]
+            size = getattr(wanted, "global_shape", None) or wanted.size()
+            saved = torch.Size(checkpoint[issue.fqn].shape)
+            return f"Size mismatch between saved {saved} and current: {torch.Size(size)} for {issue.fqn}"
+        return issue.message
 
     def _is_from_before_2_4(self, plan: flatpoint.LoadPlan) -> bool:
         """DefaultLoadPlanner's rule: the checkpoint has keys that only the flattening before torch 2.4 makes. Switches to

@@ -5,14 +5,14 @@ from __future__ import annotations
 import contextlib
 import functools
 import gc
+import logging
 import os
 import pickle
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 import torch.distributed as dist
-from torch.distributed.checkpoint import FileSystemWriter
-from torch.distributed.checkpoint import filesystem
+from torch.distributed.checkpoint import FileSystemWriter, filesystem
 from torch.distributed.checkpoint.metadata import Metadata, MetadataIndex
 from torch.distributed.checkpoint.planner import SavePlan
 from torch.distributed.checkpoint.storage import WriteResult
@@ -21,9 +21,9 @@ import flatpoint
 from flatpoint import _core
 
 from ._files import FLATPOINT_SUFFIX, PICKLE_NAME, is_url, names_in, rank_of, replace_file, url_file_system
-from ._metadata import ComparableMetadata, FileMetadata, PlannerData, StateDictMetadata, StorageData
+from ._mappings import FileMapping
+from ._metadata import ComparableMetadata, metadata_at
 from ._source import Source
-
 
 StorageLists = tuple[list[MetadataIndex], list[Any]]  # keys and values of storage_data
 
@@ -44,7 +44,7 @@ class SavedMetadata(ComparableMetadata):
         source = self.__dict__.get("_source")
         if source is None:
             return super().__reduce_ex__(protocol)
-        return _as_file_metadata, (source, self._others())
+        return metadata_at, (source, self._others())
 
     def _others(self) -> dict[str, Any]:
         """What is not in the file's dictionaries; a dictionary that is None among it."""
@@ -53,16 +53,12 @@ class SavedMetadata(ComparableMetadata):
         return {k: v for k, v in self.__dict__.items() if k not in own and (k not in in_file or v is None)}
 
 
-def _as_file_metadata(source: Source, others: dict[str, Any]) -> Metadata:
-    metadata = FileMetadata(StateDictMetadata(source), PlannerData(source), StorageData(source))
-    metadata.__dict__.update(others)
-    return metadata
-
-
 class FlatpointWriter(FileSystemWriter):
     """FileSystemWriter that publishes `.metadata.flatpoint`, and beside it `.metadata` for every other tool.
 
-    `write_pickle=False` leaves the `.metadata` out; only flatpoint's readers can load the checkpoint then. After a save
+    `write_pickle=False` leaves the `.metadata` out: ONLY flatpoint's readers find the checkpoint then. Programs that look for
+    a `.metadata`, as trainers do to find the step to go on from, take the folder for empty and START AGAIN FROM THE
+    BEGINNING, without an error. After a save
     every rank holds metadata that is read from the file when it is looked at. Where ranks do not see the coordinator's
     folder, `share="bytes"` sends them the file's contents.
 
@@ -91,6 +87,8 @@ class FlatpointWriter(FileSystemWriter):
             raise ValueError(f'share is "path" or "bytes", not {share!r}')
         self.write_pickle = write_pickle
         self.share = share
+        if not write_pickle:
+            _warn_of_hidden_checkpoints()
 
     @property
     def _lone_rank(self) -> int | None:
@@ -110,7 +108,7 @@ class FlatpointWriter(FileSystemWriter):
 
     def prepare_local_plan(self, plan: SavePlan) -> SavePlan:
         if not self.overwrite and self._metadata_exists():  # older torch looks for `.metadata` alone
-            raise RuntimeError(f"{self.path}: a checkpoint already exists, and overwrite is False")
+            raise RuntimeError(f"Checkpoint already exists and {self.overwrite=}. ({self.path})")  # as torch says it
         plan = super().prepare_local_plan(plan)
         if self._lone_rank is not None:
             self._remove_older()
@@ -141,6 +139,9 @@ class FlatpointWriter(FileSystemWriter):
             del metadata._source, metadata._storage
         if hasattr(filesystem, "CURRENT_DCP_VERSION"):  # since torch 2.9
             metadata.version = filesystem.CURRENT_DCP_VERSION
+        for name in ("state_dict_metadata", "planner_data"):
+            if isinstance(value := getattr(metadata, name), FileMapping):  # a reader's, given back
+                setattr(metadata, name, value.copy())
         metadata.storage_data = None
         metadata.storage_meta = self.storage_meta()
 
@@ -188,6 +189,16 @@ class FlatpointWriter(FileSystemWriter):
         if is_url(self.path):
             return Source.of(checkpoint, url=target, inline=inline)
         return Source.of(flatpoint.open(target), inline=inline)
+
+
+@functools.cache
+def _warn_of_hidden_checkpoints() -> None:
+    """Once in a process."""
+    logging.getLogger(__name__).warning(
+        "FlatpointWriter(write_pickle=False) writes no %s: programs that look for one, as trainers do before they go on from "
+        "a checkpoint, find none and start again from the beginning",
+        PICKLE_NAME,
+    )
 
 
 @contextlib.contextmanager

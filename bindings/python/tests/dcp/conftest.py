@@ -16,7 +16,6 @@ sys.path.insert(0, str(HERE))
 
 import ranks  # noqa: E402
 
-
 TORCH = tuple(map(int, torch.__version__.split(".")[:2]))
 collect_ignore = ["test_from_object.py"] if TORCH < (2, 15) else []  # what it pickles are classes of 2.15
 

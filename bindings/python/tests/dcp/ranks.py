@@ -12,6 +12,7 @@ import warnings
 import torch
 import torch.distributed as dist
 import torch.distributed.checkpoint as dcp
+from flatpoint.torch import FileMetadata, FlatpointLoadPlanner, FlatpointReader, FlatpointWriter
 from torch.distributed.checkpoint.default_planner import create_default_local_load_plan
 from torch.distributed.checkpoint.metadata import Metadata
 from torch.distributed.checkpoint.state_dict import get_state_dict, set_state_dict
@@ -19,8 +20,6 @@ from torch.distributed.device_mesh import init_device_mesh
 from torch.distributed.fsdp import fully_shard
 from torch.distributed.tensor import DTensor, Replicate, Shard, distribute_tensor
 from torch.distributed.tensor.parallel import ColwiseParallel, RowwiseParallel, parallelize_module
-
-from flatpoint.torch import FileMetadata, FlatpointLoadPlanner, FlatpointReader, FlatpointWriter
 
 warnings.filterwarnings("ignore")
 

@@ -1,5 +1,7 @@
 """dcp.load through our reader and planner, in one process and in several."""
 
+import pickle
+
 import flatpoint
 import pytest
 import torch
@@ -94,6 +96,23 @@ def test_all_that_does_not_fit_is_in_one_error(saved):
     assert "model.weight" in text and "model.absent" in text and "model.gone" in text and "model.bias" not in text
     assert isinstance(raised.value.failures[0][0], IncompatibleCheckpointError)
     assert isinstance(raised.value.failures[0][0], (RuntimeError, ValueError))
+
+
+def test_messages_begin_as_torchs(saved):
+    """Programs look for torch's words."""
+    state = empty() | {"gone": torch.zeros(1)}
+    state["model"]["weight"] = torch.zeros(4, 3)
+    wanted = [
+        "Missing key in checkpoint state_dict: gone.",
+        "Size mismatch between saved torch.Size([3, 4]) and current: torch.Size([4, 3]) for model.weight",
+    ]
+    with pytest.raises(BaseException) as raised:
+        load(saved, state)
+    error = raised.value.failures[0][0]
+    lines = str(error).splitlines()
+    assert sorted(lines[:2]) == wanted and len(error.issues) == 2
+    copy = pickle.loads(pickle.dumps(error))
+    assert (str(copy), copy.issues) == (str(error), error.issues)
 
 
 def test_partial(saved):

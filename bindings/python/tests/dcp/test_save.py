@@ -10,7 +10,7 @@ import fsspec
 import pytest
 import torch
 import torch.distributed.checkpoint as dcp
-from flatpoint.torch import FlatpointLoadPlanner, FlatpointReader, FlatpointWriter
+from flatpoint.torch import FlatpointLoadPlanner, FlatpointReader, FlatpointWriter, _writer
 from torch.distributed.checkpoint import DefaultSavePlanner
 from torch.distributed.checkpoint.metadata import Metadata
 from torch.distributed.checkpoint.planner import SavePlanner
@@ -113,9 +113,7 @@ def test_planner_data_of_ones_own(tmp_path):
 
 def test_no_planner_data(tmp_path):
     flat = {"weight": torch.ones(2)}
-    metadata = dcp.save(
-        flat, storage_writer=FlatpointWriter(tmp_path), planner=DefaultSavePlanner(flatten_state_dict=False)
-    )
+    metadata = dcp.save(flat, storage_writer=FlatpointWriter(tmp_path), planner=DefaultSavePlanner(flatten_state_dict=False))
     assert metadata.planner_data is None and pickle.loads(pickle.dumps(metadata)).planner_data is None
 
 
@@ -128,8 +126,34 @@ def test_overwriting(tmp_path):
     assert names(tmp_path) == [".metadata.flatpoint", "__0_0.distcp"]
     assert_loads(tmp_path, epoch=9)
     for leave_out in (False, True):
-        with pytest.raises(BaseException, match="already exists"):
+        with pytest.raises(BaseException, match="Checkpoint already exists"):
             dcp.save(STATE, storage_writer=FlatpointWriter(tmp_path, overwrite=False, write_pickle=leave_out))
+
+
+def test_leaving_the_pickle_out_is_said_once(tmp_path, caplog):
+    """Trainers that look for `.metadata` would start again from the beginning."""
+    _writer._warn_of_hidden_checkpoints.cache_clear()
+    for _ in range(2):
+        FlatpointWriter(tmp_path, write_pickle=False)
+    FlatpointWriter(tmp_path)
+    assert [record.levelname for record in caplog.records] == ["WARNING"]
+    assert "writes no .metadata" in caplog.text
+
+
+def test_metadata_of_a_reader_is_saved(tmp_path):
+    """What was changed in it is what `finish` sees."""
+    dcp.save(STATE, checkpoint_id=tmp_path)
+    metadata = FlatpointReader(tmp_path).read_metadata()
+    metadata.state_dict_metadata["renamed"] = metadata.state_dict_metadata.pop("epoch")
+    metadata.planner_data.update(renamed=("renamed",))
+    del metadata.planner_data["epoch"]
+    writer = FlatpointWriter(tmp_path / "again")
+    writer.reset(tmp_path / "again")
+    (tmp_path / "again").mkdir()
+    writer.finish(metadata, [])
+    assert list(flatpoint.open(tmp_path / "again")) == ["model.weight", "renamed"]
+    assert flatpoint.open(tmp_path / "again").opaque == ()
+    assert list(eager_of(tmp_path / "again").state_dict_metadata) == ["model.weight", "renamed"]
 
 
 def test_torch_overwrites_ours(tmp_path):

@@ -1,0 +1,87 @@
+// What is made of a checkpoint: other names, the pickle that PyTorch reads, and whether its chunks tile.
+#include <array>
+#include <exception>
+#include <string>
+#include <unordered_map>
+
+#include "flatpoint/coverage.hpp"
+#include "flatpoint/edit.hpp"
+#include "opened.hpp"
+#include "text.hpp"
+
+namespace flatpoint::python {
+namespace {
+
+/// Asks a function of Python's for each name once. What it raises is kept until the library has returned.
+class NamesOfPython {
+ public:
+  explicit NamesOfPython(nb::handle name_of) : name_of_(name_of) {}
+
+  std::optional<std::string> operator()(std::string_view fqn) {
+    const auto [at, is_new] = known_.try_emplace(std::string(fqn));
+    if (is_new && !error_) at->second = ask(fqn);
+    return at->second;
+  }
+  void rethrow() const {
+    if (error_) std::rethrow_exception(error_);
+  }
+
+ private:
+  std::optional<std::string> ask(std::string_view fqn) {
+    try {
+      const nb::object name = name_of_(to_str(fqn));
+      if (name.is_none()) return std::nullopt;
+      return std::string(Text(name).view());
+    } catch (...) {
+      error_ = std::current_exception();
+      return std::nullopt;
+    }
+  }
+
+  nb::handle name_of_;
+  std::unordered_map<std::string, std::optional<std::string>> known_;
+  std::exception_ptr error_;
+};
+
+}  // namespace
+
+nb::object edited(const Opened& opened, nb::handle name_of, bool drop_opaque) {
+  NamesOfPython names(name_of);
+  auto bytes = edit(opened->file.view().columns(), [&](std::string_view fqn) { return names(fqn); },
+                    {drop_opaque ? OpaqueRecords::Drop : OpaqueRecords::Refuse});
+  names.rethrow();
+  auto file = value_of(MetadataFile::from_buffer(value_of(std::move(bytes))));
+  return make_checkpoint({std::move(file), {}, dcp::Origin::Flatpoint, {}, {}});
+}
+
+nb::tuple exported(const Opened& opened, std::uint32_t torch_major, std::uint32_t torch_minor, nb::handle opaque) {
+  constexpr std::array<std::string_view, 3> kWays{"refuse", "keep", "drop"};
+  constexpr std::array kForeignNames{dcp::ForeignNames::Refuse, dcp::ForeignNames::Keep, dcp::ForeignNames::Drop};
+  const Text way(opaque);
+  std::size_t at = 0;
+  while (at < kWays.size() && kWays[at] != way.view()) ++at;
+  if (at == kWays.size()) raise_unknown("way with opaque records", way.view(), kWays);
+  dcp::ExportOptions options;
+  options.torch_major = torch_major;
+  options.torch_minor = torch_minor;
+  options.foreign_names = kForeignNames[at];
+  const dcp::Exported made = value_of([&] {
+    const nb::gil_scoped_release release;
+    return dcp::export_pickle(opened->file.view(), options);
+  }());
+  nb::list dropped;
+  for (const std::string& what : made.dropped) dropped.append(to_str(what));
+  const auto bytes = made.bytes.bytes();
+  return nb::make_tuple(nb::bytes(bytes.data(), bytes.size()), nb::tuple(dropped));
+}
+
+nb::object coverage_report(const Opened& opened, std::uint32_t max_findings) {
+  const CoverageReport report = value_of([&] {
+    const nb::gil_scoped_release release;
+    return check_coverage(opened->file.view(), CoverageOptions{max_findings});
+  }());
+  return make_record(records().coverage_report, report.not_tiled == 0, report.tensors, report.not_tiled,
+                     make_findings(report.findings), report.suppressed);
+}
+
+}  // namespace flatpoint::python
