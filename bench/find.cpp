@@ -137,7 +137,7 @@ void run_index(const std::string& work, const Files& files) {
   const auto in_flatpoint = [view](const flatpoint::MetadataIndex& index) {
     const auto storage = view.find(index);
     if (!storage) return false;
-    keep(storage->offset() + storage->relative_path().size());
+    keep(storage->byte_offset() + storage->relative_path().size());
     return true;
   };
   const auto in_store = [](auto& store) {

@@ -158,7 +158,7 @@ def one_box(folder, quick):
         for kind in ("even", "uneven")
         for side in ((32, 100) if quick else (32, 1000))
     ]
-    cases.append(("uneven grid of 4^8 chunks, rank 8", (4,) * 8, False))
+    cases.append(("uneven grid of 4^8 chunks, 8 dimensions", (4,) * 8, False))
     for name, cells, is_even in cases:
         size, boxes = grid(cells, is_even)
         metadata = metadata_of({"w": (size, boxes)})

@@ -78,7 +78,7 @@ class WantedAll {
         one.size = numbers_.emplace_back(tensor->size().begin(), tensor->size().end());
         one.dtype = tensor->dtype();
         const std::vector<std::int64_t> mesh = {world};
-        const std::vector<Placement> placements = {tensor->rank() == 0 ? Placement(Replicate{}) : Placement(Shard{0})};
+        const std::vector<Placement> placements = {tensor->ndim() == 0 ? Placement(Replicate{}) : Placement(Shard{0})};
         const auto box = value(local_box(one.size, mesh, placements, rank));
         Size values = box.offsets;
         values.insert(values.end(), box.sizes.begin(), box.sizes.end());
@@ -120,20 +120,20 @@ void plan_boxes(const MetadataView& metadata, const char* path) {
   Size boxes(bytes.size() / sizeof(std::int64_t));
   std::copy_n(bytes.data(), boxes.size() * sizeof(std::int64_t), reinterpret_cast<char*>(boxes.data()));
   const auto tensor = metadata.entry(0)->tensor();
-  const std::size_t rank = tensor->rank();
+  const std::size_t ndim = tensor->ndim();
   Wanted one;
   one.fqn = tensor->fqn();
   one.size = tensor->size();
   one.boxes = boxes;
-  one.box_count = static_cast<std::uint32_t>(boxes.size() / (2 * rank));
+  one.box_count = static_cast<std::uint32_t>(boxes.size() / (2 * ndim));
   time("plan", [&] { value(plan_load(metadata, {&one, 1})); });
   const OverlapIndex index(*tensor);
   std::size_t hits = 0;
   time("overlaps", [&] {
     hits = 0;
-    for (std::size_t at = 0; at < boxes.size(); at += 2 * rank) {
-      const auto box = std::span(boxes).subspan(at, 2 * rank);
-      for (Overlaps hit(*tensor, box.first(rank), box.last(rank), &index); !hit.done(); hit.next()) ++hits;
+    for (std::size_t at = 0; at < boxes.size(); at += 2 * ndim) {
+      const auto box = std::span(boxes).subspan(at, 2 * ndim);
+      for (Overlaps hit(*tensor, box.first(ndim), box.last(ndim), &index); !hit.done(); hit.next()) ++hits;
     }
   });
   std::printf("\"items\": %u, \"hits\": %zu, \"indexed\": %s", value(plan_load(metadata, {&one, 1})).size(), hits,

@@ -16,15 +16,15 @@ constexpr std::string_view kFilesKey = "F";
 constexpr std::string_view kMetaKey = "M";
 constexpr char kEntryPrefix = 'E';
 
-/// Head of an entry's record. Behind it: size and strides (rank values each), then the chunks.
+/// Head of an entry's record. Behind it: size and strides (ndim values each), then the chunks.
 struct Head {
   std::uint32_t dcp_position;
   std::uint32_t chunk_count;
   std::uint16_t path;
-  std::uint8_t type, dtype, layout, memory_format, requires_grad, pin_memory, has_strides, rank;
+  std::uint8_t type, dtype, layout, memory_format, requires_grad, pin_memory, has_strides, ndim;
 };
 
-/// A chunk: offsets and sizes (rank values each), then this.
+/// A chunk: offsets and sizes (ndim values each), then this.
 struct ChunkTail {
   std::uint64_t offset, length;
   std::uint32_t dcp_position, file;
@@ -77,7 +77,7 @@ std::string meta_record(const MetadataView& metadata) {
 }
 
 void append_storage(std::string& record, const Lookup<StorageInfoView>& storage, std::uint32_t dcp_position) {
-  append(record, storage ? ChunkTail{storage->offset(), storage->length(), dcp_position, storage->file()}
+  append(record, storage ? ChunkTail{storage->byte_offset(), storage->length(), dcp_position, storage->file()}
                          : ChunkTail{0, 0, dcp_position, kNoFile});
 }
 
@@ -91,13 +91,13 @@ std::string entry_record(const MetadataView& metadata, const EntryView& entry, s
   append(record, Head{dcp_position, row.chunk_count, paths.empty() ? std::uint16_t{0} : paths[entry.position()],
                       static_cast<std::uint8_t>(row.storage_type), static_cast<std::uint8_t>(p.dtype),
                       static_cast<std::uint8_t>(p.layout), static_cast<std::uint8_t>(p.memory_format), p.requires_grad,
-                      p.pin_memory, has_strides, row.rank});
+                      p.pin_memory, has_strides, row.ndim});
   if (!tensor) {
     append_storage(record, entry.bytes_storage(), 0);
     return record;
   }
   append_size(record, tensor->size());
-  append_size(record, has_strides ? *tensor->properties().strides : Size(row.rank));
+  append_size(record, has_strides ? *tensor->properties().strides : Size(row.ndim));
   std::vector<std::pair<ChunkStorageMetadata, std::uint32_t>> chunks;
   for (std::uint32_t i = 0; i < tensor->chunk_count(); ++i) chunks.emplace_back(tensor->chunk(i)->to_value(), i);
   std::sort(chunks.begin(), chunks.end(),
@@ -206,7 +206,7 @@ bool LmdbStore::find(std::string_view fqn, FoundEntry& found) const {
   std::string_view record;
   if (!get(EntryKey(fqn).text(), record)) return false;
   const auto head = load<Head>(record.data());
-  found = {head.chunk_count, head.type, head.dtype, head.rank};
+  found = {head.chunk_count, head.type, head.dtype, head.ndim};
   return true;
 }
 
@@ -216,8 +216,8 @@ bool LmdbStore::find(std::string_view fqn, const std::optional<Size>& offset, Fo
   const auto head = load<Head>(record.data());
   const char* at = record.data() + sizeof(Head);
   if (offset) {
-    if (head.type != static_cast<std::uint8_t>(StorageType::Tensor) || offset->size() != head.rank) return false;
-    at = find_chunk(at + head.rank * 16, head.chunk_count, *offset);
+    if (head.type != static_cast<std::uint8_t>(StorageType::Tensor) || offset->size() != head.ndim) return false;
+    at = find_chunk(at + head.ndim * 16, head.chunk_count, *offset);
     if (at == nullptr) return false;
   }
   const auto chunk = load<ChunkTail>(at);

@@ -59,7 +59,7 @@ class Inserter {
 constexpr const char* kSchema = R"(
   PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF;
   CREATE TABLE entry(fqn TEXT PRIMARY KEY, id INTEGER, dcp_position INTEGER, type INTEGER, dtype INTEGER, layout INTEGER,
-    memory_format INTEGER, requires_grad INTEGER, pin_memory INTEGER, rank INTEGER, chunk_count INTEGER, size BLOB, strides BLOB,
+    memory_format INTEGER, requires_grad INTEGER, pin_memory INTEGER, ndim INTEGER, chunk_count INTEGER, size BLOB, strides BLOB,
     path INTEGER) WITHOUT ROWID;
   CREATE TABLE chunk(entry INTEGER, offsets BLOB, sizes BLOB, dcp_position INTEGER, file INTEGER, offset INTEGER, length INTEGER,
     PRIMARY KEY(entry, offsets)) WITHOUT ROWID;
@@ -71,7 +71,7 @@ constexpr const char* kSchema = R"(
   BEGIN;
 )";
 
-constexpr const char* kFindEntry = "SELECT chunk_count, type, dtype, rank FROM entry WHERE fqn = ?1";
+constexpr const char* kFindEntry = "SELECT chunk_count, type, dtype, ndim FROM entry WHERE fqn = ?1";
 constexpr const char* kFindStorage =
     "SELECT file.relative_path, chunk.offset, chunk.length FROM entry CROSS JOIN chunk CROSS JOIN file "
     "WHERE entry.fqn = ?1 AND chunk.entry = entry.id AND chunk.offsets = ?2 AND file.id = chunk.file";
@@ -110,7 +110,7 @@ void insert_entries(sqlite3* database, const MetadataView& metadata) {
     insert_entry(entry.fqn(), std::int64_t{id}, dcp_position[id], static_cast<std::int64_t>(row.storage_type),
                  static_cast<std::int64_t>(p.dtype), static_cast<std::int64_t>(p.layout),
                  static_cast<std::int64_t>(p.memory_format), std::int64_t{p.requires_grad}, std::int64_t{p.pin_memory},
-                 std::int64_t{row.rank}, std::int64_t{row.chunk_count},
+                 std::int64_t{row.ndim}, std::int64_t{row.chunk_count},
                  tensor ? tensor->size() : std::span<const std::int64_t>(), std::span<const std::int64_t>(strides),
                  std::int64_t{paths.empty() ? std::uint16_t{0} : paths[id]});
     for (std::uint32_t i = 0; tensor && i < tensor->chunk_count(); ++i) {
@@ -119,10 +119,10 @@ void insert_entries(sqlite3* database, const MetadataView& metadata) {
       const auto s = chunk.storage();
       insert_chunk(std::int64_t{id}, std::span<const std::int64_t>(box.offsets),
                    std::span<const std::int64_t>(box.sizes), std::int64_t{i}, s ? std::int64_t{s->file()} : -1,
-                   s ? static_cast<std::int64_t>(s->offset()) : 0, s ? static_cast<std::int64_t>(s->length()) : 0);
+                   s ? static_cast<std::int64_t>(s->byte_offset()) : 0, s ? static_cast<std::int64_t>(s->length()) : 0);
     }
     if (const auto s = entry.bytes_storage()) {
-      insert_bytes(std::int64_t{id}, std::int64_t{s->file()}, static_cast<std::int64_t>(s->offset()),
+      insert_bytes(std::int64_t{id}, std::int64_t{s->file()}, static_cast<std::int64_t>(s->byte_offset()),
                    static_cast<std::int64_t>(s->length()));
     }
   }

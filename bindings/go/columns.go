@@ -26,14 +26,14 @@ type EntryRow struct {
 	FQNBegin, FQNLength, SizeBegin, BoxBegin        uint32
 	ChunkBegin, ChunkCount, OrderBegin, LengthBegin uint32
 	Properties                                      PropertiesRow
-	Rank, StorageType, ChunkLayout                  uint8
+	NDim, StorageType, ChunkLayout                  uint8
 	Reordered, LengthsDiffer                        uint8
 }
 
 // LooseStorageRow is storage information whose MetadataIndex names no chunk.
 type LooseStorageRow struct {
 	FQNBegin, FQNLength, OffsetBegin, LengthBegin uint32
-	HasOffset, Rank                               uint8
+	HasOffset, NDim                               uint8
 }
 
 // TransformListRow is one list of transform descriptors: texts from the previous list's end to this one's.
@@ -77,15 +77,15 @@ type Columns struct {
 	Sizes, Boxes []int64
 	ChunkOrder   []uint32
 
-	ChunkFiles                 []uint32
-	ChunkOffsets, ChunkLengths []uint64
-	ChunkTransforms            []uint16
-	FileNames                  TextColumn
-	TypeNames, TransformNames  TextColumn
-	TransformLists             []TransformListRow
-	LooseStorage               []LooseStorageRow
-	version                    []byte
-	storageMeta                *StorageMeta
+	ChunkFiles                     []uint32
+	ChunkByteOffsets, ChunkLengths []uint64
+	ChunkTransforms                []uint16
+	FileNames                      TextColumn
+	TypeNames, TransformNames      TextColumn
+	TransformLists                 []TransformListRow
+	LooseStorage                   []LooseStorageRow
+	version                        []byte
+	storageMeta                    *StorageMeta
 }
 
 // StorageMeta is DCP's StorageMeta. A nil text or list is None.
@@ -113,7 +113,7 @@ const (
 	fieldBoxes
 	fieldChunkOrder
 	fieldChunkFiles
-	fieldChunkOffsets
+	fieldChunkByteOffsets
 	fieldChunkLengths
 	fieldChunkTransforms
 	fieldFileNames
@@ -216,7 +216,7 @@ func (c *Columns) read(t *table) {
 	c.Boxes = column[int64](t, vt(fieldBoxes), "boxes")
 	c.ChunkOrder = column[uint32](t, vt(fieldChunkOrder), "chunk_order")
 	c.ChunkFiles = column[uint32](t, vt(fieldChunkFiles), "chunk_files")
-	c.ChunkOffsets = column[uint64](t, vt(fieldChunkOffsets), "chunk_offsets")
+	c.ChunkByteOffsets = column[uint64](t, vt(fieldChunkByteOffsets), "chunk_byte_offsets")
 	c.ChunkLengths = column[uint64](t, vt(fieldChunkLengths), "chunk_lengths")
 	c.ChunkTransforms = column[uint16](t, vt(fieldChunkTransforms), "chunk_transforms")
 	c.FileNames = texts(t, fieldFileNames, "file_names")
@@ -282,8 +282,8 @@ func (c *Columns) mismatch(others lengths) string {
 		return "planner_order has more values than entries"
 	case len(c.LooseStorage) > rows:
 		return "loose_storage has more rows than chunk_files"
-	case !absentOr(len(c.ChunkOffsets), rows):
-		return "chunk_offsets has not one value per row"
+	case !absentOr(len(c.ChunkByteOffsets), rows):
+		return "chunk_byte_offsets has not one value per row"
 	case !absentOr(len(c.ChunkTransforms), rows):
 		return "chunk_transforms has not one value per row"
 	case others.storageOrder > rows:

@@ -135,7 +135,7 @@ func storage(info flatpoint.StorageInfo, found bool, err error) string {
 	if info.TransformDescriptors != nil {
 		transforms = list(info.TransformDescriptors, quoted)
 	}
-	return fmt.Sprintf(`{"file":%d,"offset":%d,"length":%d,"transforms":%s}`, info.File, info.Offset, info.Length, transforms)
+	return fmt.Sprintf(`{"file":%d,"byte_offset":%d,"length":%d,"transforms":%s}`, info.File, info.ByteOffset, info.Length, transforms)
 }
 
 func tensor(t flatpoint.Tensor) string {
@@ -239,7 +239,7 @@ func answer(t *testing.T, m flatpoint.Metadata, question string) string {
 		}
 		var info flatpoint.StorageInfo
 		info, found, err = m.FindStorage(name, offset)
-		said = fmt.Sprintf("%x\t%d\t%d", info.RelativePath, info.Offset, info.Length)
+		said = fmt.Sprintf("%x\t%d\t%d", info.RelativePath, info.ByteOffset, info.Length)
 	case "prefix":
 		var begin, end int
 		begin, end, err = m.Prefix(name)

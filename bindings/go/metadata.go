@@ -157,12 +157,12 @@ func (m Metadata) findLoose(fqn string, offset []int64) (StorageInfo, bool, erro
 		if !inRange(uint64(row.FQNBegin), uint64(row.FQNLength), len(c.FQNs)) {
 			return StorageInfo{}, false, corrupt("E1: FQN of loose storage %d", middle)
 		}
-		if !inRange(uint64(row.OffsetBegin), uint64(row.Rank), len(c.Sizes)) {
+		if !inRange(uint64(row.OffsetBegin), uint64(row.NDim), len(c.Sizes)) {
 			return StorageInfo{}, false, corrupt("E2: offset of loose storage %d", middle)
 		}
 		order := cmp.Compare(string(c.FQNs[row.FQNBegin:row.FQNBegin+row.FQNLength]), fqn)
 		if order == 0 {
-			order = compareOffsets(row.HasOffset != 0, c.Sizes[row.OffsetBegin:][:row.Rank], offset)
+			order = compareOffsets(row.HasOffset != 0, c.Sizes[row.OffsetBegin:][:row.NDim], offset)
 		}
 		switch {
 		case order == 0:

@@ -1,10 +1,10 @@
 package flatpoint
 
-// StorageInfo is _StorageInfo: the bytes [Offset, Offset + Length) of a data file.
+// StorageInfo is _StorageInfo: the bytes [ByteOffset, ByteOffset + Length) of a data file.
 type StorageInfo struct {
 	File                 uint32 // its number, for grouping
 	RelativePath         string
-	Offset, Length       uint64
+	ByteOffset, Length   uint64
 	TransformDescriptors []string // in DCP's stored order; nil is None
 }
 
@@ -21,10 +21,10 @@ func storageAt(c *Columns, row, lengthAt uint64) (StorageInfo, bool, error) {
 		return StorageInfo{}, false, nil
 	}
 	path, ok := c.FileNames.Text(uint64(file))
-	if !ok || row >= uint64(len(c.ChunkOffsets)) || lengthAt >= uint64(len(c.ChunkLengths)) {
+	if !ok || row >= uint64(len(c.ChunkByteOffsets)) || lengthAt >= uint64(len(c.ChunkLengths)) {
 		return broken()
 	}
-	info := StorageInfo{File: file, RelativePath: string(path), Offset: c.ChunkOffsets[row], Length: c.ChunkLengths[lengthAt]}
+	info := StorageInfo{File: file, RelativePath: string(path), ByteOffset: c.ChunkByteOffsets[row], Length: c.ChunkLengths[lengthAt]}
 	if len(c.ChunkTransforms) > 0 && c.ChunkTransforms[row] != 0 {
 		if info.TransformDescriptors, ok = transforms(c, int(c.ChunkTransforms[row])-1); !ok {
 			return broken()

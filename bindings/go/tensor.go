@@ -51,10 +51,10 @@ func (e Entry) Tensor() (Tensor, bool, error) {
 	if !e.IsTensor() {
 		return Tensor{}, false, nil
 	}
-	c, row, rank := e.columns, &e.row, uint64(e.row.Rank)
-	dimensions := rank
+	c, row, ndim := e.columns, &e.row, uint64(e.row.NDim)
+	dimensions := ndim
 	if row.Properties.Strides == uint8(fb.StridesKindExplicit) {
-		dimensions = 2 * rank
+		dimensions = 2 * ndim
 	}
 	if !inRange(uint64(row.SizeBegin), dimensions, len(c.Sizes)) {
 		return Tensor{}, false, corrupt("E2: size of %q", e.FQN())
@@ -91,20 +91,20 @@ func (e Entry) findStorage(offset []int64) (StorageInfo, bool, error) {
 
 // boxesOf returns the values of boxes that a tensor takes: rule E3.
 func boxesOf(c *Columns, row *EntryRow) ([]int64, bool) {
-	rank, count := uint64(row.Rank), uint64(row.ChunkCount)
+	ndim, count := uint64(row.NDim), uint64(row.ChunkCount)
 	var values uint64
 	switch fb.ChunkLayout(row.ChunkLayout) {
 	case fb.ChunkLayoutWhole:
 		return nil, count == 1
 	case fb.ChunkLayoutExplicit:
-		values = 2 * rank * count
+		values = 2 * ndim * count
 	case fb.ChunkLayoutGrid, fb.ChunkLayoutEvenGrid:
-		if !inRange(uint64(row.BoxBegin), rank, len(c.Boxes)) {
+		if !inRange(uint64(row.BoxBegin), ndim, len(c.Boxes)) {
 			return nil, false
 		}
 		cells := uint64(1)
-		values = 2 * rank
-		for _, along := range c.Boxes[row.BoxBegin:][:rank] {
+		values = 2 * ndim
+		for _, along := range c.Boxes[row.BoxBegin:][:ndim] {
 			high, product := bits.Mul64(cells, uint64(max(along, 0)))
 			if high != 0 || product < 1 || product > count {
 				return nil, false
@@ -134,11 +134,11 @@ type Tensor struct {
 	order []uint32
 }
 
-// Rank is the number of dimensions.
-func (t *Tensor) Rank() int { return int(t.row.Rank) }
+// NDim is the number of dimensions.
+func (t *Tensor) NDim() int { return int(t.row.NDim) }
 
 // Size has the elements per dimension. It lies in the file: read only.
-func (t *Tensor) Size() []int64 { return t.size[:t.Rank()] }
+func (t *Tensor) Size() []int64 { return t.size[:t.NDim()] }
 
 // Dtype and Layout are torch's names without "torch."; "unknown:N" where this version does not know them.
 func (t *Tensor) Dtype() string {
@@ -165,7 +165,7 @@ func (t *Tensor) Strides() ([]int64, bool) {
 		}
 		return contiguousStrides(size), true
 	case fb.StridesKindExplicit:
-		return t.size[t.Rank():], true
+		return t.size[t.NDim():], true
 	}
 	return nil, false
 }
@@ -193,9 +193,9 @@ func (t *Tensor) ChunkByRow(i int) Chunk {
 	return Chunk{t, uint32(i)}
 }
 
-// FindChunk is the first chunk that starts at an offset. O(rank * log chunks).
+// FindChunk is the first chunk that starts at an offset. O(ndim * log chunks).
 func (t *Tensor) FindChunk(offset []int64) (Chunk, bool) {
-	if len(offset) != t.Rank() {
+	if len(offset) != t.NDim() {
 		return Chunk{}, false
 	}
 	cell := -1
@@ -216,7 +216,7 @@ func (t *Tensor) FindChunk(offset []int64) (Chunk, bool) {
 }
 
 func (t *Tensor) findExplicit(offset []int64) int {
-	offsets := func(row int) []int64 { return t.boxes[2*t.Rank()*row:][:t.Rank()] }
+	offsets := func(row int) []int64 { return t.boxes[2*t.NDim()*row:][:t.NDim()] }
 	row := sort.Search(t.Chunks(), func(row int) bool { return slices.Compare(offsets(row), offset) >= 0 })
 	if row == t.Chunks() || !slices.Equal(offsets(row), offset) {
 		return -1
@@ -225,7 +225,7 @@ func (t *Tensor) findExplicit(offset []int64) int {
 }
 
 func (t *Tensor) findInGrid(offset []int64) int {
-	cell, splits := 0, t.Rank()
+	cell, splits := 0, t.NDim()
 	for d, wanted := range offset {
 		count := t.cells(d)
 		along := sort.Search(count, func(i int) bool { return t.point(d, splits, i) >= wanted })
@@ -239,12 +239,12 @@ func (t *Tensor) findInGrid(offset []int64) int {
 }
 
 // Overlapping returns the rows of all chunks that overlap a box, ascending, as torch decides it: in every dimension each
-// begins before the other ends. Nothing overlaps a box of another rank.
+// begins before the other ends. Nothing overlaps a box of other dimensions.
 func (t *Tensor) Overlapping(offsets, sizes []int64) []int {
-	if len(offsets) != t.Rank() || len(sizes) != t.Rank() {
+	if len(offsets) != t.NDim() || len(sizes) != t.NDim() {
 		return nil
 	}
-	ends := make([]int64, t.Rank())
+	ends := make([]int64, t.NDim())
 	for d := range ends {
 		ends[d] = endOf(offsets[d], sizes[d])
 	}
@@ -254,7 +254,7 @@ func (t *Tensor) Overlapping(offsets, sizes []int64) []int {
 	}
 	for row := 0; row < t.Chunks(); row++ {
 		overlaps := true
-		for d := 0; overlaps && d < t.Rank(); d++ {
+		for d := 0; overlaps && d < t.NDim(); d++ {
 			begin, size := t.interval(row, d)
 			overlaps = begin < ends[d] && offsets[d] < endOf(begin, size)
 		}
@@ -268,9 +268,9 @@ func (t *Tensor) Overlapping(offsets, sizes []int64) []int {
 // overlappingCells goes by a range of cells per dimension; the outermost varies slowest. None overlap where a step is
 // negative, against rule V5.
 func (t *Tensor) overlappingCells(offsets, ends []int64) []int {
-	cells, splits := []int{0}, t.Rank()
+	cells, splits := []int{0}, t.NDim()
 	for d := range offsets {
-		if fb.ChunkLayout(t.row.ChunkLayout) == fb.ChunkLayoutEvenGrid && t.boxes[t.Rank()+d] < 0 {
+		if fb.ChunkLayout(t.row.ChunkLayout) == fb.ChunkLayoutEvenGrid && t.boxes[t.NDim()+d] < 0 {
 			return nil
 		}
 		count := t.cells(d)
@@ -296,7 +296,7 @@ func (t *Tensor) point(d, splits, i int) int64 {
 	if fb.ChunkLayout(t.row.ChunkLayout) == fb.ChunkLayoutGrid {
 		return t.boxes[splits+i]
 	}
-	if product, ok := multiply(int64(i), t.boxes[t.Rank()+d]); ok {
+	if product, ok := multiply(int64(i), t.boxes[t.NDim()+d]); ok {
 		return min(product, t.size[d])
 	}
 	return t.size[d]
@@ -308,10 +308,10 @@ func (t *Tensor) interval(cell, d int) (int64, int64) {
 	case fb.ChunkLayoutWhole:
 		return 0, t.size[d]
 	case fb.ChunkLayoutExplicit:
-		at := 2*t.Rank()*cell + d
-		return t.boxes[at], t.boxes[at+t.Rank()]
+		at := 2*t.NDim()*cell + d
+		return t.boxes[at], t.boxes[at+t.NDim()]
 	}
-	splits, below := t.Rank(), t.Chunks()
+	splits, below := t.NDim(), t.Chunks()
 	for before := 0; before < d; before++ {
 		below /= t.cells(before)
 		cell %= below
@@ -330,7 +330,7 @@ type Chunk struct {
 
 // Box returns offsets and sizes.
 func (c Chunk) Box() (offsets, sizes []int64) {
-	offsets, sizes = make([]int64, c.tensor.Rank()), make([]int64, c.tensor.Rank())
+	offsets, sizes = make([]int64, c.tensor.NDim()), make([]int64, c.tensor.NDim())
 	for d := range offsets {
 		offsets[d], sizes[d] = c.tensor.interval(int(c.cell), d)
 	}

@@ -1386,7 +1386,7 @@ impl ::core::fmt::Debug for Entry {
       .field("order_begin", &self.order_begin())
       .field("length_begin", &self.length_begin())
       .field("properties", &self.properties())
-      .field("rank", &self.rank())
+      .field("ndim", &self.ndim())
       .field("storage_type", &self.storage_type())
       .field("chunk_layout", &self.chunk_layout())
       .field("reordered", &self.reordered())
@@ -1444,7 +1444,7 @@ impl<'a> Entry {
     order_begin: u32,
     length_begin: u32,
     properties: &TensorProperties,
-    rank: u8,
+    ndim: u8,
     storage_type: StorageType,
     chunk_layout: ChunkLayout,
     reordered: bool,
@@ -1460,7 +1460,7 @@ impl<'a> Entry {
     s.set_order_begin(order_begin);
     s.set_length_begin(length_begin);
     s.set_properties(properties);
-    s.set_rank(rank);
+    s.set_ndim(ndim);
     s.set_storage_type(storage_type);
     s.set_chunk_layout(chunk_layout);
     s.set_reordered(reordered);
@@ -1712,7 +1712,7 @@ impl<'a> Entry {
     self.0[32..32 + 10].copy_from_slice(&x.0)
   }
 
-  pub fn rank(&self) -> u8 {
+  pub fn ndim(&self) -> u8 {
     let mut mem = ::core::mem::MaybeUninit::<<u8 as ::flatbuffers::EndianScalar>::Scalar>::uninit();
     // Safety:
     // Created from a valid Table for this object
@@ -1727,7 +1727,7 @@ impl<'a> Entry {
     })
   }
 
-  pub fn set_rank(&mut self, x: u8) {
+  pub fn set_ndim(&mut self, x: u8) {
     let x_le = ::flatbuffers::EndianScalar::to_little_endian(x);
     // Safety:
     // Created from a valid Table for this object
@@ -2035,7 +2035,7 @@ impl ::core::fmt::Debug for LooseStorage {
       .field("offset_begin", &self.offset_begin())
       .field("length_begin", &self.length_begin())
       .field("has_offset", &self.has_offset())
-      .field("rank", &self.rank())
+      .field("ndim", &self.ndim())
       .finish()
   }
 }
@@ -2085,7 +2085,7 @@ impl<'a> LooseStorage {
     offset_begin: u32,
     length_begin: u32,
     has_offset: bool,
-    rank: u8,
+    ndim: u8,
   ) -> Self {
     let mut s = Self([0; 20]);
     s.set_fqn_begin(fqn_begin);
@@ -2093,7 +2093,7 @@ impl<'a> LooseStorage {
     s.set_offset_begin(offset_begin);
     s.set_length_begin(length_begin);
     s.set_has_offset(has_offset);
-    s.set_rank(rank);
+    s.set_ndim(ndim);
     s
   }
 
@@ -2242,7 +2242,7 @@ impl<'a> LooseStorage {
     }
   }
 
-  pub fn rank(&self) -> u8 {
+  pub fn ndim(&self) -> u8 {
     let mut mem = ::core::mem::MaybeUninit::<<u8 as ::flatbuffers::EndianScalar>::Scalar>::uninit();
     // Safety:
     // Created from a valid Table for this object
@@ -2257,7 +2257,7 @@ impl<'a> LooseStorage {
     })
   }
 
-  pub fn set_rank(&mut self, x: u8) {
+  pub fn set_ndim(&mut self, x: u8) {
     let x_le = ::flatbuffers::EndianScalar::to_little_endian(x);
     // Safety:
     // Created from a valid Table for this object
@@ -3154,7 +3154,7 @@ impl<'a> Metadata<'a> {
   pub const VT_BOXES: ::flatbuffers::VOffsetT = 20;
   pub const VT_CHUNK_ORDER: ::flatbuffers::VOffsetT = 22;
   pub const VT_CHUNK_FILES: ::flatbuffers::VOffsetT = 24;
-  pub const VT_CHUNK_OFFSETS: ::flatbuffers::VOffsetT = 26;
+  pub const VT_CHUNK_BYTE_OFFSETS: ::flatbuffers::VOffsetT = 26;
   pub const VT_CHUNK_LENGTHS: ::flatbuffers::VOffsetT = 28;
   pub const VT_CHUNK_TRANSFORMS: ::flatbuffers::VOffsetT = 30;
   pub const VT_FILE_NAMES: ::flatbuffers::VOffsetT = 32;
@@ -3216,7 +3216,7 @@ impl<'a> Metadata<'a> {
     if let Some(x) = args.file_names { builder.add_file_names(x); }
     if let Some(x) = args.chunk_transforms { builder.add_chunk_transforms(x); }
     if let Some(x) = args.chunk_lengths { builder.add_chunk_lengths(x); }
-    if let Some(x) = args.chunk_offsets { builder.add_chunk_offsets(x); }
+    if let Some(x) = args.chunk_byte_offsets { builder.add_chunk_byte_offsets(x); }
     if let Some(x) = args.chunk_files { builder.add_chunk_files(x); }
     if let Some(x) = args.chunk_order { builder.add_chunk_order(x); }
     if let Some(x) = args.boxes { builder.add_boxes(x); }
@@ -3312,11 +3312,11 @@ impl<'a> Metadata<'a> {
     unsafe { self._tab.get::<::flatbuffers::ForwardsUOffset<::flatbuffers::Vector<'a, u32>>>(Metadata::VT_CHUNK_FILES, None)}
   }
   #[inline]
-  pub fn chunk_offsets(&self) -> Option<::flatbuffers::Vector<'a, u64>> {
+  pub fn chunk_byte_offsets(&self) -> Option<::flatbuffers::Vector<'a, u64>> {
     // Safety:
     // Created from valid Table for this object
     // which contains a valid value in this slot
-    unsafe { self._tab.get::<::flatbuffers::ForwardsUOffset<::flatbuffers::Vector<'a, u64>>>(Metadata::VT_CHUNK_OFFSETS, None)}
+    unsafe { self._tab.get::<::flatbuffers::ForwardsUOffset<::flatbuffers::Vector<'a, u64>>>(Metadata::VT_CHUNK_BYTE_OFFSETS, None)}
   }
   #[inline]
   pub fn chunk_lengths(&self) -> Option<::flatbuffers::Vector<'a, u64>> {
@@ -3519,7 +3519,7 @@ impl ::flatbuffers::Verifiable for Metadata<'_> {
      .visit_field::<::flatbuffers::ForwardsUOffset<::flatbuffers::Vector<'_, i64>>>("boxes", Self::VT_BOXES, false)?
      .visit_field::<::flatbuffers::ForwardsUOffset<::flatbuffers::Vector<'_, u32>>>("chunk_order", Self::VT_CHUNK_ORDER, false)?
      .visit_field::<::flatbuffers::ForwardsUOffset<::flatbuffers::Vector<'_, u32>>>("chunk_files", Self::VT_CHUNK_FILES, false)?
-     .visit_field::<::flatbuffers::ForwardsUOffset<::flatbuffers::Vector<'_, u64>>>("chunk_offsets", Self::VT_CHUNK_OFFSETS, false)?
+     .visit_field::<::flatbuffers::ForwardsUOffset<::flatbuffers::Vector<'_, u64>>>("chunk_byte_offsets", Self::VT_CHUNK_BYTE_OFFSETS, false)?
      .visit_field::<::flatbuffers::ForwardsUOffset<::flatbuffers::Vector<'_, u64>>>("chunk_lengths", Self::VT_CHUNK_LENGTHS, false)?
      .visit_field::<::flatbuffers::ForwardsUOffset<::flatbuffers::Vector<'_, u16>>>("chunk_transforms", Self::VT_CHUNK_TRANSFORMS, false)?
      .visit_field::<::flatbuffers::ForwardsUOffset<::flatbuffers::Vector<'_, u8>>>("file_names", Self::VT_FILE_NAMES, false)?
@@ -3562,7 +3562,7 @@ pub struct MetadataArgs<'a> {
     pub boxes: Option<::flatbuffers::WIPOffset<::flatbuffers::Vector<'a, i64>>>,
     pub chunk_order: Option<::flatbuffers::WIPOffset<::flatbuffers::Vector<'a, u32>>>,
     pub chunk_files: Option<::flatbuffers::WIPOffset<::flatbuffers::Vector<'a, u32>>>,
-    pub chunk_offsets: Option<::flatbuffers::WIPOffset<::flatbuffers::Vector<'a, u64>>>,
+    pub chunk_byte_offsets: Option<::flatbuffers::WIPOffset<::flatbuffers::Vector<'a, u64>>>,
     pub chunk_lengths: Option<::flatbuffers::WIPOffset<::flatbuffers::Vector<'a, u64>>>,
     pub chunk_transforms: Option<::flatbuffers::WIPOffset<::flatbuffers::Vector<'a, u16>>>,
     pub file_names: Option<::flatbuffers::WIPOffset<::flatbuffers::Vector<'a, u8>>>,
@@ -3605,7 +3605,7 @@ impl<'a> Default for MetadataArgs<'a> {
       boxes: None,
       chunk_order: None,
       chunk_files: None,
-      chunk_offsets: None,
+      chunk_byte_offsets: None,
       chunk_lengths: None,
       chunk_transforms: None,
       file_names: None,
@@ -3686,8 +3686,8 @@ impl<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> MetadataBuilder<'a, 'b, A> {
     self.fbb_.push_slot_always::<::flatbuffers::WIPOffset<_>>(Metadata::VT_CHUNK_FILES, chunk_files);
   }
   #[inline]
-  pub fn add_chunk_offsets(&mut self, chunk_offsets: ::flatbuffers::WIPOffset<::flatbuffers::Vector<'b , u64>>) {
-    self.fbb_.push_slot_always::<::flatbuffers::WIPOffset<_>>(Metadata::VT_CHUNK_OFFSETS, chunk_offsets);
+  pub fn add_chunk_byte_offsets(&mut self, chunk_byte_offsets: ::flatbuffers::WIPOffset<::flatbuffers::Vector<'b , u64>>) {
+    self.fbb_.push_slot_always::<::flatbuffers::WIPOffset<_>>(Metadata::VT_CHUNK_BYTE_OFFSETS, chunk_byte_offsets);
   }
   #[inline]
   pub fn add_chunk_lengths(&mut self, chunk_lengths: ::flatbuffers::WIPOffset<::flatbuffers::Vector<'b , u64>>) {
@@ -3825,7 +3825,7 @@ impl ::core::fmt::Debug for Metadata<'_> {
       ds.field("boxes", &self.boxes());
       ds.field("chunk_order", &self.chunk_order());
       ds.field("chunk_files", &self.chunk_files());
-      ds.field("chunk_offsets", &self.chunk_offsets());
+      ds.field("chunk_byte_offsets", &self.chunk_byte_offsets());
       ds.field("chunk_lengths", &self.chunk_lengths());
       ds.field("chunk_transforms", &self.chunk_transforms());
       ds.field("file_names", &self.file_names());

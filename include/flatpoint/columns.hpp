@@ -55,7 +55,7 @@ struct EntryRow {
   std::uint32_t order_begin;
   std::uint32_t length_begin;
   TensorPropertiesRow properties;
-  std::uint8_t rank;
+  std::uint8_t ndim;
   StorageType storage_type;
   ChunkLayout chunk_layout;
   std::uint8_t reordered;
@@ -76,7 +76,7 @@ struct LooseStorageRow {
   std::uint32_t offset_begin;
   std::uint32_t length_begin;
   std::uint8_t has_offset;
-  std::uint8_t rank;
+  std::uint8_t ndim;
   std::uint8_t padding[2];
 };
 
@@ -143,7 +143,7 @@ struct Columns {
   std::span<const std::uint32_t> chunk_order;
 
   std::span<const std::uint32_t> chunk_files;
-  std::span<const std::uint64_t> chunk_offsets;
+  std::span<const std::uint64_t> chunk_byte_offsets;
   std::span<const std::uint64_t> chunk_lengths;
   std::span<const std::uint16_t> chunk_transforms;
 

@@ -44,13 +44,13 @@ struct CoverageOptions {
   std::uint32_t max_findings = 10;  // per tensor; 0 counts as 1
 };
 
-/// Whether boxes tile a tensor of that size: O(count * rank), and O(count * rank^2 * log count) more for each finding.
+/// Whether boxes tile a tensor of that size: O(count * ndim), and O(count * ndim^2 * log count) more for each finding.
 /// `boxes`: per chunk `size.size()` offsets, then as many sizes. REQUIRES: that many values for `count` chunks, at most
 /// 255 dimensions.
 ///
 /// A tiling is told from anything else by weighing it. Every coordinate of a dimension gets a random number modulo
 /// 2^61 - 1, and a box weighs the product over its dimensions of number(end) - number(begin). Chunks that tile weigh
-/// together what the tensor weighs; others do so with a chance of at most rank / 2^60. The numbers are drawn anew for
+/// together what the tensor weighs; others do so with a chance of at most ndim / 2^60. The numbers are drawn anew for
 /// each call, so that nobody can make chunks to fit them.
 ///
 /// torch's _validate_global_plan (with more than one plan) accepts what tiles and has no finding EmptyInside, which is
@@ -59,7 +59,7 @@ struct CoverageOptions {
 Coverage check_coverage(std::span<const std::int64_t> size, std::uint32_t count, std::span<const std::int64_t> boxes,
                         const CoverageOptions& options = {});
 
-/// The same for a tensor of a file. No chunk of a grid is looked at: O(rank) where it is even, else O(split points).
+/// The same for a tensor of a file. No chunk of a grid is looked at: O(ndim) where it is even, else O(split points).
 Coverage check_coverage(const TensorView& tensor, const CoverageOptions& options = {});
 
 struct CoverageReport {

@@ -70,9 +70,9 @@ struct LoadOptions {
 
 /// A range of a file that is read at once, and the items that it serves.
 struct FileRead {
-  std::uint64_t offset;  // bytes
-  std::uint64_t length;  // bytes
-  std::uint32_t file;    // MetadataView::file_name
+  std::uint64_t byte_offset;  // bytes
+  std::uint64_t length;       // bytes
+  std::uint32_t file;         // MetadataView::file_name
   std::uint32_t item_begin;
   std::uint32_t item_count;
 };
@@ -112,7 +112,7 @@ class LoadPlan {
   friend class ReadItemView;
 
   struct Item {
-    std::uint64_t offset;
+    std::uint64_t byte_offset;
     std::uint64_t length;
     std::uint32_t wanted;
     std::uint32_t region;
@@ -157,7 +157,7 @@ class ReadItemView {
 
   // Where the whole saved chunk lies, as _StorageInfo says. `file` searches reads(): O(log n).
   [[nodiscard]] std::uint32_t file() const noexcept;
-  [[nodiscard]] std::uint64_t offset() const noexcept { return item().offset; }
+  [[nodiscard]] std::uint64_t byte_offset() const noexcept { return item().byte_offset; }
   [[nodiscard]] std::uint64_t length() const noexcept { return item().length; }
 
   [[nodiscard]] ReadItem to_value() const;

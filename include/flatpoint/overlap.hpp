@@ -43,8 +43,8 @@ class OverlapIndex {
   OverlapIndex() = default;
   /// O(n log n). For a grid the index stays empty: arithmetic beats it.
   explicit OverlapIndex(const TensorView& tensor);
-  /// The same for `count` boxes, each `rank` offsets, then `rank` sizes. REQUIRES: that many values.
-  OverlapIndex(std::uint8_t rank, std::uint32_t count, std::span<const std::int64_t> boxes);
+  /// The same for `count` boxes, each `ndim` offsets, then `ndim` sizes. REQUIRES: that many values.
+  OverlapIndex(std::uint8_t ndim, std::uint32_t count, std::span<const std::int64_t> boxes);
 
   [[nodiscard]] bool empty() const noexcept { return chunks_.empty(); }
 
@@ -62,7 +62,7 @@ class OverlapIndex {
   std::uint32_t build(std::uint32_t begin, std::uint32_t end, std::span<const std::int64_t> boxes);
   std::size_t best_dimension(std::uint32_t begin, std::uint32_t end, std::span<const std::int64_t> boxes) const;
 
-  std::size_t rank_ = 0;
+  std::size_t ndim_ = 0;
   std::vector<Node> nodes_;
   std::vector<std::int64_t> bounds_;   // per node, per dimension: lowest begin, highest end
   std::vector<std::uint32_t> chunks_;  // in tree order
@@ -75,7 +75,7 @@ class OverlapIndex {
 /// Borrows the tensor's file and the index; the box is copied.
 class Overlaps {
  public:
-  /// `index`: of this tensor, or null. REQUIRES: offsets and sizes have tensor.rank() values.
+  /// `index`: of this tensor, or null. REQUIRES: offsets and sizes have tensor.ndim() values.
   Overlaps(const TensorView& tensor, std::span<const std::int64_t> offsets, std::span<const std::int64_t> sizes,
            const OverlapIndex* index = nullptr) noexcept;
   /// Over the boxes of an index alone. REQUIRES: offsets and sizes have as many values as the index has dimensions.
@@ -86,7 +86,7 @@ class Overlaps {
   /// REQUIRES: !done().
   void next() noexcept;
 
-  // REQUIRES of all that follow: !done(), dimension < rank.
+  // REQUIRES of all that follow: !done(), dimension < ndim.
 
   /// The chunk's number for TensorView::chunk_by_row; of an index alone, the box's number.
   [[nodiscard]] std::uint32_t chunk() const noexcept { return chunk_; }
@@ -114,7 +114,7 @@ class Overlaps {
 
   std::span<const std::int64_t> boxes_;  // the file's, or the index's
   const OverlapIndex* index_ = nullptr;
-  std::size_t rank_ = 0;
+  std::size_t ndim_ = 0;
   std::uint32_t chunk_ = 0;
   std::uint32_t row_ = 0;   // the next to look at
   std::uint32_t end_ = 0;   // the last of these, and one
@@ -122,7 +122,7 @@ class Overlaps {
   Walk walk_ = Walk::Grid;
   ChunkLayout layout_ = ChunkLayout::Whole;
   bool done_ = true;
-  // Last, and only the first `rank_` are ever set.
+  // Last, and only the first `ndim_` are ever set.
   std::array<detail::OverlapDimension, std::numeric_limits<std::uint8_t>::max()> dimensions_;
 };
 

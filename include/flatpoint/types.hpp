@@ -101,7 +101,7 @@ std::uint32_t item_size(ScalarType type) noexcept;
 /// torch.Size: one value per dimension, row-major meaning as in torch.
 using Size = std::vector<std::int64_t>;
 
-/// ChunkStorageMetadata: a box inside a tensor. REQUIRES (where used as a box): both have the tensor's rank.
+/// ChunkStorageMetadata: a box inside a tensor. REQUIRES (where used as a box): both have a value per dimension.
 struct ChunkStorageMetadata {
   Size offsets;  // first element, per dimension
   Size sizes;    // elements, per dimension

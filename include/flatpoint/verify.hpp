@@ -27,8 +27,8 @@ struct VerifyOptions {
   std::uint32_t max_messages = 10;  // per rule and per kind of finding; a hostile file could break one a million times
 };
 
-/// Checks every rule on every row, in time linear in the file's size (times a tensor's rank). Never fails: a broken
-/// file is a report. REQUIRES: nobody writes the file meanwhile (OpenMode::Copy where others write in place).
+/// Checks every rule on every row, in time linear in the file's size (times a tensor's dimensions). Never fails: a
+/// broken file is a report. REQUIRES: nobody writes the file meanwhile (OpenMode::Copy where others write in place).
 VerifyReport verify(const MetadataFile& file, const VerifyOptions& options = {});
 
 /// The same for bytes that may not even open: what `open` refuses becomes a broken rule. Errors: only NotFlatpoint, for

@@ -25,8 +25,8 @@ class StorageInfoView {
   StorageInfoView() = default;
   /// As the file has it: a hostile one may say "../x" or "/x", which `verify` finds. Not terminated by NUL.
   [[nodiscard]] std::string_view relative_path() const noexcept { return relative_path_; }
-  [[nodiscard]] std::uint32_t file() const noexcept { return file_; }      // number of the file, for grouping
-  [[nodiscard]] std::uint64_t offset() const noexcept { return offset_; }  // bytes
+  [[nodiscard]] std::uint32_t file() const noexcept { return file_; }  // number of the file, for grouping
+  [[nodiscard]] std::uint64_t byte_offset() const noexcept { return byte_offset_; }
   [[nodiscard]] std::uint64_t length() const noexcept { return length_; }  // bytes
   /// Number of transform descriptors; unset is None.
   [[nodiscard]] std::optional<std::uint32_t> transform_count() const noexcept;
@@ -38,7 +38,7 @@ class StorageInfoView {
   friend struct ViewAccess;
   const Columns* columns_ = nullptr;
   std::string_view relative_path_;
-  std::uint64_t offset_ = 0;
+  std::uint64_t byte_offset_ = 0;
   std::uint64_t length_ = 0;
   std::uint32_t file_ = 0;
   std::uint32_t transforms_begin_ = 0;
@@ -52,8 +52,8 @@ class TensorView;
 class ChunkView {
  public:
   ChunkView() = default;
-  [[nodiscard]] std::uint8_t rank() const noexcept { return entry_.rank; }
-  /// REQUIRES: dimension < rank(). Elements.
+  [[nodiscard]] std::uint8_t ndim() const noexcept { return entry_.ndim; }
+  /// REQUIRES: dimension < ndim(). Elements.
   [[nodiscard]] std::int64_t offset(std::uint8_t dimension) const noexcept;
   [[nodiscard]] std::int64_t size(std::uint8_t dimension) const noexcept;
   /// Row of the chunk columns (Columns::chunk_files and its neighbours).
@@ -96,8 +96,8 @@ class EntryView {
 class TensorView : public EntryView {
  public:
   TensorView() = default;
-  [[nodiscard]] std::uint8_t rank() const noexcept { return entry_.rank; }
-  /// Elements per dimension, `rank()` values.
+  [[nodiscard]] std::uint8_t ndim() const noexcept { return entry_.ndim; }
+  /// Elements per dimension, `ndim()` values.
   [[nodiscard]] std::span<const std::int64_t> size() const noexcept;
   [[nodiscard]] ScalarType dtype() const noexcept { return entry_.properties.dtype; }
   /// torch's name without "torch.", also for dtypes that this version does not know.
@@ -115,7 +115,7 @@ class TensorView : public EntryView {
   [[nodiscard]] Lookup<ChunkView> chunk(std::uint32_t i) const noexcept;
   /// The i-th chunk by rows: sorted by offsets. Absent where i >= chunk_count().
   [[nodiscard]] Lookup<ChunkView> chunk_by_row(std::uint32_t i) const noexcept;
-  /// The chunk that starts at `offset` (rank() values; another number of values is absent). O(rank * log chunks).
+  /// The chunk that starts at `offset` (ndim() values; another number of values is absent). O(ndim * log chunks).
   [[nodiscard]] Lookup<ChunkView> find_chunk(std::span<const std::int64_t> offset) const noexcept;
 };
 

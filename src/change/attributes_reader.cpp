@@ -146,7 +146,7 @@ Result<write::DraftAttributes> read_attributes(const Columns& columns) {
 
 base::LargeVector<std::uint32_t> default_storage_order(const Columns& columns) {
   const std::vector<std::uint32_t> files = copy_of(columns.chunk_files);
-  const std::vector<std::uint64_t> offsets = copy_of(columns.chunk_offsets);
+  const std::vector<std::uint64_t> offsets = copy_of(columns.chunk_byte_offsets);
   base::LargeVector<std::uint32_t> order;
   for (std::uint32_t row = 0; row < files.size() && row < offsets.size(); ++row) {
     if (files[row] != kNoFile) order.push_back(row);

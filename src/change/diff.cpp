@@ -53,17 +53,17 @@ bool equal_properties(const TensorView& x, const TensorView& y, bool same_first_
 
 /// The values that a layout takes in `boxes`.
 std::span<const std::int64_t> box_values(const Columns& c, const EntryRow& row) noexcept {
-  const std::uint64_t rank = row.rank;
+  const std::uint64_t ndim = row.ndim;
   std::uint64_t count = 0;
   switch (row.chunk_layout) {
     case ChunkLayout::Whole: break;
-    case ChunkLayout::Explicit: count = 2 * rank * row.chunk_count; break;
-    case ChunkLayout::EvenGrid: count = 2 * rank; break;
+    case ChunkLayout::Explicit: count = 2 * ndim * row.chunk_count; break;
+    case ChunkLayout::EvenGrid: count = 2 * ndim; break;
     case ChunkLayout::Grid:
-      count = 2 * rank;
-      for (unsigned d = 0; d < rank; ++d)
+      count = 2 * ndim;
+      for (unsigned d = 0; d < ndim; ++d)
         count += static_cast<std::uint64_t>(
-            GridReader{c.boxes, row.box_begin, row.rank}.count(static_cast<std::uint8_t>(d)));
+            GridReader{c.boxes, row.box_begin, row.ndim}.count(static_cast<std::uint8_t>(d)));
       break;
   }
   return base::in_range(row.box_begin, count, c.boxes.size()) ? c.boxes.subspan(row.box_begin, count)
@@ -106,7 +106,7 @@ Translation::Translation(const std::vector<std::string>& a, const std::vector<st
 
 PlacedRows::PlacedRows(const Columns& c, const EntryRow& row) noexcept : lengths_differ_(row.lengths_differ != 0) {
   files_ = c.chunk_files.subspan(row.chunk_begin, row.chunk_count);
-  if (!c.chunk_offsets.empty()) offsets_ = c.chunk_offsets.subspan(row.chunk_begin, row.chunk_count);
+  if (!c.chunk_byte_offsets.empty()) offsets_ = c.chunk_byte_offsets.subspan(row.chunk_begin, row.chunk_count);
   if (!c.chunk_transforms.empty()) transforms_ = c.chunk_transforms.subspan(row.chunk_begin, row.chunk_count);
   const std::size_t count = lengths_differ_ ? row.chunk_count : 1;
   if (base::in_range(row.length_begin, count, c.chunk_lengths.size())) {
@@ -196,7 +196,7 @@ void Comparison::compare_tensors(const TensorView& x, const TensorView& y, Chang
 bool Comparison::equal_boxes(const TensorView& x, const TensorView& y, bool same_size) const {
   const EntryRow& p = x.row();
   const EntryRow& q = y.row();
-  if (p.rank != q.rank || p.chunk_count != q.chunk_count) return false;
+  if (p.ndim != q.ndim || p.chunk_count != q.chunk_count) return false;
   if (p.chunk_count == 0) return true;
   if (p.chunk_layout == q.chunk_layout && equal_values(box_values(ca_, p), box_values(cb_, q))) {
     const bool counts_on_size = p.chunk_layout == ChunkLayout::Whole || p.chunk_layout == ChunkLayout::EvenGrid;
@@ -205,7 +205,7 @@ bool Comparison::equal_boxes(const TensorView& x, const TensorView& y, bool same
   for (std::uint32_t row = 0; row < p.chunk_count; ++row) {
     const ChunkView s = *x.chunk_by_row(row);
     const ChunkView t = *y.chunk_by_row(row);
-    for (unsigned i = 0; i < p.rank; ++i) {
+    for (unsigned i = 0; i < p.ndim; ++i) {
       const auto d = static_cast<std::uint8_t>(i);
       if (s.offset(d) != t.offset(d) || s.size(d) != t.size(d)) return false;
     }

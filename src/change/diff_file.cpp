@@ -33,8 +33,8 @@ EntryRow as_entry(const Columns& c, const LooseStorageRow& row, std::size_t numb
 }
 
 std::span<const std::int64_t> offset_of(const Columns& c, const LooseStorageRow& row) noexcept {
-  const bool fits = base::in_range(row.offset_begin, row.rank, c.sizes.size());
-  return fits ? c.sizes.subspan(row.offset_begin, row.rank) : std::span<const std::int64_t>();
+  const bool fits = base::in_range(row.offset_begin, row.ndim, c.sizes.size());
+  return fits ? c.sizes.subspan(row.offset_begin, row.ndim) : std::span<const std::int64_t>();
 }
 
 /// Names and pickles follow each other without gap (V11): comparing them all is no longer than they are.

@@ -139,12 +139,12 @@ class Edit {
     for (const auto& [from, to] : moved_) {
       keeps_row_[from] = true;
       draft_.chunk_files[to] = draft_.chunk_files[from];
-      draft_.chunk_offsets[to] = draft_.chunk_offsets[from];
+      draft_.chunk_byte_offsets[to] = draft_.chunk_byte_offsets[from];
       draft_.chunk_lengths[to] = draft_.chunk_lengths[from];
       if (!draft_.chunk_transforms.empty()) draft_.chunk_transforms[to] = draft_.chunk_transforms[from];
     }
     draft_.chunk_files.resize(chunk_rows + kept);
-    draft_.chunk_offsets.resize(chunk_rows + kept);
+    draft_.chunk_byte_offsets.resize(chunk_rows + kept);
     draft_.chunk_lengths.resize(chunk_rows + kept);
     if (!draft_.chunk_transforms.empty()) draft_.chunk_transforms.resize(chunk_rows + kept);
     return {};

@@ -62,9 +62,9 @@ Result<write::EntryParts> EntryReader::read() {
 
 Result<void> EntryReader::read_tensor(write::EntryParts& parts) {
   const bool explicit_strides = row_.properties.strides == StridesKind::Explicit;
-  if (!base::in_range(row_.size_begin, std::uint64_t{row_.rank} * (explicit_strides ? 2 : 1), c_->sizes.size()))
+  if (!base::in_range(row_.size_begin, std::uint64_t{row_.ndim} * (explicit_strides ? 2 : 1), c_->sizes.size()))
     return corrupt("E2: the size");
-  copy_range(size_, c_->sizes, row_.size_begin, row_.rank);
+  copy_range(size_, c_->sizes, row_.size_begin, row_.ndim);
   parts.properties = row_.properties;
   const std::size_t names = c_->type_names.ends.size();
   if ((parts.properties.dtype == ScalarType::Other && parts.properties.dtype_name >= names) ||
@@ -81,16 +81,16 @@ Result<void> EntryReader::read_tensor(write::EntryParts& parts) {
 }
 
 Result<void> EntryReader::read_boxes() {
-  const std::size_t rank = row_.rank;
+  const std::size_t ndim = row_.ndim;
   switch (row_.chunk_layout) {
     case ChunkLayout::Whole:
       if (row_.chunk_count != 1) break;
-      boxes_.assign(rank, 0);
+      boxes_.assign(ndim, 0);
       boxes_.insert(boxes_.end(), size_.begin(), size_.end());
       return {};
     case ChunkLayout::Explicit:
-      if (!base::in_range(row_.box_begin, std::uint64_t{2} * rank * row_.chunk_count, c_->boxes.size())) break;
-      copy_range(boxes_, c_->boxes, row_.box_begin, 2 * rank * row_.chunk_count);
+      if (!base::in_range(row_.box_begin, std::uint64_t{2} * ndim * row_.chunk_count, c_->boxes.size())) break;
+      copy_range(boxes_, c_->boxes, row_.box_begin, 2 * ndim * row_.chunk_count);
       return {};
     case ChunkLayout::Grid:
     case ChunkLayout::EvenGrid: return read_grid();
@@ -99,22 +99,22 @@ Result<void> EntryReader::read_boxes() {
 }
 
 Result<void> EntryReader::read_grid() {
-  const std::size_t rank = row_.rank;
+  const std::size_t ndim = row_.ndim;
   const bool is_even = row_.chunk_layout == ChunkLayout::EvenGrid;
-  const std::uint64_t header = std::uint64_t{rank} * (is_even ? 2 : 1);
+  const std::uint64_t header = std::uint64_t{ndim} * (is_even ? 2 : 1);
   if (!base::in_range(row_.box_begin, header, c_->boxes.size())) return corrupt("E3: the boxes");
   points_.clear();
   first_.clear();
   std::uint64_t cells = 1;
-  std::uint64_t splits = std::uint64_t{row_.box_begin} + rank;  // of a grid that is not even
-  for (std::size_t d = 0; d < rank; ++d) {
+  std::uint64_t splits = std::uint64_t{row_.box_begin} + ndim;  // of a grid that is not even
+  for (std::size_t d = 0; d < ndim; ++d) {
     const std::int64_t count = base::read_once(c_->boxes, row_.box_begin + d);
     if (count < 1 || !base::multiply(cells, static_cast<std::uint64_t>(count), cells) || cells > row_.chunk_count)
       return corrupt("E3: the grid");
     const auto points = static_cast<std::uint64_t>(count) + 1;
     if (!is_even && !base::in_range(splits, points, c_->boxes.size())) return corrupt("E3: the split points");
     first_.push_back(points_.size());
-    const std::int64_t step = is_even ? base::read_once(c_->boxes, row_.box_begin + rank + d) : 0;
+    const std::int64_t step = is_even ? base::read_once(c_->boxes, row_.box_begin + ndim + d) : 0;
     for (std::uint64_t i = 0; i < points; ++i) {
       std::int64_t point = 0;
       if (!is_even) {
@@ -130,15 +130,15 @@ Result<void> EntryReader::read_grid() {
   first_.push_back(points_.size());
   if (cells != row_.chunk_count) return corrupt("E3: the grid");
 
-  boxes_.resize(2 * rank * row_.chunk_count);
+  boxes_.resize(2 * ndim * row_.chunk_count);
   at_.assign(first_.begin(), first_.end() - 1);
   std::int64_t* box = boxes_.data();
-  for (std::uint32_t row = 0; row < row_.chunk_count; ++row, box += 2 * rank) {
-    for (std::size_t d = 0; d < rank; ++d) {
+  for (std::uint32_t row = 0; row < row_.chunk_count; ++row, box += 2 * ndim) {
+    for (std::size_t d = 0; d < ndim; ++d) {
       box[d] = points_[at_[d]];
-      box[rank + d] = base::wrapping_subtract(points_[at_[d] + 1], points_[at_[d]]);
+      box[ndim + d] = base::wrapping_subtract(points_[at_[d] + 1], points_[at_[d]]);
     }
-    for (std::size_t d = rank; d-- > 0;) {
+    for (std::size_t d = ndim; d-- > 0;) {
       if (++at_[d] + 1 < first_[d + 1]) break;
       at_[d] = first_[d];
     }
@@ -156,7 +156,7 @@ Result<void> EntryReader::read_order() {
     if (row >= row_.chunk_count || seen[row]) return corrupt("V6: the chunk order");
     seen[row] = true;
   }
-  reorder(boxes_, std::size_t{2} * row_.rank);
+  reorder(boxes_, std::size_t{2} * row_.ndim);
   return {};
 }
 
@@ -175,11 +175,11 @@ void EntryReader::reorder(std::vector<T>& values, std::size_t per_chunk) {
 
 /// Written out, whatever way the file keeps them.
 void EntryReader::read_strides(write::EntryParts& parts) {
-  const std::size_t rank = row_.rank;
+  const std::size_t ndim = row_.ndim;
   switch (row_.properties.strides) {
-    case StridesKind::Explicit: copy_range(strides_, c_->sizes, std::size_t{row_.size_begin} + rank, rank); break;
+    case StridesKind::Explicit: copy_range(strides_, c_->sizes, std::size_t{row_.size_begin} + ndim, ndim); break;
     case StridesKind::Contiguous:
-      strides_ = contiguous_strides(row_.chunk_count > 0 ? std::span<const std::int64_t>(boxes_).subspan(rank, rank)
+      strides_ = contiguous_strides(row_.chunk_count > 0 ? std::span<const std::int64_t>(boxes_).subspan(ndim, ndim)
                                                          : std::span<const std::int64_t>(size_));
       break;
     default: parts.properties.strides = StridesKind::Absent; return;
@@ -203,9 +203,9 @@ Result<void> EntryReader::read_rows() {
   transforms_.clear();
   if (stored) {
     const std::size_t lengths = row_.lengths_differ != 0 ? count : 1;
-    if (c_->chunk_offsets.empty() || !base::in_range(row_.length_begin, lengths, c_->chunk_lengths.size()))
+    if (c_->chunk_byte_offsets.empty() || !base::in_range(row_.length_begin, lengths, c_->chunk_lengths.size()))
       return corrupt("E6: the lengths");
-    copy_range(offsets_, c_->chunk_offsets, begin, count);
+    copy_range(offsets_, c_->chunk_byte_offsets, begin, count);
     copy_range(lengths_, c_->chunk_lengths, row_.length_begin, lengths);
     lengths_.resize(count, lengths_[0]);
     if (!c_->chunk_transforms.empty()) {
@@ -228,19 +228,19 @@ Result<write::LooseParts> EntryReader::read_loose(std::size_t i) const {
   };
   const LooseStorageRow row = base::read_once(c_->loose_storage, i);
   if (!base::in_range(row.fqn_begin, row.fqn_length, c_->fqns.size()) ||
-      !base::in_range(row.offset_begin, row.rank, c_->sizes.size())) {
+      !base::in_range(row.offset_begin, row.ndim, c_->sizes.size())) {
     return broken("V12");
   }
   write::LooseParts parts;
   parts.fqn = as_text(c_->fqns.subspan(row.fqn_begin, row.fqn_length));
-  if (row.has_offset != 0) parts.offset = c_->sizes.subspan(row.offset_begin, row.rank);
+  if (row.has_offset != 0) parts.offset = c_->sizes.subspan(row.offset_begin, row.ndim);
   const std::size_t at = c_->chunk_rows() + i;
   parts.file = base::read_once(c_->chunk_files, at);
   if (parts.file == kNoFile) return parts;
-  if (parts.file >= c_->file_names.ends.size() || c_->chunk_offsets.empty() ||
+  if (parts.file >= c_->file_names.ends.size() || c_->chunk_byte_offsets.empty() ||
       row.length_begin >= c_->chunk_lengths.size())
     return broken("E6");
-  parts.byte_offset = base::read_once(c_->chunk_offsets, at);
+  parts.byte_offset = base::read_once(c_->chunk_byte_offsets, at);
   parts.length = base::read_once(c_->chunk_lengths, row.length_begin);
   parts.transforms = c_->chunk_transforms.empty() ? std::uint16_t{0} : base::read_once(c_->chunk_transforms, at);
   if (parts.transforms > c_->transform_lists.size()) return broken("V8");

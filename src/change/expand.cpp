@@ -38,7 +38,7 @@ class Expander {
   Result<void> add_entries() {
     draft_.entries.reserve(c_.entries.size());
     draft_.chunk_files.reserve(c_.chunk_files.size());
-    draft_.chunk_offsets.reserve(c_.chunk_files.size());
+    draft_.chunk_byte_offsets.reserve(c_.chunk_files.size());
     draft_.chunk_lengths.reserve(c_.chunk_files.size());
     for (; !reader_.done(); reader_.advance()) {
       if (auto opened = reader_.open(); !opened) return opened;
@@ -56,7 +56,7 @@ class Expander {
     entry.type = parts.type;
     entry.path = parts.path;
     entry.properties = parts.properties;
-    entry.rank = static_cast<std::uint8_t>(parts.size.size());
+    entry.ndim = static_cast<std::uint8_t>(parts.size.size());
     entry.size_begin = draft_.sizes.size();
     append(draft_.sizes, parts.size);
     entry.strides_begin = draft_.sizes.size();
@@ -66,7 +66,7 @@ class Expander {
     entry.chunk_begin = draft_.chunk_files.size();
     entry.chunk_count = static_cast<std::uint32_t>(parts.files.size());
     append(draft_.chunk_files, parts.files);
-    append(draft_.chunk_offsets, parts.offsets);
+    append(draft_.chunk_byte_offsets, parts.offsets);
     append(draft_.chunk_lengths, parts.lengths);
     if (!c_.chunk_transforms.empty()) {
       append(draft_.chunk_transforms, parts.transforms);
@@ -79,13 +79,13 @@ class Expander {
   /// From the file's rows to the draft's; notes rows whose key another row has already.
   void map_rows(const write::EntryParts& parts) {
     const auto order = reader_.row_of_chunk();
-    const std::size_t rank = parts.size.size();
+    const std::size_t ndim = parts.size.size();
     const auto first = static_cast<std::uint32_t>(draft_.chunk_files.size() - parts.files.size());
     for (std::uint32_t i = 0; i < parts.files.size(); ++i)
       row_map_[reader_.row_begin() + (order.empty() ? i : order[i])] = first + i;
     if (parts.type != StorageType::Tensor) return;
     const auto offsets = [&](std::size_t row) {
-      return parts.boxes.subspan(2 * rank * (row_map_[reader_.row_begin() + row] - first), rank);
+      return parts.boxes.subspan(2 * ndim * (row_map_[reader_.row_begin() + row] - first), ndim);
     };
     for (std::size_t row = 1; row < parts.files.size(); ++row) {
       repeats_key_[reader_.row_begin() + row] = std::ranges::equal(offsets(row - 1), offsets(row));
@@ -101,13 +101,13 @@ class Expander {
       loose.has_offset = parts->offset.has_value();
       loose.offset_begin = draft_.sizes.size();
       if (parts->offset) {
-        loose.rank = static_cast<std::uint8_t>(parts->offset->size());
+        loose.ndim = static_cast<std::uint8_t>(parts->offset->size());
         append(draft_.sizes, *parts->offset);
       }
       draft_.loose_storage.push_back(loose);
       row_map_[c_.chunk_rows() + i] = static_cast<std::uint32_t>(draft_.chunk_files.size());
       draft_.chunk_files.push_back(parts->file);
-      draft_.chunk_offsets.push_back(parts->byte_offset);
+      draft_.chunk_byte_offsets.push_back(parts->byte_offset);
       draft_.chunk_lengths.push_back(parts->length);
       if (!c_.chunk_transforms.empty()) draft_.chunk_transforms.push_back(parts->transforms);
     }

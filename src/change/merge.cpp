@@ -205,9 +205,9 @@ class Merger {
   }
 
   std::string describe_chunk(std::size_t row) const {
-    const std::size_t rank = size_.size();
+    const std::size_t ndim = size_.size();
     return fmt::format("rank {} has a chunk with offsets {} sizes {}", sources_[rows_.source(row)].rank(),
-                       write::list({rows_.offsets(row), rank}), write::list({rows_.sizes(row), rank}));
+                       write::list({rows_.offsets(row), ndim}), write::list({rows_.sizes(row), ndim}));
   }
 
   tl::unexpected<Error> overlap_error(std::uint32_t row_a, std::uint32_t row_b) const {

@@ -4,8 +4,8 @@
 
 namespace flatpoint::change {
 
-void MergeRows::start(std::size_t rank) {
-  rank_ = rank;
+void MergeRows::start(std::size_t ndim) {
+  ndim_ = ndim;
   boxes_.clear(), files_.clear(), byte_offsets_.clear(), lengths_.clear(), transforms_.clear();
   sources_.clear(), source_rows_.clear();
 }
@@ -32,7 +32,7 @@ void MergeRows::add(const MergeSource& source, std::uint32_t number, const write
 int MergeRows::compare_boxes(std::size_t a, std::size_t b) const noexcept {
   const std::int64_t* x = offsets(a);
   const std::int64_t* y = offsets(b);
-  for (std::size_t i = 0; i < 2 * rank_; ++i) {
+  for (std::size_t i = 0; i < 2 * ndim_; ++i) {
     if (x[i] != y[i]) return x[i] < y[i] ? -1 : 1;
   }
   return 0;
@@ -103,12 +103,12 @@ void MergeRows::drop_marked() {
   for (std::size_t row = 0; row < files_.size(); ++row) {
     if (is_replica_[row]) continue;
     if (to != row) {
-      std::copy_n(offsets(row), 2 * rank_, boxes_.data() + to * 2 * rank_);
+      std::copy_n(offsets(row), 2 * ndim_, boxes_.data() + to * 2 * ndim_);
       copy_storage(to, row);
     }
     ++to;
   }
-  boxes_.resize(to * 2 * rank_);
+  boxes_.resize(to * 2 * ndim_);
   files_.resize(to), byte_offsets_.resize(to), lengths_.resize(to), sources_.resize(to), source_rows_.resize(to);
   if (!transforms_.empty()) transforms_.resize(to);
 }

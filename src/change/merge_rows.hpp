@@ -13,8 +13,8 @@ namespace flatpoint::change {
 /// Rows by rank, then in DCP's order. One instance is reused over many FQNs.
 class MergeRows {
  public:
-  /// Forgets all rows. `rank`: dimensions of the tensor; 0 where it is none.
-  void start(std::size_t rank);
+  /// Forgets all rows. `ndim`: dimensions of the tensor; 0 where it is none.
+  void start(std::size_t ndim);
   /// Appends the rows of an entry that `source`, number `number`, has read; numbers become the result's.
   void add(const MergeSource& source, std::uint32_t number, const write::EntryParts& parts);
 
@@ -30,8 +30,8 @@ class MergeRows {
   [[nodiscard]] std::size_t find(std::span<const std::int64_t> offset) const noexcept;
 
   [[nodiscard]] std::size_t size() const noexcept { return files_.size(); }
-  [[nodiscard]] const std::int64_t* offsets(std::size_t row) const noexcept { return boxes_.data() + row * 2 * rank_; }
-  [[nodiscard]] const std::int64_t* sizes(std::size_t row) const noexcept { return offsets(row) + rank_; }
+  [[nodiscard]] const std::int64_t* offsets(std::size_t row) const noexcept { return boxes_.data() + row * 2 * ndim_; }
+  [[nodiscard]] const std::int64_t* sizes(std::size_t row) const noexcept { return offsets(row) + ndim_; }
   [[nodiscard]] std::uint32_t file(std::size_t row) const noexcept { return files_[row]; }
   /// Number of the fragment that a row comes from, and its row there.
   [[nodiscard]] std::uint32_t source(std::size_t row) const noexcept { return sources_[row]; }
@@ -45,7 +45,7 @@ class MergeRows {
   void copy_storage(std::size_t to, std::size_t from);
   void drop_marked();
 
-  std::size_t rank_ = 0;
+  std::size_t ndim_ = 0;
   std::vector<std::int64_t> boxes_;
   std::vector<std::uint32_t> files_;
   std::vector<std::uint64_t> byte_offsets_;

@@ -20,22 +20,22 @@ void BoxReader::open(const Columns& columns, const EntryRow& entry) {
   entry_ = entry;
   dimensions_.clear();
   points_.clear();
-  box_.assign(std::size_t{2} * entry.rank, 0);
+  box_.assign(std::size_t{2} * entry.ndim, 0);
   if (entry.chunk_layout == ChunkLayout::Whole) {
-    for (std::size_t d = 0; d < entry.rank; ++d)
-      box_[entry.rank + d] = base::read_once(columns.sizes, entry.size_begin + d);
+    for (std::size_t d = 0; d < entry.ndim; ++d)
+      box_[entry.ndim + d] = base::read_once(columns.sizes, entry.size_begin + d);
   }
   if (entry.chunk_layout != ChunkLayout::Grid && entry.chunk_layout != ChunkLayout::EvenGrid) return;
 
   const auto boxes = columns.boxes.subspan(entry.box_begin);
-  std::size_t split = entry.rank;  // of a grid: where the points of the next dimension lie
-  for (std::size_t d = 0; d < entry.rank; ++d) {
+  std::size_t split = entry.ndim;  // of a grid: where the points of the next dimension lie
+  for (std::size_t d = 0; d < entry.ndim; ++d) {
     // The cells were counted when the entry was checked; a count that changed since must not make it more.
     const auto count =
         static_cast<std::uint32_t>(std::clamp<std::int64_t>(base::read_once(boxes, d), 1, entry.chunk_count));
     dimensions_.push_back({count, points_.size()});
     const std::int64_t n = base::read_once(columns.sizes, entry.size_begin + d);
-    const std::int64_t step = entry.chunk_layout == ChunkLayout::EvenGrid ? base::read_once(boxes, entry.rank + d) : 0;
+    const std::int64_t step = entry.chunk_layout == ChunkLayout::EvenGrid ? base::read_once(boxes, entry.ndim + d) : 0;
     for (std::uint32_t i = 0; i <= count; ++i) {
       if (entry.chunk_layout == ChunkLayout::EvenGrid) {
         points_.push_back(even_point(i, step, n));
@@ -48,10 +48,10 @@ void BoxReader::open(const Columns& columns, const EntryRow& entry) {
 }
 
 const std::int64_t* BoxReader::read(std::uint32_t cell) {
-  const std::size_t rank = entry_.rank;
+  const std::size_t ndim = entry_.ndim;
   if (entry_.chunk_layout == ChunkLayout::Explicit) {
-    const std::size_t begin = entry_.box_begin + 2 * rank * cell;
-    for (std::size_t i = 0; i < 2 * rank; ++i) box_[i] = base::read_once(columns_->boxes, begin + i);
+    const std::size_t begin = entry_.box_begin + 2 * ndim * cell;
+    for (std::size_t i = 0; i < 2 * ndim; ++i) box_[i] = base::read_once(columns_->boxes, begin + i);
   }
   for (std::size_t d = dimensions_.size(); d-- > 0;) {
     const Dimension& dimension = dimensions_[d];
@@ -62,7 +62,7 @@ const std::int64_t* BoxReader::read(std::uint32_t cell) {
     }
     const std::int64_t begin = points_[dimension.points + along];
     box_[d] = begin;
-    box_[rank + d] = base::wrapping_subtract(points_[dimension.points + along + 1], begin);
+    box_[ndim + d] = base::wrapping_subtract(points_[dimension.points + along + 1], begin);
   }
   return box_.data();
 }

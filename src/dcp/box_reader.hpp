@@ -14,7 +14,7 @@ class BoxReader {
  public:
   /// Turns to another tensor. REQUIRES: the entry keeps rules E2 and E3, as that of a TensorView does.
   void open(const Columns& columns, const EntryRow& entry);
-  /// Offsets, then sizes, of a row: 2 * rank values, valid until the next call. REQUIRES: cell < chunk_count.
+  /// Offsets, then sizes, of a row: 2 * ndim values, valid until the next call. REQUIRES: cell < chunk_count.
   const std::int64_t* read(std::uint32_t cell);
 
  private:

@@ -22,8 +22,8 @@ bool ChunkRows::ascends(const Entry& entry) const noexcept {
     const std::int64_t* const before = box(entry, chunk - 1);
     const std::int64_t* const at = box(entry, chunk);
     std::size_t d = 0;
-    while (d < entry.rank && before[d] == at[d]) ++d;
-    if (d == entry.rank || before[d] > at[d]) return false;
+    while (d < entry.ndim && before[d] == at[d]) ++d;
+    if (d == entry.ndim || before[d] > at[d]) return false;
   }
   return true;
 }
@@ -31,7 +31,7 @@ bool ChunkRows::ascends(const Entry& entry) const noexcept {
 // The slot of the chunk that starts there, or the empty one where it would be.
 std::size_t ChunkRows::slot(const Entry& entry, const std::int64_t* offset) const noexcept {
   const std::size_t mask = (std::size_t{1} << entry.slots_bits) - 1;
-  std::size_t at = base::seeded_hash(offset, entry.rank * sizeof *offset) & mask;
+  std::size_t at = base::seeded_hash(offset, entry.ndim * sizeof *offset) & mask;
   for (;; at = (at + 1) & mask) {
     const std::uint32_t chunk = slots_[entry.slots_begin + at];
     if (chunk == 0 || starts_at(entry, chunk - 1, offset)) return entry.slots_begin + at;
@@ -63,7 +63,7 @@ std::optional<std::uint32_t> ChunkRows::find(const Entry& entry, const std::int6
   while (begin < end) {
     const std::uint32_t middle = begin + (end - begin) / 2;
     const std::int64_t* const at = box(entry, middle);
-    if (std::lexicographical_compare(at, at + entry.rank, offset, offset + entry.rank)) {
+    if (std::lexicographical_compare(at, at + entry.ndim, offset, offset + entry.ndim)) {
       begin = middle + 1;
     } else {
       end = middle;

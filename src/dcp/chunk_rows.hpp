@@ -15,7 +15,7 @@ namespace flatpoint::dcp {
 /// always right; where it is not, tensors whose chunks ascend are searched by halves and others through a hash table.
 class ChunkRows {
  public:
-  /// `boxes` outlives the rows: per chunk `rank` offsets, then `rank` sizes. It may grow as long as nothing is found.
+  /// `boxes` outlives the rows: per chunk `ndim` offsets, then `ndim` sizes. It may grow as long as nothing is found.
   explicit ChunkRows(const base::LargeVector<std::int64_t>& boxes) : boxes_(boxes) {}
 
   struct Entry {
@@ -24,7 +24,7 @@ class ChunkRows {
     std::uint32_t chunk_count = 0;
     std::size_t slots_begin = 0;  // in slots_, 2^slots_bits of them, where the chunks do not ascend
     std::uint8_t slots_bits = 0;
-    std::uint8_t rank = 0;
+    std::uint8_t ndim = 0;
     StorageType type = StorageType::Tensor;
     bool ascending = true;  // each chunk starts behind the one before it: no two start at the same offset
     bool unique = true;     // no two chunks start at the same offset
@@ -35,7 +35,7 @@ class ChunkRows {
   [[nodiscard]] std::uint32_t size() const noexcept { return static_cast<std::uint32_t>(entries_.size()); }
   [[nodiscard]] std::uint32_t rows() const noexcept { return rows_; }
 
-  /// Position of the chunk that starts at `offset`, `rank` values: of several the first.
+  /// Position of the chunk that starts at `offset`, `ndim` values: of several the first.
   [[nodiscard]] std::optional<std::uint32_t> find(const Entry& entry, const std::int64_t* offset,
                                                   std::uint64_t hint) const;
   /// Whether that chunk, and no other, starts there.
@@ -43,13 +43,13 @@ class ChunkRows {
     return entry.unique && chunk < entry.chunk_count && starts_at(entry, static_cast<std::uint32_t>(chunk), offset);
   }
   [[nodiscard]] const std::int64_t* box(const Entry& entry, std::uint32_t chunk) const noexcept {
-    return boxes_.data() + entry.box_begin + std::size_t{chunk} * 2 * entry.rank;
+    return boxes_.data() + entry.box_begin + std::size_t{chunk} * 2 * entry.ndim;
   }
 
  private:
   [[nodiscard]] bool starts_at(const Entry& entry, std::uint32_t chunk, const std::int64_t* offset) const noexcept {
     const std::int64_t* const at = box(entry, chunk);
-    for (std::size_t d = 0; d < entry.rank; ++d) {
+    for (std::size_t d = 0; d < entry.ndim; ++d) {
       if (at[d] != offset[d]) return false;
     }
     return true;

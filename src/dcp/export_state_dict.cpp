@@ -77,7 +77,7 @@ Result<void> Exporter::tensor(const TensorView& tensor) {
   word(Word::Properties);
   if (auto done = properties(tensor); !done) return done;
   word(Word::SizeOfTensor);
-  size(tensor.size().data(), tensor.rank());
+  size(tensor.size().data(), tensor.ndim());
   word(Word::Chunks);
   if (auto done = chunks(tensor); !done) return done;
   end_object();
@@ -130,7 +130,7 @@ Result<void> Exporter::properties(const TensorView& tensor) {
 
 Result<void> Exporter::chunks(const TensorView& tensor) {
   const EntryRow& entry = tensor.row();
-  const std::size_t rank = tensor.rank();
+  const std::size_t ndim = tensor.ndim();
   boxes_.open(columns_, entry);
   pickle_.opcode(Opcode::EMPTY_LIST);
   pickle_.memoize();
@@ -147,11 +147,11 @@ Result<void> Exporter::chunks(const TensorView& tensor) {
     cls(Class::Size);
     Row& row = rows_[chunk->row()];
     row.offset_at = pickle_.size();
-    numbers(box, rank);
+    numbers(box, ndim);
     row.offset_size = static_cast<std::uint32_t>(pickle_.size() - row.offset_at);
     call();
     word(Word::Sizes);
-    size(box + rank, rank);
+    size(box + ndim, ndim);
     end_object();
     row.entry = tensor.position();
     row.position = i;
@@ -163,16 +163,16 @@ Result<void> Exporter::chunks(const TensorView& tensor) {
   return {};
 }
 
-void Exporter::numbers(const std::int64_t* values, std::size_t rank) {
-  if (rank > 3) pickle_.mark();
-  for (std::size_t d = 0; d < rank; ++d) pickle_.integer(values[d]);
-  pickle_.tuple(rank);
-  if (rank > 0) pickle_.memoize();
+void Exporter::numbers(const std::int64_t* values, std::size_t ndim) {
+  if (ndim > 3) pickle_.mark();
+  for (std::size_t d = 0; d < ndim; ++d) pickle_.integer(values[d]);
+  pickle_.tuple(ndim);
+  if (ndim > 0) pickle_.memoize();
 }
 
-void Exporter::size(const std::int64_t* values, std::size_t rank) {
+void Exporter::size(const std::int64_t* values, std::size_t ndim) {
   cls(Class::Size);
-  numbers(values, rank);
+  numbers(values, ndim);
   call();
 }
 

@@ -44,7 +44,7 @@ Result<void> Exporter::default_order(base::LargeVector<std::uint32_t>& order) co
   for (std::uint32_t row = 0; row < files.size(); ++row) {
     const std::uint32_t file = file_of(row);
     if (!is_item(row, file)) continue;
-    if (file >= paths_.size() || row >= columns_.chunk_offsets.size()) return corrupt("a place of storage_data");
+    if (file >= paths_.size() || row >= columns_.chunk_byte_offsets.size()) return corrupt("a place of storage_data");
     ++ends[file + 1];
   }
   for (std::size_t i = 1; i < ends.size(); ++i) ends[i] += ends[i - 1];
@@ -60,7 +60,7 @@ Result<void> Exporter::default_order(base::LargeVector<std::uint32_t>& order) co
     const std::uint32_t file = file_of(row);
     if (!is_item(row, file)) continue;
     if (file >= paths_.size() || ends[file] >= places.size()) return corrupt("a place of storage_data");
-    places[ends[file]++] = {base::read_once(columns_.chunk_offsets, row), row};
+    places[ends[file]++] = {base::read_once(columns_.chunk_byte_offsets, row), row};
   }
   for (std::size_t file = 0; file < begins.size(); ++file) {
     const auto at = [&](std::size_t i) { return places.begin() + static_cast<std::ptrdiff_t>(i); };
@@ -149,7 +149,7 @@ Result<void> Exporter::location(const StorageInfoView& storage, std::uint32_t ro
     pickle_.fetch(path);
   }
   word(Word::Offset);
-  pickle_.unsigned_integer(storage.offset());
+  pickle_.unsigned_integer(storage.byte_offset());
   word(Word::Length);
   pickle_.unsigned_integer(storage.length());
   if (storage.transform_count()) {

@@ -122,8 +122,8 @@ class Exporter {
   Status tensor(const TensorView& tensor);
   Status properties(const TensorView& tensor);
   Status chunks(const TensorView& tensor);
-  void numbers(const std::int64_t* values, std::size_t rank);
-  void size(const std::int64_t* values, std::size_t rank);
+  void numbers(const std::int64_t* values, std::size_t ndim);
+  void size(const std::int64_t* values, std::size_t ndim);
   Status planner_data();
   Status path(const EntryView& entry, PlannerPathView path);
 

@@ -213,8 +213,8 @@ void FastLane::reserve() {
   if (reserved_) return;
   reserved_ = true;
   const std::size_t left = std::min(cursor_.left(), kMost);
-  heap_.records.boxes.reserve(4 * (left / kShortestChunk) + 2 * kMaxRank);
-  heap_.records.offsets.reserve(2 * (left / kShortestItem) + kMaxRank);
+  heap_.records.boxes.reserve(4 * (left / kShortestChunk) + 2 * kMaxNdim);
+  heap_.records.offsets.reserve(2 * (left / kShortestItem) + kMaxNdim);
   heap_.records.indices.reserve(left / kShortestItem);
   heap_.records.infos.reserve(left / kShortestItem);
 }
@@ -224,18 +224,18 @@ bool FastLane::fold_chunk(Bytes& at) {
   if (!chunk_head_.skip(next)) return false;
   auto& boxes = heap_.records.boxes;
   const std::size_t begin = boxes.size();
-  boxes.resize(begin + 2 * kMaxRank);
+  boxes.resize(begin + 2 * kMaxNdim);
   Dims offsets;
   Dims sizes;
   const bool fits = read_size(next, offsets, boxes.data() + begin) && chunk_sizes_.skip(next) &&
-                    read_size(next, sizes, boxes.data() + begin + width_of(offsets.rank)) && state_tail_.skip(next) &&
-                    sizes.rank == offsets.rank;
-  const auto rank = offsets.rank;
-  boxes.resize(begin + (fits ? 2 * width_of(rank) : 0));
+                    read_size(next, sizes, boxes.data() + begin + width_of(offsets.ndim)) && state_tail_.skip(next) &&
+                    sizes.ndim == offsets.ndim;
+  const auto ndim = offsets.ndim;
+  boxes.resize(begin + (fits ? 2 * width_of(ndim) : 0));
   if (!fits) return false;
 
-  stack_.push(ranked(kChunkTag, rank, begin));
-  folded_.add(memo_, {FoldedForm::Kind::Chunk, rank, true, false}, begin, 0);
+  stack_.push(folded(kChunkTag, ndim, begin));
+  folded_.add(memo_, {FoldedForm::Kind::Chunk, ndim, true, false}, begin, 0);
   opcodes_ += kObjectOpcodes + 2 + 2 * kSizeOpcodes + offsets.opcodes + sizes.opcodes;
   at = next;
   return true;
@@ -247,17 +247,17 @@ bool FastLane::fold_item(Bytes& at) {
   Records& records = heap_.records;
   const std::size_t begin = records.offsets.size();
   if (begin > 0xFFFFFFFF || records.indices.size() >= 0xFFFFFFFF) return false;
-  records.offsets.resize(begin + kMaxRank);
+  records.offsets.resize(begin + kMaxNdim);
   IndexRecord index;
   Text fqn;
   Dims offset{0, 0};
   const bool fits = read_index(next, index, fqn, offset, records.offsets.data() + begin);
-  records.offsets.resize(begin + (fits && index.has_offset ? width_of(offset.rank) : 0));
+  records.offsets.resize(begin + (fits && index.has_offset ? width_of(offset.ndim) : 0));
   if (!fits) return false;
 
   const std::size_t number = records.indices.size();
   index.fqn = fqn.number;
-  index.rank = offset.rank;
+  index.ndim = offset.ndim;
   index.offset_begin = static_cast<std::uint32_t>(begin);
   records.indices.push_back(index);
   stack_.push(Value(kIndexTag, number));
@@ -267,7 +267,7 @@ bool FastLane::fold_item(Bytes& at) {
   InfoRecord info;
   const bool has_info = infos_ready_ && read_info(next, info);
   const auto kind = has_info ? FoldedForm::Kind::IndexAndInfo : FoldedForm::Kind::Index;
-  folded_.add(memo_, {kind, index.rank, index.has_offset, fqn.written_out}, number, records.infos.size());
+  folded_.add(memo_, {kind, index.ndim, index.has_offset, fqn.written_out}, number, records.infos.size());
   if (!has_info) return true;
   stack_.push(Value(kInfoTag, records.infos.size()));
   records.infos.push_back(info);
@@ -363,10 +363,10 @@ inline bool FastLane::read_fetch(Bytes& at, std::uint64_t& id) {
   }
   const bool marked = *at == byte(Opcode::MARK);
   at += marked ? 1 : 0;
-  while (dims.rank < kMaxRank && read_int(at, numbers[dims.rank])) ++dims.rank;
-  const auto make = marked ? byte(Opcode::TUPLE) : static_cast<std::uint8_t>(byte(Opcode::TUPLE1) + dims.rank - 1);
-  const bool fits = dims.rank > 0 && (marked || dims.rank <= 3) && at[0] == make && at[1] == byte(Opcode::MEMOIZE);
-  dims.opcodes = static_cast<std::uint8_t>(dims.rank + (marked ? 3 : 2));
+  while (dims.ndim < kMaxNdim && read_int(at, numbers[dims.ndim])) ++dims.ndim;
+  const auto make = marked ? byte(Opcode::TUPLE) : static_cast<std::uint8_t>(byte(Opcode::TUPLE1) + dims.ndim - 1);
+  const bool fits = dims.ndim > 0 && (marked || dims.ndim <= 3) && at[0] == make && at[1] == byte(Opcode::MEMOIZE);
+  dims.opcodes = static_cast<std::uint8_t>(dims.ndim + (marked ? 3 : 2));
   at += 2;
   return fits;
 }

@@ -67,7 +67,7 @@ class FastLane {
 
  private:
   static constexpr std::uint64_t kUnknown = ~std::uint64_t{0};
-  static constexpr std::size_t kMaxRank = 8;
+  static constexpr std::size_t kMaxNdim = 8;
   static constexpr std::size_t kWindow = 576;  // more than the longest form that is folded, and what is read beyond it
 
   struct Names {
@@ -84,7 +84,7 @@ class FastLane {
   // Each of these moves `at` behind what it read, or returns false.
   using Bytes = const std::uint8_t*;
   struct Dims {
-    std::uint8_t rank;
+    std::uint8_t ndim;
     std::uint8_t opcodes;
   };
   struct Text {

@@ -34,9 +34,9 @@ pickle::MemoAnswer FoldedMemo::get(std::uint64_t id, const Records& records) con
   const auto found = [](Value value) { return pickle::MemoAnswer{pickle::MemoAnswer::Kind::Found, value}; };
   if (form.kind == FoldedForm::Kind::Chunk) {
     const std::uint64_t box = run.first + object * form.step();
-    if (slot == 0) return found(ranked(kChunkTag, form.rank, box));
-    if (slot == 1 + form.size_slots()) return found(ranked(kSizeTag, form.rank, box));
-    if (slot == 1 + 2 * form.size_slots()) return found(ranked(kSizeTag, form.rank, box + width_of(form.rank)));
+    if (slot == 0) return found(folded(kChunkTag, form.ndim, box));
+    if (slot == 1 + form.size_slots()) return found(folded(kSizeTag, form.ndim, box));
+    if (slot == 1 + 2 * form.size_slots()) return found(folded(kSizeTag, form.ndim, box + width_of(form.ndim)));
     return {pickle::MemoAnswer::Kind::Gone, {}};
   }
   const std::uint64_t index = run.first + object;
@@ -44,7 +44,7 @@ pickle::MemoAnswer FoldedMemo::get(std::uint64_t id, const Records& records) con
   if (slot == 0) return found(Value(kIndexTag, index));
   if (form.has_text && slot == 2) return found(Value(Tag::Interned, record.fqn));
   const std::uint64_t last = 1 + (form.has_text ? 1 : 0) + (form.has_offset ? form.size_slots() : 0);
-  if (form.has_offset && slot == last) return found(ranked(kSizeTag, form.rank, record.offset_begin, true));
+  if (form.has_offset && slot == last) return found(folded(kSizeTag, form.ndim, record.offset_begin, true));
   if (slot == last + 1) return found(Value(kInfoTag, run.first_info + object));
   return {pickle::MemoAnswer::Kind::Gone, {}};
 }

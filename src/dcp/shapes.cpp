@@ -69,9 +69,9 @@ bool read_attributes(const Heap& heap, Value object, std::span<Attribute> attrib
 std::optional<std::size_t> read_size(const Heap& heap, Value value, base::LargeVector<std::int64_t>& out) {
   if (value.is(kSizeTag)) {
     const auto& pool = in_offsets(value) ? heap.records.offsets : heap.records.boxes;
-    out.reserve(out.size() + rank_of(value));  // `out` may be the pool
-    for (std::size_t i = 0; i < rank_of(value); ++i) out.push_back(pool[begin_of(value) + i]);
-    return rank_of(value);
+    out.reserve(out.size() + ndim_of(value));  // `out` may be the pool
+    for (std::size_t i = 0; i < ndim_of(value); ++i) out.push_back(pool[begin_of(value) + i]);
+    return ndim_of(value);
   }
   const auto items = size_items(heap, value);
   if (!items || items->size() > kMaxDimensions) return std::nullopt;

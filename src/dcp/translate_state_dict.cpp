@@ -43,7 +43,7 @@ Status Translator::add_entry(std::uint32_t fqn, std::size_t position, Value valu
     return tl::unexpected(too_many_chunks());
   }
   entry.chunk_begin = rows_.rows();
-  rows_.add({.box_begin = entry.box_begin, .chunk_count = entry.chunk_count, .rank = entry.rank, .type = entry.type});
+  rows_.add({.box_begin = entry.box_begin, .chunk_count = entry.chunk_count, .ndim = entry.ndim, .type = entry.type});
   entry_of_fqn_[fqn] = static_cast<std::uint32_t>(draft_.entries.size());
   draft_.entries.push_back(entry);
   return fit == Fit::No ? keep(OpaqueKind::StateDictValue, position, entry.fqn, value) : Status();
@@ -60,9 +60,9 @@ Translator::Fit Translator::read_tensor(Value value, write::DraftEntry& entry) {
   const auto& [properties, size, chunks] = attributes;
   if (has_too_many_dimensions(heap_, size.value)) return Fit::TooManyDimensions;
   entry.size_begin = draft_.sizes.size();
-  const auto rank = read_size(heap_, size.value, draft_.sizes);
-  if (!rank) return Fit::No;
-  entry.rank = static_cast<std::uint8_t>(*rank);
+  const auto ndim = read_size(heap_, size.value, draft_.sizes);
+  if (!ndim) return Fit::No;
+  entry.ndim = static_cast<std::uint8_t>(*ndim);
   if (!read_properties(properties.value, entry)) return Fit::No;
   return read_chunks(chunks.value, entry);
 }
@@ -103,7 +103,7 @@ bool Translator::read_strides(Value value, write::DraftEntry& entry) {
   if (value.is(Tag::None)) return true;
   entry.strides_begin = draft_.sizes.size();
   const auto count = read_size(heap_, value, draft_.sizes);
-  return count && *count == entry.rank;
+  return count && *count == entry.ndim;
 }
 
 std::optional<std::uint16_t> Translator::type_name(std::string_view name) {
@@ -122,12 +122,12 @@ Translator::Fit Translator::read_chunks(Value list, write::DraftEntry& entry) {
   entry.chunk_count = static_cast<std::uint32_t>(count);
 
   // Chunks that the fast lane folded one after the other lie as the draft wants them.
-  const std::uint64_t step = 2 * width_of(entry.rank);
+  const std::uint64_t step = 2 * width_of(entry.ndim);
   const Block* const first = list.node<Container>()->blocks.first;
   entry.box_begin = first != nullptr && first->values()[0].is(kChunkTag) ? begin_of(first->values()[0]) : 0;
   std::uint64_t expected = entry.box_begin;
   const bool in_place = visit_list(list, [&](Value chunk) {
-    const bool follows = chunk == ranked(kChunkTag, entry.rank, expected);
+    const bool follows = chunk == folded(kChunkTag, entry.ndim, expected);
     expected += step;
     return follows;
   });
@@ -136,24 +136,24 @@ Translator::Fit Translator::read_chunks(Value list, write::DraftEntry& entry) {
   entry.box_begin = heap_.records.boxes.size();
   Fit fit = Fit::Yes;
   visit_list(list, [&](Value chunk) {
-    fit = append_chunk(chunk, entry.rank);
+    fit = append_chunk(chunk, entry.ndim);
     return fit == Fit::Yes;
   });
   return fit;
 }
 
-Translator::Fit Translator::append_chunk(Value chunk, std::size_t rank) {
+Translator::Fit Translator::append_chunk(Value chunk, std::size_t ndim) {
   std::array<Attribute, 2> attributes{{{"offsets"}, {"sizes"}}};
   if (chunk.is(kChunkTag)) {
-    attributes[0].value = ranked(kSizeTag, rank_of(chunk), begin_of(chunk));
-    attributes[1].value = ranked(kSizeTag, rank_of(chunk), begin_of(chunk) + width_of(rank_of(chunk)));
+    attributes[0].value = folded(kSizeTag, ndim_of(chunk), begin_of(chunk));
+    attributes[1].value = folded(kSizeTag, ndim_of(chunk), begin_of(chunk) + width_of(ndim_of(chunk)));
   } else if (known_class_of(heap_, chunk) != Known::ChunkStorageMetadata ||
              !read_attributes(heap_, chunk, attributes)) {
     return Fit::No;
   }
   for (const Attribute& attribute : attributes) {
     if (has_too_many_dimensions(heap_, attribute.value)) return Fit::TooManyDimensions;
-    if (read_size(heap_, attribute.value, heap_.records.boxes) != rank) return Fit::No;
+    if (read_size(heap_, attribute.value, heap_.records.boxes) != ndim) return Fit::No;
   }
   return Fit::Yes;
 }

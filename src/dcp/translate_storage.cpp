@@ -10,7 +10,7 @@ Status Translator::storage_data(Value value) {
   if (!value.is(Tag::Dict)) return keep(OpaqueKind::StorageData, 0, {}, value);
   draft_.has_storage_data = true;
   draft_.chunk_files.assign(rows_.rows(), kNoFile);
-  draft_.chunk_offsets.resize(rows_.rows());
+  draft_.chunk_byte_offsets.resize(rows_.rows());
   draft_.chunk_lengths.resize(rows_.rows());
   draft_.storage_order.reserve(rows_.rows());
   entry_of_fqn_.resize(heap_.texts.size(), kNone);
@@ -39,7 +39,7 @@ bool Translator::place_folded(Value key, Value value) {
   if (entry == kNone || !index.has_offset || !index.has_hint || info.path >= file_of_path_.size()) return false;
   const ChunkRows::Entry& rows = rows_[entry];
   const std::uint32_t file = file_of_path_[info.path];
-  if (file == kNone || rows.rank != index.rank || rows.type != StorageType::Tensor) return false;
+  if (file == kNone || rows.ndim != index.ndim || rows.type != StorageType::Tensor) return false;
   if (!rows_.is_at(rows, index.hint, heap_.records.offsets.data() + index.offset_begin)) return false;
   const std::uint32_t row = rows.chunk_begin + index.hint;
   if (draft_.chunk_files[row] != kNoFile) return false;
@@ -62,7 +62,7 @@ Status Translator::store(std::size_t position, Value key_value, Value value) {
 Translator::Fit Translator::read_key(Value value, Key& key) {
   if (value.is(kIndexTag)) {
     const IndexRecord& record = heap_.records.indices[value.number()];
-    key = {record.fqn,      record.has_offset, record.rank, heap_.records.offsets.data() + record.offset_begin,
+    key = {record.fqn,      record.has_offset, record.ndim, heap_.records.offsets.data() + record.offset_begin,
            record.has_hint, record.hint};
     return Fit::Yes;
   }
@@ -85,10 +85,10 @@ Translator::Fit Translator::read_key(Value value, Key& key) {
   if (!key.has_offset) return Fit::Yes;
   if (has_too_many_dimensions(heap_, offset.value)) return Fit::TooManyDimensions;
   scratch_.clear();
-  const auto rank = read_size(heap_, offset.value, scratch_);
-  key.rank = rank.value_or(0);
+  const auto ndim = read_size(heap_, offset.value, scratch_);
+  key.ndim = ndim.value_or(0);
   key.offset = scratch_.data();
-  return rank ? Fit::Yes : Fit::No;
+  return ndim ? Fit::Yes : Fit::No;
 }
 
 bool Translator::read_location(Value value, Location& location) {
@@ -165,7 +165,7 @@ Status Translator::place(const Key& key, const Location& location) {
   std::optional<std::int64_t> usual_hint;
   if (entry != kNone) {
     const ChunkRows::Entry& rows = rows_[entry];
-    if (key.has_offset && rows.type == StorageType::Tensor && rows.rank == key.rank) {
+    if (key.has_offset && rows.type == StorageType::Tensor && rows.ndim == key.ndim) {
       const auto chunk = rows_.find(rows, key.offset, key.has_hint ? static_cast<std::uint64_t>(key.hint) : 0);
       if (chunk) row = rows.chunk_begin + *chunk;
       usual_hint = chunk;
@@ -194,7 +194,7 @@ Status Translator::place(const Key& key, const Location& location) {
 
 void Translator::write_row(std::uint32_t row, const Row& location) {
   draft_.chunk_files[row] = location.file;
-  draft_.chunk_offsets[row] = location.offset;
+  draft_.chunk_byte_offsets[row] = location.offset;
   draft_.chunk_lengths[row] = location.length;
   if (location.transforms != 0 && draft_.chunk_transforms.empty())
     draft_.chunk_transforms.resize(draft_.chunk_files.size());
@@ -203,7 +203,7 @@ void Translator::write_row(std::uint32_t row, const Row& location) {
 
 void Translator::append_to_order(std::uint32_t row) {
   const std::uint32_t file = draft_.chunk_files[row];
-  const std::uint64_t offset = draft_.chunk_offsets[row];
+  const std::uint64_t offset = draft_.chunk_byte_offsets[row];
   const bool ascends = file > last_file_ || (file == last_file_ && offset > last_offset_);
   in_default_order_ &= ascends || draft_.storage_order.empty();
   last_file_ = file;
@@ -215,7 +215,7 @@ void Translator::append_to_order(std::uint32_t row) {
 Result<std::uint32_t> Translator::loose_row(const Key& key, bool& is_new) {
   std::string name(reinterpret_cast<const char*>(&key.fqn), sizeof key.fqn);
   name.push_back(key.has_offset ? '\1' : '\0');
-  name.append(reinterpret_cast<const char*>(key.offset), key.rank * sizeof *key.offset);
+  name.append(reinterpret_cast<const char*>(key.offset), key.ndim * sizeof *key.offset);
   const auto next = static_cast<std::uint32_t>(draft_.chunk_files.size());
   const auto [at, inserted] = loose_rows_.try_emplace(std::move(name), next);
   is_new = inserted;
@@ -223,11 +223,11 @@ Result<std::uint32_t> Translator::loose_row(const Key& key, bool& is_new) {
   if (rows_left() == 0) return tl::unexpected(too_many_chunks());
   draft_.loose_storage.push_back({.fqn = heap_.texts[key.fqn],
                                   .has_offset = key.has_offset,
-                                  .rank = static_cast<std::uint8_t>(key.rank),
+                                  .ndim = static_cast<std::uint8_t>(key.ndim),
                                   .offset_begin = draft_.sizes.size()});
-  draft_.sizes.insert(draft_.sizes.end(), key.offset, key.offset + key.rank);
+  draft_.sizes.insert(draft_.sizes.end(), key.offset, key.offset + key.ndim);
   draft_.chunk_files.push_back(kNoFile);
-  draft_.chunk_offsets.push_back(0);
+  draft_.chunk_byte_offsets.push_back(0);
   draft_.chunk_lengths.push_back(0);
   if (!draft_.chunk_transforms.empty()) draft_.chunk_transforms.push_back(0);
   return next;
@@ -253,7 +253,7 @@ void Translator::share_locations() {
       const std::uint32_t row = entry.chunk_begin + chunk;
       const std::uint32_t first = entry.chunk_begin + *rows_.find(entry, rows_.box(entry, chunk), 0);
       draft_.chunk_files[row] = draft_.chunk_files[first];
-      draft_.chunk_offsets[row] = draft_.chunk_offsets[first];
+      draft_.chunk_byte_offsets[row] = draft_.chunk_byte_offsets[first];
       draft_.chunk_lengths[row] = draft_.chunk_lengths[first];
       if (!draft_.chunk_transforms.empty()) draft_.chunk_transforms[row] = draft_.chunk_transforms[first];
     }
@@ -269,7 +269,7 @@ void Translator::prefetch(Value key) const {
   const std::uint32_t row = rows_[entry].chunk_begin + record.hint;
   __builtin_prefetch(rows_.box(rows_[entry], record.hint));
   __builtin_prefetch(draft_.chunk_files.data() + row, 1);
-  __builtin_prefetch(draft_.chunk_offsets.data() + row, 1);
+  __builtin_prefetch(draft_.chunk_byte_offsets.data() + row, 1);
   __builtin_prefetch(draft_.chunk_lengths.data() + row, 1);
 }
 

@@ -55,7 +55,7 @@ class Translator {
   bool read_properties(Value value, write::DraftEntry& entry);
   bool read_strides(Value value, write::DraftEntry& entry);
   Fit read_chunks(Value list, write::DraftEntry& entry);
-  Fit append_chunk(Value chunk, std::size_t rank);
+  Fit append_chunk(Value chunk, std::size_t ndim);
   std::optional<std::uint16_t> type_name(std::string_view name);
   bool is_bytes(Value value) const;
 
@@ -68,7 +68,7 @@ class Translator {
   struct Key {
     std::uint32_t fqn = kNone;
     bool has_offset = false;
-    std::size_t rank = 0;
+    std::size_t ndim = 0;
     const std::int64_t* offset = nullptr;
     bool has_hint = false;
     std::int64_t hint = 0;

@@ -180,10 +180,10 @@ void ValueWriter::write_size(Value size) {
   const Records& records = heap_.records;
   const std::int64_t* const numbers = (in_offsets(size) ? records.offsets : records.boxes).data() + begin_of(size);
   begin(heap_.size_class);
-  if (rank_of(size) > 3) pickle_.mark();
-  for (std::size_t i = 0; i < rank_of(size); ++i) pickle_.integer(numbers[i]);
-  pickle_.tuple(rank_of(size));
-  if (rank_of(size) > 0) pickle_.memoize();
+  if (ndim_of(size) > 3) pickle_.mark();
+  for (std::size_t i = 0; i < ndim_of(size); ++i) pickle_.integer(numbers[i]);
+  pickle_.tuple(ndim_of(size));
+  if (ndim_of(size) > 0) pickle_.memoize();
   pickle_.tuple(1);
   pickle_.memoize();
   pickle_.opcode(Opcode::REDUCE);
@@ -208,9 +208,9 @@ void ValueWriter::end_folded() {
 void ValueWriter::write_chunk(Value chunk) {
   begin_folded(chunk, heap_.chunk_class);
   write_text("offsets");
-  begin(ranked(kSizeTag, rank_of(chunk), begin_of(chunk)));
+  begin(folded(kSizeTag, ndim_of(chunk), begin_of(chunk)));
   write_text("sizes");
-  begin(ranked(kSizeTag, rank_of(chunk), begin_of(chunk) + width_of(rank_of(chunk))));
+  begin(folded(kSizeTag, ndim_of(chunk), begin_of(chunk) + width_of(ndim_of(chunk))));
   end_folded();
 }
 
@@ -223,7 +223,7 @@ void ValueWriter::write_index(Value index) {
   record.has_hint ? pickle_.integer(record.hint) : pickle_.none();
   if (record.has_offset) {
     write_text("offset");
-    begin(ranked(kSizeTag, record.rank, record.offset_begin, true));
+    begin(folded(kSizeTag, record.ndim, record.offset_begin, true));
   }
   end_folded();
 }

@@ -84,7 +84,7 @@ void read_columns(TableReader& root, Columns& c) {
   c.boxes = root.column<std::int64_t>(T::VT_BOXES, "boxes");
   c.chunk_order = root.column<std::uint32_t>(T::VT_CHUNK_ORDER, "chunk_order");
   c.chunk_files = root.column<std::uint32_t>(T::VT_CHUNK_FILES, "chunk_files");
-  c.chunk_offsets = root.column<std::uint64_t>(T::VT_CHUNK_OFFSETS, "chunk_offsets");
+  c.chunk_byte_offsets = root.column<std::uint64_t>(T::VT_CHUNK_BYTE_OFFSETS, "chunk_byte_offsets");
   c.chunk_lengths = root.column<std::uint64_t>(T::VT_CHUNK_LENGTHS, "chunk_lengths");
   c.chunk_transforms = root.column<std::uint16_t>(T::VT_CHUNK_TRANSFORMS, "chunk_transforms");
   c.file_names = text_column(root, T::VT_FILE_NAMES, T::VT_FILE_NAME_ENDS, "file_names");
@@ -120,7 +120,8 @@ const char* mismatched_columns(const Columns& c) {
   if (!absent_or(c.fqn_paths.size(), entries)) return "fqn_paths has not one value per entry";
   if (c.planner_order.size() > entries) return "planner_order has more values than entries";
   if (c.loose_storage.size() > rows) return "loose_storage has more rows than chunk_files";
-  if (!absent_or(c.chunk_offsets.size(), rows)) return "chunk_offsets has not one value per row of chunk_files";
+  if (!absent_or(c.chunk_byte_offsets.size(), rows))
+    return "chunk_byte_offsets has not one value per row of chunk_files";
   if (!absent_or(c.chunk_transforms.size(), rows)) return "chunk_transforms has not one value per row of chunk_files";
   if (c.storage_order.size() > rows) return "storage_order has more values than rows of chunk_files";
   return nullptr;

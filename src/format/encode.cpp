@@ -26,7 +26,7 @@ void for_each_column(const Columns& c, Visit&& visit) {
   const auto text = [&](const TextColumn& column) { visit(column.bytes), visit(column.ends); };
   visit(c.entries), visit(c.fqns), visit(c.fqn_slots), visit(c.fqn_order);
   visit(c.sizes), visit(c.boxes), visit(c.chunk_order);
-  visit(c.chunk_files), visit(c.chunk_offsets), visit(c.chunk_lengths), visit(c.chunk_transforms);
+  visit(c.chunk_files), visit(c.chunk_byte_offsets), visit(c.chunk_lengths), visit(c.chunk_transforms);
   text(c.file_names), text(c.type_names), text(c.transform_names), visit(c.transform_lists);
   visit(c.storage_order), visit(c.index_hints), visit(c.loose_storage);
   visit(c.fqn_paths), visit(c.path_elements), visit(c.path_ends), visit(c.planner_order);
@@ -78,7 +78,7 @@ flatbuffers::Offset<fb::Metadata> put_columns(Builder& b, const Columns& c) {
   const auto storage_order = unless_empty<std::uint32_t>(b, c.storage_order);
   const auto chunk_transforms = unless_empty<std::uint16_t>(b, c.chunk_transforms);
   const auto chunk_order = unless_empty<std::uint32_t>(b, c.chunk_order);
-  const auto chunk_offsets = unless_empty<std::uint64_t>(b, c.chunk_offsets);
+  const auto chunk_byte_offsets = unless_empty<std::uint64_t>(b, c.chunk_byte_offsets);
   const auto chunk_files = unless_empty<std::uint32_t>(b, c.chunk_files);
   const auto boxes = unless_empty<std::int64_t>(b, c.boxes);
   const auto planner_order = unless_empty<std::uint32_t>(b, c.planner_order);
@@ -110,12 +110,12 @@ flatbuffers::Offset<fb::Metadata> put_columns(Builder& b, const Columns& c) {
   const auto source =
       c.source ? fb::CreateSource(b, c.source->length, c.source->tail_digest, c.source->digest, c.source->modified_ns)
                : flatbuffers::Offset<fb::Source>();
-  return fb::CreateMetadata(b, kFormatMajor, kFormatMinor, c.fragment_rank, entries, fqns, fqn_slots, fqn_order, sizes,
-                            boxes, chunk_order, chunk_files, chunk_offsets, chunk_lengths, chunk_transforms, file_names,
-                            file_name_ends, type_names, type_name_ends, transform_names, transform_name_ends,
-                            transform_lists, c.has_storage_data, storage_order, index_hints, loose_storage,
-                            c.has_planner_data, fqn_paths, path_elements, path_ends, planner_order, storage_meta,
-                            version, opaque, opaque_names, opaque_pickles, metadata_class, storage_info_class, source);
+  return fb::CreateMetadata(
+      b, kFormatMajor, kFormatMinor, c.fragment_rank, entries, fqns, fqn_slots, fqn_order, sizes, boxes, chunk_order,
+      chunk_files, chunk_byte_offsets, chunk_lengths, chunk_transforms, file_names, file_name_ends, type_names,
+      type_name_ends, transform_names, transform_name_ends, transform_lists, c.has_storage_data, storage_order,
+      index_hints, loose_storage, c.has_planner_data, fqn_paths, path_elements, path_ends, planner_order, storage_meta,
+      version, opaque, opaque_names, opaque_pickles, metadata_class, storage_info_class, source);
 }
 
 }  // namespace

@@ -68,12 +68,12 @@ Result<TensorDescriptor> describe_dlpack(const DLTensorFields& tensor) {
   if (tensor.ndim > 0 && tensor.shape == nullptr) {
     return fail(ErrorCode::InvalidArgument, fmt::format("a DLTensor of {} dimensions without a shape", tensor.ndim));
   }
-  const auto rank = static_cast<std::size_t>(tensor.ndim);
+  const auto ndim = static_cast<std::size_t>(tensor.ndim);
   TensorDescriptor descriptor;
-  descriptor.size = {tensor.shape, rank};
+  descriptor.size = {tensor.shape, ndim};
   descriptor.dtype = *dtype;
   descriptor.pinned = tensor.device_type == kCudaHost || tensor.device_type == kRocmHost;
-  if (tensor.strides != nullptr) descriptor.strides = std::span(tensor.strides, rank);
+  if (tensor.strides != nullptr) descriptor.strides = std::span(tensor.strides, ndim);
   return descriptor;
 }
 

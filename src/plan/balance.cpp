@@ -65,8 +65,8 @@ Result<void> Balancer::find_readers(TensorClass& tensors) {
   readers_.items.assign(rank_count_, 0);
   readers_.file.assign(tensor.chunk_count(), kNoFile);
   std::vector<std::pair<std::uint32_t, std::uint32_t>> reads;  // chunk, rank
-  Size offsets(tensor.rank());
-  Size sizes(tensor.rank());
+  Size offsets(tensor.ndim());
+  Size sizes(tensor.ndim());
   for (std::uint32_t rank = 0; rank < rank_count_; ++rank) {
     sharding->local_box(rank, offsets, sizes);
     for (Overlaps hit(tensor, offsets, sizes, tensors.index_for_query()); !hit.done(); hit.next()) {

@@ -40,7 +40,7 @@ struct Extent {
 
 Extent extent_of(const TensorView& tensor, std::uint8_t d, std::uint64_t splits) noexcept {
   const EntryRow& row = tensor.row();
-  const GridReader grid{ViewAccess::columns_of(tensor)->boxes, row.box_begin, row.rank};
+  const GridReader grid{ViewAccess::columns_of(tensor)->boxes, row.box_begin, row.ndim};
   const std::int64_t count = std::min<std::int64_t>(grid.count(d), row.chunk_count);
   if (row.chunk_layout == ChunkLayout::EvenGrid) {
     const std::int64_t n = tensor.size()[d];
@@ -67,12 +67,12 @@ Coverage check_grid(const TensorView& tensor, const CoverageOptions& options) {
     coverage.tiles = false;
     if (coverage.findings.size() < most_of(options)) coverage.findings.push_back(finding);
   };
-  std::uint64_t splits = tensor.rank();
-  for (unsigned i = 0; i < tensor.rank(); ++i) {
+  std::uint64_t splits = tensor.ndim();
+  for (unsigned i = 0; i < tensor.ndim(); ++i) {
     const auto d = static_cast<std::uint8_t>(i);
     const auto [begin, end, ascends] = extent_of(tensor, d, splits);
     splits += static_cast<std::uint64_t>(
-                  GridReader{ViewAccess::columns_of(tensor)->boxes, tensor.row().box_begin, tensor.rank()}.count(d)) +
+                  GridReader{ViewAccess::columns_of(tensor)->boxes, tensor.row().box_begin, tensor.ndim()}.count(d)) +
               1;
     const std::uint32_t last = tensor.chunk_count() - 1;
     if (begin < 0 || !ascends) report({CoverageProblem::Outside, 0, 0, tensor.chunk_by_row(0)->to_value()});
@@ -132,7 +132,7 @@ class FileChecker {
     if (tensor.row().chunk_layout != ChunkLayout::Explicit) return add(tensor, check_coverage(tensor, options_));
     const EntryRow& row = tensor.row();
     const auto [at, is_new] =
-        explicit_.try_emplace(std::tuple(row.size_begin, row.box_begin, row.chunk_count, row.rank));
+        explicit_.try_emplace(std::tuple(row.size_begin, row.box_begin, row.chunk_count, row.ndim));
     if (is_new) at->second = check_coverage(tensor, options_);
     add(tensor, at->second);
   }
@@ -195,7 +195,7 @@ Coverage check_coverage(const TensorView& tensor, const CoverageOptions& options
     case ChunkLayout::EvenGrid: return check_grid(tensor, options);
     case ChunkLayout::Explicit: {
       const auto boxes =
-          ViewAccess::columns_of(tensor)->boxes.subspan(row.box_begin, std::size_t{2} * row.rank * row.chunk_count);
+          ViewAccess::columns_of(tensor)->boxes.subspan(row.box_begin, std::size_t{2} * row.ndim * row.chunk_count);
       return check_coverage(tensor.size(), row.chunk_count, boxes, options);
     }
     default: break;

@@ -141,11 +141,11 @@ class Resolver {
 
   /// False where the boxes do not fit the tensor.
   Result<bool> report_pattern(const Wanted& wanted, const Pattern& pattern) {
-    const std::size_t rank = wanted.size.size();
+    const std::size_t ndim = wanted.size.size();
     const auto box = [&] {
-      const auto values = wanted.boxes.subspan(2 * rank * pattern.fault_box, 2 * rank);
-      return fmt::format("box {} at {} with sizes {}", pattern.fault_box, plan::to_string(values.first(rank)),
-                         plan::to_string(values.last(rank)));
+      const auto values = wanted.boxes.subspan(2 * ndim * pattern.fault_box, 2 * ndim);
+      return fmt::format("box {} at {} with sizes {}", pattern.fault_box, plan::to_string(values.first(ndim)),
+                         plan::to_string(values.last(ndim)));
     };
     switch (pattern.fault) {
       case Pattern::Fault::None: break;
@@ -243,8 +243,8 @@ std::string_view ReadItemView::fqn() const noexcept {
 std::span<const std::int64_t> ReadItemView::values(std::size_t which) const noexcept {
   const std::size_t next = std::size_t{item().region} + 1;
   const std::uint64_t end = next < plan_->regions_.size() ? plan_->regions_[next].values : plan_->region_values_.size();
-  const std::uint64_t rank = (end - region().values) / 3;
-  return std::span(plan_->region_values_).subspan(region().values + which * rank, rank);
+  const std::uint64_t ndim = (end - region().values) / 3;
+  return std::span(plan_->region_values_).subspan(region().values + which * ndim, ndim);
 }
 
 ReadItem ReadItemView::to_value() const {
@@ -262,7 +262,7 @@ ReadItem ReadItemView::to_value() const {
   if (!saved) return value;
   Size& from = value.storage_index.offset.emplace();
   Size& to = value.dest_index.offset.emplace();
-  for (unsigned d = 0; d < tensor->rank(); ++d) {
+  for (unsigned d = 0; d < tensor->ndim(); ++d) {
     from.push_back(saved->offset(static_cast<std::uint8_t>(d)));
     to.push_back(base::wrapping_subtract(from.back(), value.dest_offsets[d] - value.storage_offsets[d]));
   }

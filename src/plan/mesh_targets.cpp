@@ -14,11 +14,11 @@ constexpr std::uint32_t kQueriesWorthAnIndex = 32;
 constexpr std::uint32_t kChunksWorthAnIndex = 64;
 
 /// A tensor of fewer dimensions is replicated where others are sharded.
-std::vector<Placement> placements_for(std::span<const Placement> placements, std::int64_t rank) {
+std::vector<Placement> placements_for(std::span<const Placement> placements, std::int64_t ndim) {
   std::vector<Placement> fitting;
   for (const Placement& placement : placements) {
-    const auto fits = [rank](const auto& p) {
-      if constexpr (requires { p.dim; }) return p.dim >= -rank && p.dim < rank;
+    const auto fits = [ndim](const auto& p) {
+      if constexpr (requires { p.dim; }) return p.dim >= -ndim && p.dim < ndim;
       return true;
     };
     fitting.push_back(std::visit(fits, placement) ? placement : Placement(Replicate{}));
@@ -35,7 +35,7 @@ const OverlapIndex* TensorClass::index_for_query() {
 }
 
 Result<void> TensorClass::local_box(std::span<const std::int64_t> mesh_shape, std::uint32_t rank, Size& box) const {
-  const std::size_t dimensions = geometry.rank;
+  const std::size_t dimensions = geometry.ndim;
   box.resize(2 * dimensions);
   if (sharding) {
     sharding->local_box(rank, std::span(box).first(dimensions), std::span(box).last(dimensions));
@@ -98,7 +98,7 @@ Result<void> MeshTargets::add_tensor(const TensorView& tensor, std::span<const s
       ids_.find_or_add(geometry.hash(seed_), [&](std::uint32_t i) { return classes[i].geometry == geometry; });
   if (id == classes.size()) {
     classes.push_back(
-        {.geometry = geometry, .tensor = tensor, .placements = placements_for(placements, tensor.rank())});
+        {.geometry = geometry, .tensor = tensor, .placements = placements_for(placements, tensor.ndim())});
     if (auto box = local_box(tensor.size(), mesh_shape, classes.back().placements, 0); !box) {
       return fail(box.error().code,
                   fmt::format("FQN '{}' of size {}: {}", tensor.fqn(), to_string(tensor.size()), box.error().message));

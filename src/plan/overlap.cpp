@@ -34,7 +34,7 @@ std::int64_t even_point(std::int64_t i, std::int64_t step, std::int64_t n) noexc
 
 Overlaps::Overlaps(const TensorView& tensor, std::span<const std::int64_t> offsets, std::span<const std::int64_t> sizes,
                    const OverlapIndex* index) noexcept
-    : rank_(tensor.rank()), layout_(tensor.row().chunk_layout) {
+    : ndim_(tensor.ndim()), layout_(tensor.row().chunk_layout) {
   set_box(offsets, sizes);
   if (layout_ != ChunkLayout::Explicit) {
     start_grid(tensor);
@@ -47,13 +47,13 @@ Overlaps::Overlaps(const TensorView& tensor, std::span<const std::int64_t> offse
 
 Overlaps::Overlaps(const OverlapIndex& index, std::span<const std::int64_t> offsets,
                    std::span<const std::int64_t> sizes) noexcept
-    : rank_(index.rank_) {
+    : ndim_(index.ndim_) {
   set_box(offsets, sizes);
   start_index(index);
 }
 
 void Overlaps::set_box(std::span<const std::int64_t> offsets, std::span<const std::int64_t> sizes) noexcept {
-  for (std::size_t d = 0; d < rank_; ++d) {
+  for (std::size_t d = 0; d < ndim_; ++d) {
     dimensions_[d].box_begin = offsets[d];
     dimensions_[d].box_end = plan::end_of(offsets[d], sizes[d]);
   }
@@ -74,10 +74,10 @@ void Overlaps::start_grid(const TensorView& tensor) noexcept {
   const EntryRow& entry = tensor.row();
   const auto sizes = tensor.size();
   boxes_ = ViewAccess::columns_of(tensor)->boxes;
-  const GridReader grid{boxes_, entry.box_begin, entry.rank};
+  const GridReader grid{boxes_, entry.box_begin, entry.ndim};
   std::uint64_t cells = 1;
-  std::uint64_t splits = std::uint64_t{entry.box_begin} + rank_;
-  for (std::size_t i = 0; i < rank_; ++i) {
+  std::uint64_t splits = std::uint64_t{entry.box_begin} + ndim_;
+  for (std::size_t i = 0; i < ndim_; ++i) {
     const auto d = static_cast<std::uint8_t>(i);
     const std::int64_t size = base::read_once(sizes, i);
     const std::int64_t count = layout_ == ChunkLayout::Whole ? 1 : grid.count(d);
@@ -143,7 +143,7 @@ void Overlaps::set_cell(std::size_t d, std::uint32_t cell) noexcept {
 
 /// Counts up like an odometer, the last dimension fastest: the order of rows.
 void Overlaps::next_cell() noexcept {
-  std::size_t d = rank_;
+  std::size_t d = ndim_;
   while (d-- > 0) {
     if (dimensions_[d].at < dimensions_[d].last) break;
     set_cell(d, dimensions_[d].first);
@@ -153,12 +153,12 @@ void Overlaps::next_cell() noexcept {
     return;
   }
   set_cell(d, dimensions_[d].at + 1);
-  if (d + 1 == rank_) {
+  if (d + 1 == ndim_) {
     ++chunk_;
     return;
   }
   chunk_ = 0;
-  for (std::size_t i = 0; i < rank_; ++i) chunk_ = chunk_ * dimensions_[i].cells + dimensions_[i].at;
+  for (std::size_t i = 0; i < ndim_; ++i) chunk_ = chunk_ * dimensions_[i].cells + dimensions_[i].at;
 }
 
 // Explicit rows. They are sorted by offsets: behind the first that begins after the box along dimension 0, none
@@ -167,11 +167,11 @@ void Overlaps::next_cell() noexcept {
 void Overlaps::start_rows(const TensorView& tensor) noexcept {
   walk_ = Walk::Rows;
   const EntryRow& entry = tensor.row();
-  boxes_ = ViewAccess::columns_of(tensor)->boxes.subspan(entry.box_begin, 2 * rank_ * entry.chunk_count);
+  boxes_ = ViewAccess::columns_of(tensor)->boxes.subspan(entry.box_begin, 2 * ndim_ * entry.chunk_count);
   end_ = entry.chunk_count;
-  if (rank_ > 0) {
+  if (ndim_ > 0) {
     const auto begins_after = [&](std::uint32_t row) {
-      return base::read_once(boxes_, 2 * rank_ * row) >= dimensions_[0].box_end;
+      return base::read_once(boxes_, 2 * ndim_ * row) >= dimensions_[0].box_end;
     };
     end_ = first_where(end_, begins_after);
   }
@@ -181,16 +181,16 @@ void Overlaps::start_rows(const TensorView& tensor) noexcept {
 
 void Overlaps::next_row() noexcept {
   while (row_ < end_) {
-    const std::size_t at = 2 * rank_ * row_;
+    const std::size_t at = 2 * ndim_ * row_;
     std::size_t d = 0;
-    for (; d < rank_; ++d) {
+    for (; d < ndim_; ++d) {
       detail::OverlapDimension& dimension = dimensions_[d];
       dimension.chunk_begin = base::read_once(boxes_, at + d);
-      dimension.chunk_end = plan::end_of(dimension.chunk_begin, base::read_once(boxes_, at + rank_ + d));
+      dimension.chunk_end = plan::end_of(dimension.chunk_begin, base::read_once(boxes_, at + ndim_ + d));
       if (!plan::overlap(dimension.chunk_begin, dimension.chunk_end, dimension.box_begin, dimension.box_end)) break;
     }
     chunk_ = row_++;
-    if (d == rank_) return;
+    if (d == ndim_) return;
   }
   done_ = true;
 }
@@ -206,7 +206,7 @@ void Overlaps::start_index(const OverlapIndex& index) noexcept {
 
 void Overlaps::next_in_index() noexcept {
   const auto overlaps_at = [&](const std::int64_t* bounds) {
-    for (std::size_t d = 0; d < rank_; ++d) {
+    for (std::size_t d = 0; d < ndim_; ++d) {
       if (!plan::overlap(bounds[2 * d], bounds[2 * d + 1], dimensions_[d].box_begin, dimensions_[d].box_end))
         return false;
     }
@@ -214,10 +214,10 @@ void Overlaps::next_in_index() noexcept {
   };
   for (;;) {
     while (row_ < end_) {
-      const std::int64_t* bounds = index_->ends_.data() + 2 * rank_ * row_;
+      const std::int64_t* bounds = index_->ends_.data() + 2 * ndim_ * row_;
       chunk_ = index_->chunks_[row_++];
       if (!overlaps_at(bounds)) continue;
-      for (std::size_t d = 0; d < rank_; ++d) {
+      for (std::size_t d = 0; d < ndim_; ++d) {
         dimensions_[d].chunk_begin = bounds[2 * d];
         dimensions_[d].chunk_end = bounds[2 * d + 1];
       }
@@ -225,7 +225,7 @@ void Overlaps::next_in_index() noexcept {
     }
     if (node_ == index_->nodes_.size()) break;
     const OverlapIndex::Node& node = index_->nodes_[node_];
-    const bool enter = overlaps_at(index_->bounds_.data() + 2 * rank_ * node_);
+    const bool enter = overlaps_at(index_->bounds_.data() + 2 * ndim_ * node_);
     if (enter && node.is_leaf) {
       row_ = node.begin;
       end_ = node.end;

@@ -60,12 +60,12 @@ namespace plan {
 
 Geometry Geometry::of(const TensorView& tensor) noexcept {
   const EntryRow& row = tensor.row();
-  return {row.size_begin, row.box_begin, row.chunk_count, row.rank, row.chunk_layout};
+  return {row.size_begin, row.box_begin, row.chunk_count, row.ndim, row.chunk_layout};
 }
 
 std::uint64_t Geometry::hash(std::uint64_t seed) const noexcept {
   const std::uint64_t words[] = {std::uint64_t{size_begin} << 32 | box_begin, std::uint64_t{chunk_count} << 32 |
-                                                                                  std::uint64_t{rank} << 8 |
+                                                                                  std::uint64_t{ndim} << 8 |
                                                                                   static_cast<std::uint8_t>(layout)};
   return XXH3_64bits_withSeed(words, sizeof words, seed);
 }
@@ -89,12 +89,12 @@ PlanWriter::PlanWriter(const MetadataView& metadata, LoadPlan& plan) : metadata_
 
 std::uint32_t PlanWriter::add_pattern(const TensorView& tensor, std::uint32_t box_count,
                                       std::span<const std::int64_t> boxes, const OverlapIndex* index) {
-  const std::size_t rank = tensor.rank();
+  const std::size_t ndim = tensor.ndim();
   Pattern pattern;
   pattern.region_begin = pattern.region_end = static_cast<std::uint32_t>(plan_.regions_.size());
   for (std::uint32_t box = 0; box < box_count && pattern.fault == Pattern::Fault::None; ++box) {
-    const auto offsets = boxes.subspan(2 * rank * box, rank);
-    const auto sizes = boxes.subspan(2 * rank * box + rank, rank);
+    const auto offsets = boxes.subspan(2 * ndim * box, ndim);
+    const auto sizes = boxes.subspan(2 * ndim * box + ndim, ndim);
     std::uint64_t elements = 0;
     pattern.fault_box = box;
     if (!lies_inside(tensor.size(), offsets, sizes)) {
@@ -113,17 +113,17 @@ std::uint32_t PlanWriter::add_pattern(const TensorView& tensor, std::uint32_t bo
 /// The regions of one box, in the order of Overlaps. False where the file's boxes contradict themselves.
 bool PlanWriter::add_regions(const TensorView& tensor, std::uint32_t box, std::span<const std::int64_t> offsets,
                              std::span<const std::int64_t> sizes, const OverlapIndex* index, Pattern& pattern) {
-  const std::size_t rank = tensor.rank();
+  const std::size_t ndim = tensor.ndim();
   auto& values = plan_.region_values_;
   for (Overlaps hit(tensor, offsets, sizes, index); !hit.done(); hit.next()) {
     if (plan_.regions_.size() > kMaxItems) return true;  // `write` refuses
     const std::size_t at = values.size();
-    values.resize(at + 3 * rank);
+    values.resize(at + 3 * ndim);
     std::uint64_t elements = 1;
-    for (std::size_t d = 0; d < rank; ++d) {
+    for (std::size_t d = 0; d < ndim; ++d) {
       values[at + d] = hit.chunk_offset(d);
-      values[at + rank + d] = hit.box_offset(d);
-      const std::int64_t length = values[at + 2 * rank + d] = hit.length(d);
+      values[at + ndim + d] = hit.box_offset(d);
+      const std::int64_t length = values[at + 2 * ndim + d] = hit.length(d);
       if (length < 0 || hit.chunk_offset(d) < 0) return false;
       elements *= static_cast<std::uint64_t>(length);  // at most the box's, which fit
     }
@@ -232,7 +232,7 @@ void PlanWriter::report_unstored(const Target& target, std::uint32_t unstored) {
 
 /// Puts each item behind those of its file that come before it.
 Result<void> PlanWriter::place_items(std::span<const Target> targets) {
-  const auto offsets = metadata_.columns().chunk_offsets;
+  const auto byte_offsets = metadata_.columns().chunk_byte_offsets;
   const auto lengths = metadata_.columns().chunk_lengths;
   for (std::size_t file = 1; file < file_at_.size(); ++file) {
     plan_.file_count_ += file_at_[file] > 0;
@@ -247,7 +247,7 @@ Result<void> PlanWriter::place_items(std::span<const Target> targets) {
   const LoadPlan::Region* const regions = plan_.regions_.data();
   const std::uint32_t* own = files_.data() + own_files_;
   for (std::size_t i = 0; i < targets.size(); ++i) {
-    if (i + kPrefetchDistance < targets.size()) prefetch(offsets, targets[i + kPrefetchDistance]);
+    if (i + kPrefetchDistance < targets.size()) prefetch(byte_offsets, targets[i + kPrefetchDistance]);
     const Target target = targets[i];
     const Pattern& pattern = patterns_[target.pattern];
     const std::uint32_t begin = pattern.region_begin;
@@ -262,16 +262,16 @@ Result<void> PlanWriter::place_items(std::span<const Target> targets) {
       const std::uint32_t chunk = regions[region].chunk;
       const std::size_t row = std::size_t{target.chunk_begin} + chunk;
       const std::size_t length_at = std::size_t{target.length_begin} + (target.lengths_differ ? chunk : 0);
-      if (row >= offsets.size() || length_at >= lengths.size()) {
+      if (row >= byte_offsets.size() || length_at >= lengths.size()) {
         return corrupt(target, fmt::format("the storage information of chunk {} lies outside its columns", chunk));
       }
-      const std::uint64_t offset = base::read_once(offsets, row);
+      const std::uint64_t byte_offset = base::read_once(byte_offsets, row);
       const std::uint64_t length = base::read_once(lengths, length_at);
-      if (length > std::numeric_limits<std::uint64_t>::max() - offset) {
-        return corrupt(target,
-                       fmt::format("chunk {} lies at byte {} with {} bytes, beyond 64 bits", chunk, offset, length));
+      if (length > std::numeric_limits<std::uint64_t>::max() - byte_offset) {
+        return corrupt(
+            target, fmt::format("chunk {} lies at byte {} with {} bytes, beyond 64 bits", chunk, byte_offset, length));
       }
-      items[next_of_file[file]++] = {offset, length, target.wanted, region};
+      items[next_of_file[file]++] = {byte_offset, length, target.wanted, region};
       add(stored, length);
     }
     std::uint64_t needed = stored;
@@ -287,7 +287,7 @@ Result<void> PlanWriter::place_items(std::span<const Target> targets) {
 /// already, or are few sorted runs: DCP's order has the FQNs that rank 0 did not write at its end.
 void PlanWriter::sort_items() {
   const auto before = [this](const Item& a, const Item& b) {
-    if (a.offset != b.offset) return a.offset < b.offset;
+    if (a.byte_offset != b.byte_offset) return a.byte_offset < b.byte_offset;
     if (a.wanted != b.wanted) return a.wanted < b.wanted;
     const LoadPlan::Region& x = plan_.regions_[a.region];
     const LoadPlan::Region& y = plan_.regions_[b.region];
@@ -316,18 +316,18 @@ void PlanWriter::join_items(std::uint64_t max_gap) {
     const std::uint32_t file_end = file_at_[file];
     while (i < file_end) {
       const std::uint32_t first = i;
-      std::uint64_t end = items[i].offset;
+      std::uint64_t end = items[i].byte_offset;
       std::uint64_t stored = 0;
       for (; i < file_end; ++i) {
         const Item& item = items[i];
-        if (i != first && item.offset > end && item.offset - end > max_gap) break;
-        const std::uint64_t item_end = item.offset + item.length;
+        if (i != first && item.byte_offset > end && item.byte_offset - end > max_gap) break;
+        const std::uint64_t item_end = item.byte_offset + item.length;
         if (item_end <= end) continue;
-        stored += item_end - std::max(end, item.offset);
+        stored += item_end - std::max(end, item.byte_offset);
         end = item_end;
       }
-      const std::uint64_t length = end - items[first].offset;
-      plan_.reads_.push_back({items[first].offset, length, file, first, i - first});
+      const std::uint64_t length = end - items[first].byte_offset;
+      plan_.reads_.push_back({items[first].byte_offset, length, file, first, i - first});
       add(plan_.stored_bytes_, stored);
       add(plan_.read_bytes_, length);
     }

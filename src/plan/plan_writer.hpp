@@ -17,7 +17,7 @@ struct Geometry {
   std::uint32_t size_begin;
   std::uint32_t box_begin;
   std::uint32_t chunk_count;
-  std::uint8_t rank;
+  std::uint8_t ndim;
   ChunkLayout layout;
   bool operator==(const Geometry&) const = default;
 
@@ -66,7 +66,7 @@ class PlanWriter {
   PlanWriter(const MetadataView& metadata, LoadPlan& plan);
 
   /// Adds the pattern of boxes (as Wanted lists them) against a tensor's chunks. `index`: of the tensor, or null.
-  /// REQUIRES: boxes have the tensor's rank.
+  /// REQUIRES: boxes have the tensor's dimensions.
   std::uint32_t add_pattern(const TensorView& tensor, std::uint32_t box_count, std::span<const std::int64_t> boxes,
                             const OverlapIndex* index);
   [[nodiscard]] const plan::Pattern& pattern(std::uint32_t i) const noexcept { return patterns_[i]; }

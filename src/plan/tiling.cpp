@@ -21,31 +21,31 @@ ChunkStorageMetadata as_box(std::span<const std::int64_t> begin, std::span<const
 }  // namespace
 
 Tiling::Tiling(std::span<const std::int64_t> size, std::uint32_t count, std::span<const std::int64_t> boxes)
-    : size_(size), count_(count), boxes_(boxes), rank_(size.size()), weigher_(rank_) {}
+    : size_(size), count_(count), boxes_(boxes), ndim_(size.size()), weigher_(ndim_) {}
 
 /// Boxes may lie in a mapping that changes underneath; nothing here is indexed by what they say.
 Tiling::Interval Tiling::interval(std::uint32_t box, std::size_t d) const noexcept {
-  const std::int64_t* at = boxes_.data() + 2 * rank_ * box + d;
-  return {at[0], end_of(at[0], at[rank_])};
+  const std::int64_t* at = boxes_.data() + 2 * ndim_ * box + d;
+  return {at[0], end_of(at[0], at[ndim_])};
 }
 
 ChunkStorageMetadata Tiling::stated(std::uint32_t box) const {
-  const auto values = boxes_.subspan(2 * rank_ * box, 2 * rank_);
-  const auto middle = values.begin() + static_cast<std::ptrdiff_t>(rank_);
+  const auto values = boxes_.subspan(2 * ndim_ * box, 2 * ndim_);
+  const auto middle = values.begin() + static_cast<std::ptrdiff_t>(ndim_);
   return {Size(values.begin(), middle), Size(middle, values.end())};
 }
 
 bool Tiling::lies_inside(std::uint32_t box, std::size_t d) const noexcept {
-  const std::int64_t* at = boxes_.data() + 2 * rank_ * box + d;
-  const auto [begin, length] = std::pair(at[0], at[rank_]);
+  const std::int64_t* at = boxes_.data() + 2 * ndim_ * box + d;
+  const auto [begin, length] = std::pair(at[0], at[ndim_]);
   return begin >= 0 && length >= 0 && begin <= size_[d] && length <= size_[d] - begin;
 }
 
 void Tiling::find_outside(std::size_t most, std::vector<CoverageFinding>& findings) const {
   for (std::uint32_t box = 0; box < count_ && findings.size() < most; ++box) {
     std::size_t d = 0;
-    while (d < rank_ && lies_inside(box, d)) ++d;
-    if (d == rank_) continue;
+    while (d < ndim_ && lies_inside(box, d)) ++d;
+    if (d == ndim_) continue;
     findings.push_back({CoverageProblem::Outside, box, 0, stated(box)});
   }
 }
@@ -60,11 +60,11 @@ Tiling::Verdict Tiling::weigh() {
   Verdict verdict{true, false, false};
   Weight all{0};
   const std::int64_t* at = boxes_.data();
-  for (std::uint32_t box = 0; box < count_; ++box, at += rank_) {
+  for (std::uint32_t box = 0; box < count_; ++box, at += ndim_) {
     Weight weight{1};
-    for (std::size_t d = 0; d < rank_; ++d, ++at) {
+    for (std::size_t d = 0; d < ndim_; ++d, ++at) {
       const std::int64_t begin = at[0];
-      const std::int64_t length = at[rank_];
+      const std::int64_t length = at[ndim_];
       const std::int64_t n = size_[d];
       Weight along;
       if (begin >= 0 && length >= 0 && begin <= n && length <= n - begin) [[likely]] {
@@ -79,7 +79,7 @@ Tiling::Verdict Tiling::weigh() {
     all = all + weight;
   }
   Weight tensor{1};
-  for (std::size_t d = 0; d < rank_; ++d) tensor = tensor * weigher_.interval(d, 0, size_[d]);
+  for (std::size_t d = 0; d < ndim_; ++d) tensor = tensor * weigher_.interval(d, 0, size_[d]);
   verdict.tiles = all == tensor;
   return verdict;
 }
@@ -90,7 +90,7 @@ Tiling::Interval Tiling::clipped(std::uint32_t box, std::size_t d, const Region&
 }
 
 bool Tiling::reaches_into(std::uint32_t box, const Region& region) const noexcept {
-  for (std::size_t d = 0; d < rank_; ++d) {
+  for (std::size_t d = 0; d < ndim_; ++d) {
     const auto [begin, end] = clipped(box, d, region);
     if (begin >= end) return false;
   }
@@ -99,11 +99,11 @@ bool Tiling::reaches_into(std::uint32_t box, const Region& region) const noexcep
 
 bool Tiling::is_tiled(const Region& region) {
   Weight whole{1};
-  for (std::size_t d = 0; d < rank_; ++d) whole = whole * weigher_.interval(d, region.begin[d], region.end[d]);
+  for (std::size_t d = 0; d < ndim_; ++d) whole = whole * weigher_.interval(d, region.begin[d], region.end[d]);
   Weight all{0};
   for (const std::uint32_t box : region.boxes) {
     Weight weight{1};
-    for (std::size_t d = 0; d < rank_; ++d) {
+    for (std::size_t d = 0; d < ndim_; ++d) {
       const auto [begin, end] = clipped(box, d, region);
       weight = weight * weigher_.interval(d, begin, end);
     }
@@ -124,7 +124,7 @@ bool Tiling::find_cut(const Region& region, Cut& cut) const {
     }
   };
   std::size_t most = 0;
-  for (std::size_t d = 0; d < rank_; ++d) {
+  for (std::size_t d = 0; d < ndim_; ++d) {
     std::size_t edges = 0;
     for_each_edge(d, [&](std::int64_t) { ++edges; });
     if (edges <= most) continue;
@@ -156,7 +156,7 @@ Tiling::Region Tiling::half(const Region& region, const Cut& cut, bool upper) co
 /// kept.
 void Tiling::find_defects(std::size_t most, std::vector<CoverageFinding>& findings) {
   std::vector<Region> open(1);
-  open[0] = {Size(rank_, 0), Size(size_.begin(), size_.end()), {}};
+  open[0] = {Size(ndim_, 0), Size(size_.begin(), size_.end()), {}};
   for (std::uint32_t box = 0; box < count_; ++box) {
     if (reaches_into(box, open[0])) open[0].boxes.push_back(box);
   }
@@ -183,7 +183,7 @@ void Tiling::find_defects(std::size_t most, std::vector<CoverageFinding>& findin
 /// An empty chunk at an edge of the tensor lies inside nothing.
 bool Tiling::may_lie_inside(std::uint32_t box) const noexcept {
   bool empty = false;
-  for (std::size_t d = 0; d < rank_; ++d) {
+  for (std::size_t d = 0; d < ndim_; ++d) {
     const auto [begin, end] = interval(box, d);
     if (begin != end) continue;
     empty = true;
@@ -198,7 +198,7 @@ void Tiling::find_empty_inside(std::size_t most, std::vector<CoverageFinding>& f
     if (may_lie_inside(box)) empty.push_back(box);
   }
   if (empty.empty()) return;
-  const OverlapIndex index(static_cast<std::uint8_t>(rank_), count_, boxes_);
+  const OverlapIndex index(static_cast<std::uint8_t>(ndim_), count_, boxes_);
   for (const std::uint32_t box : empty) {
     if (findings.size() >= most) return;
     const ChunkStorageMetadata chunk = stated(box);

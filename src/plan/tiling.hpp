@@ -59,7 +59,7 @@ class Tiling {
   std::span<const std::int64_t> size_;
   std::uint32_t count_;
   std::span<const std::int64_t> boxes_;
-  std::size_t rank_;
+  std::size_t ndim_;
   Weigher weigher_;
 };
 

@@ -7,9 +7,9 @@
 
 namespace flatpoint::plan {
 
-Weigher::Weigher(std::size_t rank) : last_(rank) {
+Weigher::Weigher(std::size_t ndim) : last_(ndim) {
   const std::uint64_t seed = next_seed();
-  for (std::uint64_t d = 0; d < rank; ++d) {
+  for (std::uint64_t d = 0; d < ndim; ++d) {
     Last& last = last_[d];
     last = {XXH3_64bits_withSeed(&d, sizeof d, seed), 0, 0, {}, {}, {}};
     last.at_begin = last.at_end = number(last.seed, 0);

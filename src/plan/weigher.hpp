@@ -42,9 +42,9 @@ class Weight {
 class Weigher {
  public:
   /// Draws the random numbers.
-  explicit Weigher(std::size_t rank);
+  explicit Weigher(std::size_t ndim);
 
-  /// Weight of [begin, end) along a dimension. REQUIRES: dimension < rank, begin <= end.
+  /// Weight of [begin, end) along a dimension. REQUIRES: dimension < ndim, begin <= end.
   Weight interval(std::size_t dimension, std::int64_t begin, std::int64_t end) noexcept {
     Last& last = last_[dimension];
     if (begin == last.begin && end == last.end) return last.weight;

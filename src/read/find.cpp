@@ -106,11 +106,11 @@ std::strong_ordering compare_loose(const Columns& columns, const LooseStorageRow
   if (const auto by_name = name <=> fqn; by_name != 0) return by_name;
   if (const auto by_kind = (row.has_offset != 0) <=> offset.has_value(); by_kind != 0) return by_kind;
   if (!offset) return std::strong_ordering::equal;
-  for (std::size_t i = 0; i < std::min<std::size_t>(row.rank, offset->size()); ++i) {
+  for (std::size_t i = 0; i < std::min<std::size_t>(row.ndim, offset->size()); ++i) {
     if (const auto by_value = base::read_once(columns.sizes, row.offset_begin + i) <=> (*offset)[i]; by_value != 0)
       return by_value;
   }
-  return row.rank <=> offset->size();
+  return row.ndim <=> offset->size();
 }
 
 /// Storage information whose key names no chunk: binary search in loose_storage.
@@ -122,7 +122,7 @@ Lookup<StorageInfoView> find_loose(const Columns& columns, std::string_view fqn,
     const std::size_t middle = begin + (end - begin) / 2;
     const LooseStorageRow row = base::read_once(columns.loose_storage, middle);
     const auto name = text_at(columns.fqns, row.fqn_begin, row.fqn_length);
-    if (!name || !base::in_range(row.offset_begin, row.rank, columns.sizes.size())) return LookupStatus::Corrupt;
+    if (!name || !base::in_range(row.offset_begin, row.ndim, columns.sizes.size())) return LookupStatus::Corrupt;
     const auto order = compare_loose(columns, row, *name, fqn, offset);
     if (order == 0) return ViewAccess::storage(columns, columns.chunk_rows() + middle, row.length_begin);
     if (order < 0) {

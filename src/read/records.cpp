@@ -23,11 +23,11 @@ Lookup<LooseStorageView> loose_storage(const MetadataView& metadata, std::size_t
   if (i >= columns.loose_storage.size()) return LookupStatus::Absent;
   const LooseStorageRow row = base::read_once(columns.loose_storage, i);
   const auto fqn = text_at(columns.fqns, row.fqn_begin, row.fqn_length);
-  if (!fqn || !base::in_range(row.offset_begin, row.rank, columns.sizes.size())) return LookupStatus::Corrupt;
+  if (!fqn || !base::in_range(row.offset_begin, row.ndim, columns.sizes.size())) return LookupStatus::Corrupt;
   const std::size_t chunk_row = columns.chunk_rows() + i;
   const auto storage = ViewAccess::storage(columns, chunk_row, row.length_begin);
   if (!storage) return LookupStatus::Corrupt;  // a row without a file has no reason to be here
-  return LooseStorageView{*fqn, row.has_offset != 0, columns.sizes.subspan(row.offset_begin, row.rank),
+  return LooseStorageView{*fqn, row.has_offset != 0, columns.sizes.subspan(row.offset_begin, row.ndim),
                           static_cast<std::uint32_t>(chunk_row), *storage};
 }
 

@@ -33,9 +33,9 @@ Lookup<StorageInfoView> ViewAccess::storage(const Columns& columns, std::uint64_
     return answer;
   }
   const auto path = text_at(columns.file_names, view.file_);
-  if (!path || row >= columns.chunk_offsets.size() || length_at >= columns.chunk_lengths.size()) return answer;
+  if (!path || row >= columns.chunk_byte_offsets.size() || length_at >= columns.chunk_lengths.size()) return answer;
   view.relative_path_ = *path;
-  view.offset_ = base::read_once(columns.chunk_offsets, row);
+  view.byte_offset_ = base::read_once(columns.chunk_byte_offsets, row);
   view.length_ = base::read_once(columns.chunk_lengths, length_at);
   const std::uint16_t list =
       columns.chunk_transforms.empty() ? std::uint16_t{0} : base::read_once(columns.chunk_transforms, row);
@@ -57,7 +57,7 @@ std::string_view StorageInfoView::transform_descriptor(std::uint32_t i) const no
 }
 
 StorageInfo StorageInfoView::to_value() const {
-  StorageInfo info{std::string(relative_path_), offset_, length_, std::nullopt};
+  StorageInfo info{std::string(relative_path_), byte_offset_, length_, std::nullopt};
   if (has_transforms_) {
     auto& descriptors = info.transform_descriptors.emplace();
     for (std::uint32_t i = 0; i < transforms_count_; ++i) descriptors.emplace_back(transform_descriptor(i));

@@ -8,10 +8,10 @@ namespace {
 
 /// Whether the cells of a grid are exactly the tensor's chunks, and how many values of `boxes` it takes (rule E3).
 bool grid_fits(const Columns& columns, const EntryRow& entry) noexcept {
-  if (!base::in_range(entry.box_begin, entry.rank, columns.boxes.size())) return false;
-  const std::span counts = columns.boxes.subspan(entry.box_begin, entry.rank);
+  if (!base::in_range(entry.box_begin, entry.ndim, columns.boxes.size())) return false;
+  const std::span counts = columns.boxes.subspan(entry.box_begin, entry.ndim);
   std::uint64_t cells = 1;
-  std::uint64_t values = std::uint64_t{2} * entry.rank;
+  std::uint64_t values = std::uint64_t{2} * entry.ndim;
   for (std::size_t d = 0; d < counts.size(); ++d) {
     const std::int64_t count = base::read_once(counts, d);
     if (count < 1 || !base::multiply(cells, static_cast<std::uint64_t>(count), cells)) return false;
@@ -25,7 +25,7 @@ bool boxes_fit(const Columns& columns, const EntryRow& entry) noexcept {
   switch (entry.chunk_layout) {
     case ChunkLayout::Whole: return entry.chunk_count == 1;
     case ChunkLayout::Explicit:
-      return base::in_range(entry.box_begin, std::uint64_t{2} * entry.rank * entry.chunk_count, columns.boxes.size());
+      return base::in_range(entry.box_begin, std::uint64_t{2} * entry.ndim * entry.chunk_count, columns.boxes.size());
     case ChunkLayout::Grid:
     case ChunkLayout::EvenGrid: return grid_fits(columns, entry);
   }
@@ -52,10 +52,10 @@ struct Interval {
 /// coordinates fall out on the way; counts that turned to nonsense meanwhile give nonsense from inside the file.
 template <class Visit>
 void visit_grid(const Columns& columns, const EntryRow& entry, std::uint32_t cell, unsigned dimensions, Visit&& visit) {
-  const GridReader grid{columns.boxes, entry.box_begin, entry.rank};
+  const GridReader grid{columns.boxes, entry.box_begin, entry.ndim};
   std::uint64_t below = entry.chunk_count;  // cells of one step along the dimension
   std::uint64_t rest = cell;
-  std::uint64_t splits = entry.rank;
+  std::uint64_t splits = entry.ndim;
   for (unsigned i = 0; i < dimensions; ++i) {
     const auto d = static_cast<std::uint8_t>(i);
     const auto count = static_cast<std::uint64_t>(std::max<std::int64_t>(grid.count(d), 1));
@@ -78,27 +78,27 @@ void visit_grid(const Columns& columns, const EntryRow& entry, std::uint32_t cel
   }
 }
 
-/// One dimension of a chunk. REQUIRES: d < entry.rank.
+/// One dimension of a chunk. REQUIRES: d < entry.ndim.
 Interval interval(const Columns& columns, const EntryRow& entry, std::uint32_t cell, std::uint8_t d) noexcept {
   if (entry.chunk_layout == ChunkLayout::Whole) return {0, tensor_size(columns, entry, d)};
   if (entry.chunk_layout == ChunkLayout::Explicit) {
-    const GridReader boxes{columns.boxes, entry.box_begin, entry.rank};
-    const std::uint64_t at = std::uint64_t{2} * entry.rank * cell + d;
-    return {boxes.at(at), boxes.at(at + entry.rank)};
+    const GridReader boxes{columns.boxes, entry.box_begin, entry.ndim};
+    const std::uint64_t at = std::uint64_t{2} * entry.ndim * cell + d;
+    return {boxes.at(at), boxes.at(at + entry.ndim)};
   }
   Interval last{};
   visit_grid(columns, entry, cell, d + 1U, [&](std::uint8_t, const Interval& i) { last = i; });
   return last;
 }
 
-/// Every dimension of a chunk, in time linear in the rank.
+/// Every dimension of a chunk, in time linear in their number.
 template <class Visit>
 void visit_box(const Columns& columns, const EntryRow& entry, std::uint32_t cell, Visit&& visit) {
   if (entry.chunk_layout == ChunkLayout::Grid || entry.chunk_layout == ChunkLayout::EvenGrid) {
-    visit_grid(columns, entry, cell, entry.rank, visit);
+    visit_grid(columns, entry, cell, entry.ndim, visit);
     return;
   }
-  for (unsigned i = 0; i < entry.rank; ++i) {
+  for (unsigned i = 0; i < entry.ndim; ++i) {
     const auto d = static_cast<std::uint8_t>(i);
     visit(d, interval(columns, entry, cell, d));
   }
@@ -134,10 +134,10 @@ std::uint64_t find_split(const GridReader& grid, std::uint64_t splits, std::int6
 
 std::uint64_t find_in_grid(const Columns& columns, const EntryRow& entry,
                            std::span<const std::int64_t> offset) noexcept {
-  const GridReader grid{columns.boxes, entry.box_begin, entry.rank};
+  const GridReader grid{columns.boxes, entry.box_begin, entry.ndim};
   std::uint64_t cell = 0;
-  std::uint64_t splits = entry.rank;
-  for (unsigned i = 0; i < entry.rank; ++i) {
+  std::uint64_t splits = entry.ndim;
+  for (unsigned i = 0; i < entry.ndim; ++i) {
     const auto d = static_cast<std::uint8_t>(i);
     const std::int64_t count = std::max<std::int64_t>(grid.count(d), 0);
     const std::uint64_t along = find_split(grid, splits, count, offset[d]);
@@ -150,8 +150,8 @@ std::uint64_t find_in_grid(const Columns& columns, const EntryRow& entry,
 
 std::uint64_t find_in_even_grid(const Columns& columns, const EntryRow& entry,
                                 std::span<const std::int64_t> offset) noexcept {
-  const std::span counts = columns.boxes.subspan(entry.box_begin, entry.rank);
-  const std::span steps = columns.boxes.subspan(entry.box_begin + std::size_t{entry.rank}, entry.rank);
+  const std::span counts = columns.boxes.subspan(entry.box_begin, entry.ndim);
+  const std::span steps = columns.boxes.subspan(entry.box_begin + std::size_t{entry.ndim}, entry.ndim);
   std::uint64_t cell = 0;
   for (std::size_t d = 0; d < offset.size(); ++d) {
     const std::int64_t count = base::read_once(counts, d);
@@ -166,10 +166,10 @@ std::uint64_t find_in_even_grid(const Columns& columns, const EntryRow& entry,
 /// The first of the explicit rows, sorted by offsets, that starts at `offset`.
 std::uint64_t find_explicit(const Columns& columns, const EntryRow& entry,
                             std::span<const std::int64_t> offset) noexcept {
-  const GridReader boxes{columns.boxes, entry.box_begin, entry.rank};
+  const GridReader boxes{columns.boxes, entry.box_begin, entry.ndim};
   const auto compare = [&](std::uint64_t row) {
-    for (std::size_t d = 0; d < entry.rank; ++d) {
-      const std::int64_t value = boxes.at(std::uint64_t{2} * entry.rank * row + d);
+    for (std::size_t d = 0; d < entry.ndim; ++d) {
+      const std::int64_t value = boxes.at(std::uint64_t{2} * entry.ndim * row + d);
       if (value != offset[d]) return value < offset[d] ? -1 : 1;
     }
     return 0;
@@ -189,7 +189,7 @@ std::uint64_t find_explicit(const Columns& columns, const EntryRow& entry,
 
 /// The first cell that starts at `offset`; kNoCell where none does. REQUIRES: the entry keeps rules E2 and E3.
 std::uint64_t find_cell(const Columns& columns, const EntryRow& entry, std::span<const std::int64_t> offset) noexcept {
-  if (offset.size() != entry.rank) return kNoCell;
+  if (offset.size() != entry.ndim) return kNoCell;
   std::uint64_t cell = kNoCell;
   switch (entry.chunk_layout) {
     case ChunkLayout::Whole:
@@ -215,7 +215,7 @@ std::string_view escaped_name(const TextColumn& names, std::uint16_t i) noexcept
 
 std::string_view ViewAccess::broken_tensor_rule(const Columns& columns, const EntryRow& entry) noexcept {
   const std::uint64_t dimensions =
-      std::uint64_t{entry.rank} * (entry.properties.strides == StridesKind::Explicit ? 2 : 1);
+      std::uint64_t{entry.ndim} * (entry.properties.strides == StridesKind::Explicit ? 2 : 1);
   if (!base::in_range(entry.size_begin, dimensions, columns.sizes.size())) return "E2";
   if (!boxes_fit(columns, entry)) return "E3";
   if (entry.reordered != 0 && !base::in_range(entry.order_begin, entry.chunk_count, columns.chunk_order.size()))
@@ -248,7 +248,7 @@ Lookup<StorageInfoView> EntryView::bytes_storage() const noexcept {
 }
 
 std::span<const std::int64_t> TensorView::size() const noexcept {
-  return columns_->sizes.subspan(entry_.size_begin, entry_.rank);
+  return columns_->sizes.subspan(entry_.size_begin, entry_.ndim);
 }
 
 std::string_view TensorView::dtype_name() const noexcept {
@@ -271,7 +271,7 @@ TensorProperties TensorView::properties() const {
   if (properties.dtype == ScalarType::Other) properties.dtype_name = dtype_name();
   if (properties.layout == Layout::Other) properties.layout_name = layout_name();
   if (entry_.properties.strides == StridesKind::Explicit) {
-    const auto strides = columns_->sizes.subspan(std::size_t{entry_.size_begin} + entry_.rank, entry_.rank);
+    const auto strides = columns_->sizes.subspan(std::size_t{entry_.size_begin} + entry_.ndim, entry_.ndim);
     properties.strides.emplace(strides.begin(), strides.end());
   } else if (entry_.properties.strides == StridesKind::Contiguous) {
     const auto first = chunk(0);
@@ -321,7 +321,7 @@ std::int64_t ChunkView::size(std::uint8_t dimension) const noexcept {
 Lookup<StorageInfoView> ChunkView::storage() const noexcept { return storage_of_cell(*columns_, entry_, cell_); }
 
 ChunkStorageMetadata ChunkView::to_value() const {
-  ChunkStorageMetadata box{Size(entry_.rank), Size(entry_.rank)};
+  ChunkStorageMetadata box{Size(entry_.ndim), Size(entry_.ndim)};
   visit_box(*columns_, entry_, cell_, [&](std::uint8_t d, const Interval& i) {
     box.offsets[d] = i.begin;
     box.sizes[d] = i.size;

@@ -79,33 +79,33 @@ void Verifier::tensor(const TensorView& view) {
 /// Rows are sorted; of rows that start at the same place, at most one should hold elements.
 void Verifier::explicit_boxes(const TensorView& view) {
   if (view.chunk_count() == 0) return;
-  const std::size_t values = std::size_t{2} * view.rank();
+  const std::size_t values = std::size_t{2} * view.ndim();
   const auto boxes = c_.boxes.subspan(view.row().box_begin, values * view.chunk_count());
   const auto holds_elements = [&](std::span<const std::int64_t> box) {
-    return std::ranges::all_of(box.last(view.rank()), [](std::int64_t size) { return size > 0; });
+    return std::ranges::all_of(box.last(view.ndim()), [](std::int64_t size) { return size > 0; });
   };
   bool elements_here = holds_elements(boxes.first(values));
   for (std::size_t row = 1; row < view.chunk_count(); ++row) {
     const auto before = boxes.subspan((row - 1) * values, values);
     const auto after = boxes.subspan(row * values, values);
-    if (std::ranges::lexicographical_compare(after.first(view.rank()), before.first(view.rank()))) {
+    if (std::ranges::lexicographical_compare(after.first(view.ndim()), before.first(view.ndim()))) {
       report_.broken("V5", "FQN '{}': row {} does not sort after the row before it", shown(view.fqn()), row);
     }
-    const bool same_start = std::ranges::equal(before.first(view.rank()), after.first(view.rank()));
+    const bool same_start = std::ranges::equal(before.first(view.ndim()), after.first(view.ndim()));
     const bool elements = holds_elements(after);
     if (same_start) equal_keys(view, static_cast<std::uint32_t>(row));
     if (same_start && elements && elements_here) {
       report_.finding("duplicate_chunk", "FQN '{}': several chunks start at {}", shown(view.fqn()),
-                      join(after.first(view.rank())));
+                      join(after.first(view.ndim())));
     }
     elements_here = elements || (same_start && elements_here);
   }
 }
 
 void Verifier::grid(const TensorView& view) {
-  const GridReader grid{c_.boxes, view.row().box_begin, view.rank()};
-  std::uint64_t at = view.rank();
-  for (unsigned i = 0; i < view.rank(); ++i) {
+  const GridReader grid{c_.boxes, view.row().box_begin, view.ndim()};
+  std::uint64_t at = view.ndim();
+  for (unsigned i = 0; i < view.ndim(); ++i) {
     const auto d = static_cast<std::uint8_t>(i);
     if (view.row().chunk_layout == ChunkLayout::EvenGrid) {
       if (grid.step(d) < 0)
@@ -138,9 +138,9 @@ bool Verifier::has_empty_cells(const TensorView& view) const {
     const ChunkStorageMetadata last = view.chunk_by_row(view.chunk_count() - 1)->to_value();
     return std::ranges::find(last.sizes, 0) != last.sizes.end();
   }
-  const GridReader grid{c_.boxes, view.row().box_begin, view.rank()};
-  std::uint64_t at = view.rank();
-  for (unsigned d = 0; d < view.rank(); ++d) {
+  const GridReader grid{c_.boxes, view.row().box_begin, view.ndim()};
+  std::uint64_t at = view.ndim();
+  for (unsigned d = 0; d < view.ndim(); ++d) {
     const auto count = static_cast<std::uint64_t>(grid.count(static_cast<std::uint8_t>(d)));
     for (std::uint64_t split = at; split < at + count; ++split) {
       if (grid.at(split) == grid.at(split + 1)) return true;
@@ -176,9 +176,9 @@ void Verifier::findings_of(const TensorView& view) {
                     shown(view.fqn()), join(offsets), join(sizes), join(size));
   };
   if (view.row().chunk_layout == ChunkLayout::Explicit) {
-    const auto boxes = c_.boxes.subspan(view.row().box_begin, std::size_t{2} * view.rank() * view.chunk_count());
-    for (std::size_t i = 0; i < boxes.size(); i += std::size_t{2} * view.rank()) {
-      check(boxes.subspan(i, view.rank()), boxes.subspan(i + view.rank(), view.rank()));
+    const auto boxes = c_.boxes.subspan(view.row().box_begin, std::size_t{2} * view.ndim() * view.chunk_count());
+    for (std::size_t i = 0; i < boxes.size(); i += std::size_t{2} * view.ndim()) {
+      check(boxes.subspan(i, view.ndim()), boxes.subspan(i + view.ndim(), view.ndim()));
     }
   } else {
     // A grid lies inside the tensor when its outermost cells do: two rows speak for all.

@@ -14,7 +14,7 @@ bool same_storage(const ChunkView& a, const ChunkView& b, const Columns& columns
   const auto transforms = [&](const ChunkView& chunk) {
     return columns.chunk_transforms.empty() ? 0 : columns.chunk_transforms[chunk.row()];
   };
-  return x->file() == y->file() && x->offset() == y->offset() && x->length() == y->length() &&
+  return x->file() == y->file() && x->byte_offset() == y->byte_offset() && x->length() == y->length() &&
          transforms(a) == transforms(b);
 }
 
@@ -24,8 +24,8 @@ bool loose_before(const Columns& columns, const LooseStorageRow& a, const LooseS
   if (name(a) != name(b)) return name(a) < name(b);
   if ((a.has_offset != 0) != (b.has_offset != 0)) return b.has_offset != 0;
   if (a.has_offset == 0) return false;
-  return std::ranges::lexicographical_compare(columns.sizes.subspan(a.offset_begin, a.rank),
-                                              columns.sizes.subspan(b.offset_begin, b.rank));
+  return std::ranges::lexicographical_compare(columns.sizes.subspan(a.offset_begin, a.ndim),
+                                              columns.sizes.subspan(b.offset_begin, b.ndim));
 }
 
 }  // namespace
@@ -63,12 +63,12 @@ void Verifier::storage_of_loose() {
     if (storage_of_row(c_.chunk_rows() + i, row.length_begin) == LookupStatus::Absent) {
       report_.broken("V8", "loose storage {} has no file", i);
     }
-    if (!base::in_range(row.offset_begin, row.rank, c_.sizes.size())) {
+    if (!base::in_range(row.offset_begin, row.ndim, c_.sizes.size())) {
       report_.broken("E2", "loose storage {}: its offset lies outside sizes", i);
       continue;
     }
     if (!names_apart_) continue;  // E1 or V1
-    const auto offset = c_.sizes.subspan(row.offset_begin, row.rank);
+    const auto offset = c_.sizes.subspan(row.offset_begin, row.ndim);
     report_.finding("loose_storage", "FQN '{}' offset {}: storage information without a chunk",
                     shown(*text_at(c_.fqns, row.fqn_begin, row.fqn_length)),
                     row.has_offset != 0 ? fmt::format("[{}]", fmt::join(offset, ", ")) : "None");

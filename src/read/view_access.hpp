@@ -29,7 +29,7 @@ inline std::optional<std::string_view> text_at(const TextColumn& column, std::si
 struct GridReader {
   std::span<const std::int64_t> boxes;
   std::uint32_t box_begin;
-  std::uint8_t rank;
+  std::uint8_t ndim;
 
   [[nodiscard]] std::int64_t at(std::uint64_t i) const noexcept {
     return box_begin + i < boxes.size() ? base::read_once(boxes, box_begin + i) : 0;
@@ -37,7 +37,7 @@ struct GridReader {
   /// Cells along a dimension.
   [[nodiscard]] std::int64_t count(std::uint8_t dimension) const noexcept { return at(dimension); }
   /// Step of an even grid.
-  [[nodiscard]] std::int64_t step(std::uint8_t dimension) const noexcept { return at(std::uint64_t{rank} + dimension); }
+  [[nodiscard]] std::int64_t step(std::uint8_t dimension) const noexcept { return at(std::uint64_t{ndim} + dimension); }
 };
 
 struct ViewAccess {

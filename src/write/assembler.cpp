@@ -39,7 +39,7 @@ void Assembler::add(EntryParts entry) {
 }
 
 void Assembler::add_tensor(const EntryParts& entry, EntryRow& row) {
-  row.rank = static_cast<std::uint8_t>(entry.size.size());
+  row.ndim = static_cast<std::uint8_t>(entry.size.size());
   row.properties = entry.properties;
   row.properties.requires_grad = entry.properties.requires_grad != 0;
   row.properties.pin_memory = entry.properties.pin_memory != 0;
@@ -57,8 +57,8 @@ void Assembler::add_tensor(const EntryParts& entry, EntryRow& row) {
 void Assembler::add_size(const EntryParts& entry, EntryRow& row) {
   size_and_strides_.assign(entry.size.begin(), entry.size.end());
   if (entry.properties.strides == StridesKind::Explicit) {
-    const std::size_t rank = entry.size.size();
-    const auto first_sizes = row.chunk_count > 0 ? entry.boxes.subspan(rank, rank) : entry.size;
+    const std::size_t ndim = entry.size.size();
+    const auto first_sizes = row.chunk_count > 0 ? entry.boxes.subspan(ndim, ndim) : entry.size;
     if (std::ranges::equal(entry.strides, contiguous_strides(first_sizes))) {
       row.properties.strides = StridesKind::Contiguous;
     } else {
@@ -124,7 +124,7 @@ void Assembler::add(const LooseParts& loose) {
   row.fqn_begin = add_name(loose.fqn);
   row.has_offset = loose.offset.has_value();
   if (loose.offset) {
-    row.rank = static_cast<std::uint8_t>(loose.offset->size());
+    row.ndim = static_cast<std::uint8_t>(loose.offset->size());
     row.offset_begin = sizes_.add(*loose.offset);
   }
   const bool stored = loose.file != kNoFile;

@@ -222,7 +222,7 @@ Columns Assembler::columns(const DraftAttributes& attributes, const Tail& tail) 
   c.boxes = boxes_.values();
   c.chunk_order = orders_.values();
   c.chunk_files = files_;
-  c.chunk_offsets = offsets_;
+  c.chunk_byte_offsets = offsets_;
   c.chunk_lengths = lengths_.values();
   c.chunk_transforms = transforms_;
   c.file_names = tail.file_names.column();

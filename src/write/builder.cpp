@@ -118,7 +118,7 @@ Result<BuilderEntry> BuilderState::make_tensor(std::string_view fqn, const Tenso
     if (!number) return tl::unexpected(number.error());
     (is_dtype ? to.dtype_name : to.layout_name) = *number;
   }
-  entry.rank = static_cast<std::uint8_t>(size.size());
+  entry.ndim = static_cast<std::uint8_t>(size.size());
   entry.size_begin = sizes.size();
   sizes.insert(sizes.end(), size.begin(), size.end());
   entry.strides_begin = sizes.size();
@@ -144,11 +144,11 @@ void BuilderState::append_boxes(const ChunkColumns& chunks, std::span<const Buil
   const std::int64_t* from = chunks.offsets.data();
   const std::int64_t* extent = chunks.sizes.data();
   for (const BuilderRows& block : blocks) {
-    const std::size_t rank = entries[block.entry].rank;
-    for (std::uint32_t i = 0; i < block.count; ++i, box += 2 * rank, from += rank, extent += rank) {
-      for (std::size_t d = 0; d < rank; ++d) {
+    const std::size_t ndim = entries[block.entry].ndim;
+    for (std::uint32_t i = 0; i < block.count; ++i, box += 2 * ndim, from += ndim, extent += ndim) {
+      for (std::size_t d = 0; d < ndim; ++d) {
         box[d] = from[d];
-        box[rank + d] = extent[d];
+        box[ndim + d] = extent[d];
       }
     }
   }
@@ -239,10 +239,10 @@ Result<void> MetadataBuilder::add_chunks(TensorId tensor, const ChunkColumns& ch
   }
   const BuilderEntry& entry = s.entries[number];
   auto checked =
-      check_columns(chunks, chunks.count * entry.rank, s.file_names.size(), s.transform_lists.size(), s.is_strict());
+      check_columns(chunks, chunks.count * entry.ndim, s.file_names.size(), s.transform_lists.size(), s.is_strict());
   if (!checked) return with_fqn(entry.fqn, std::move(checked.error()));
   if (s.is_strict()) {
-    const auto size = std::span(std::as_const(s.sizes)).subspan(entry.size_begin, entry.rank);
+    const auto size = std::span(std::as_const(s.sizes)).subspan(entry.size_begin, entry.ndim);
     if (auto boxes = check_boxes(entry.fqn, size, chunks.count, chunks.offsets.data(), chunks.sizes.data()); !boxes)
       return boxes;
   }
@@ -256,11 +256,11 @@ Result<TensorId> MetadataBuilder::add_tensor(std::string_view fqn, const TensorS
   if (!stored.empty() && stored.size() != tensor.chunks.size()) {
     return invalid(fqn, fmt::format("{} places for {} chunks", stored.size(), tensor.chunks.size()));
   }
-  const std::size_t rank = tensor.size.size();
+  const std::size_t ndim = tensor.size.size();
   Size offsets;
   Size sizes;
   for (const ChunkStorageMetadata& chunk : tensor.chunks) {
-    if (chunk.offsets.size() != rank || chunk.sizes.size() != rank) {
+    if (chunk.offsets.size() != ndim || chunk.sizes.size() != ndim) {
       return invalid(fqn, fmt::format("chunk with offsets {} sizes {} in a tensor of size {}", list(chunk.offsets),
                                       list(chunk.sizes), list(tensor.size)));
     }
@@ -274,9 +274,9 @@ Result<TensorId> MetadataBuilder::add_tensor(std::string_view fqn, const TensorS
     files.push_back(at.file), byte_offsets.push_back(at.byte_offset), lengths.push_back(at.length);
     transforms.push_back(at.transforms), ranks.push_back(at.rank);
   }
-  const auto dimensions = static_cast<std::uint8_t>(std::min(rank, kMaxDimensions));
-  if (dimensions != rank)
-    return invalid(fqn, fmt::format("{} dimensions; the format's limit is {}", rank, kMaxDimensions));
+  const auto dimensions = static_cast<std::uint8_t>(std::min(ndim, kMaxDimensions));
+  if (dimensions != ndim)
+    return invalid(fqn, fmt::format("{} dimensions; the format's limit is {}", ndim, kMaxDimensions));
   const auto chunk_count = static_cast<std::uint32_t>(tensor.chunks.size());
   return add_tensors({{&fqn, 1},
                       {&tensor.properties, 1},
@@ -293,7 +293,7 @@ Result<void> MetadataBuilder::add_sharded(TensorId tensor, const Sharding& shard
   const auto number = static_cast<std::uint32_t>(tensor);
   if (number < s.entries.size()) {
     const BuilderEntry& entry = s.entries[number];
-    const auto size = std::span(std::as_const(s.sizes)).subspan(entry.size_begin, entry.rank);
+    const auto size = std::span(std::as_const(s.sizes)).subspan(entry.size_begin, entry.ndim);
     if (!std::ranges::equal(size, sharding.size())) {
       return invalid(entry.fqn,
                      fmt::format("a sharding of size {} for a tensor of size {}", list(sharding.size()), list(size)));
@@ -328,13 +328,13 @@ Result<TensorId> MetadataBuilder::add_tensors(const TensorColumns& tensors) {
   std::size_t chunks = 0;
   std::size_t box_values = 0;
   for (std::size_t i = 0; i < n; ++i) {
-    const std::uint8_t rank = value_at(tensors.dimensions, i);
+    const std::uint8_t ndim = value_at(tensors.dimensions, i);
     const std::uint32_t count = value_at(tensors.chunk_counts, i);
-    if (!base::in_range(size_values, rank, tensors.sizes.size())) {
+    if (!base::in_range(size_values, ndim, tensors.sizes.size())) {
       return invalid(tensors.fqns[i],
                      fmt::format("column sizes ends at {} values, before this tensor's", tensors.sizes.size()));
     }
-    const auto size = tensors.sizes.subspan(size_values, rank);
+    const auto size = tensors.sizes.subspan(size_values, ndim);
     auto entry = s.make_tensor(tensors.fqns[i],
                                tensors.properties.size() == 1 ? tensors.properties[0] : tensors.properties[i], size);
     if (!entry) return tl::unexpected(std::move(entry.error()));
@@ -342,9 +342,9 @@ Result<TensorId> MetadataBuilder::add_tensors(const TensorColumns& tensors) {
     if (count > 0)
       rows.push_back({static_cast<std::uint32_t>(s.entries.size() + i), count, s.files.size() + chunks,
                       s.boxes.size() + 2 * box_values});
-    size_values += rank;
+    size_values += ndim;
     chunks += count;
-    box_values += std::size_t{count} * rank;
+    box_values += std::size_t{count} * ndim;
   }
   if (size_values != tensors.sizes.size()) {
     return fail(ErrorCode::InvalidArgument,
@@ -363,7 +363,7 @@ Result<TensorId> MetadataBuilder::add_tensors(const TensorColumns& tensors) {
     if (!s.is_strict()) break;
     const BuilderEntry& entry = entries[of.entry - s.entries.size()];
     const std::size_t at = (of.box_begin - s.boxes.size()) / 2;
-    auto boxes = check_boxes(entry.fqn, std::span(std::as_const(s.sizes)).subspan(entry.size_begin, entry.rank),
+    auto boxes = check_boxes(entry.fqn, std::span(std::as_const(s.sizes)).subspan(entry.size_begin, entry.ndim),
                              of.count, tensors.chunks.offsets.data() + at, tensors.chunks.sizes.data() + at);
     if (!boxes) return tl::unexpected(std::move(boxes.error()));
   }

@@ -50,11 +50,11 @@ Result<void> check_size(std::string_view fqn, std::span<const std::int64_t> size
 
 Result<void> check_boxes(std::string_view fqn, std::span<const std::int64_t> size, std::size_t count,
                          const std::int64_t* offsets, const std::int64_t* sizes) {
-  const std::size_t rank = size.size();
-  for (std::size_t i = 0; i < count; ++i, offsets += rank, sizes += rank) {
+  const std::size_t ndim = size.size();
+  for (std::size_t i = 0; i < count; ++i, offsets += ndim, sizes += ndim) {
     if (lies_inside(size, offsets, sizes)) continue;
     return invalid(fqn, fmt::format("chunk with offsets {} sizes {} is not inside the tensor of size {}",
-                                    list({offsets, rank}), list({sizes, rank}), list(size)));
+                                    list({offsets, ndim}), list({sizes, ndim}), list(size)));
   }
   return {};
 }

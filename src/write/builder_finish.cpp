@@ -97,7 +97,7 @@ class BuilderFinish {
   }
 
   std::span<const std::int64_t> size_of(const BuilderEntry& entry) const {
-    return std::span(std::as_const(s_.sizes)).subspan(entry.size_begin, entry.rank);
+    return std::span(std::as_const(s_.sizes)).subspan(entry.size_begin, entry.ndim);
   }
 
   /// Gives each entry its planner path. Both lists are walked in the order of the FQNs.
@@ -175,10 +175,10 @@ class BuilderFinish {
     parts.properties = entry.properties;
     parts.size = size_of(entry);
     if (entry.properties.strides == StridesKind::Explicit) {
-      parts.strides = std::span(std::as_const(s_.sizes)).subspan(entry.strides_begin, entry.rank);
+      parts.strides = std::span(std::as_const(s_.sizes)).subspan(entry.strides_begin, entry.ndim);
     }
     gather(entry, blocks);
-    const Rows rows = in_order(std::size_t{2} * entry.rank);
+    const Rows rows = in_order(std::size_t{2} * entry.ndim);
     parts.boxes = rows.boxes;
     parts.files = rows.files;
     parts.offsets = rows.byte_offsets;
@@ -189,7 +189,7 @@ class BuilderFinish {
   }
 
   void gather(const BuilderEntry& entry, std::span<const std::uint32_t> blocks) {
-    const std::size_t box_values = std::size_t{2} * entry.rank;
+    const std::size_t box_values = std::size_t{2} * entry.ndim;
     if (blocks.size() == 1) {  // they lie together already
       const BuilderRows& block = s_.rows[blocks[0]];
       const auto part = [&](const auto& column) {
@@ -276,17 +276,17 @@ class BuilderFinish {
     const auto conflict =
         find_conflict(layout, parts.size.size(), static_cast<std::uint32_t>(parts.files.size()), overlaps_);
     if (!conflict) return {};
-    const std::size_t rank = parts.size.size();
+    const std::size_t ndim = parts.size.size();
     const auto box = [&](std::uint32_t row) {
-      return parts.boxes.subspan(2 * rank * (layout.chunk_of_row().empty() ? row : layout.chunk_of_row()[row]),
-                                 2 * rank);
+      return parts.boxes.subspan(2 * ndim * (layout.chunk_of_row().empty() ? row : layout.chunk_of_row()[row]),
+                                 2 * ndim);
     };
     const auto a = box(conflict->first);
     const auto b = box(conflict->second);
-    const bool same_offset = std::ranges::equal(a.first(rank), b.first(rank));
+    const bool same_offset = std::ranges::equal(a.first(ndim), b.first(ndim));
     return fail(ErrorCode::Conflict,
                 fmt::format("FQN '{}': chunks with offsets {} sizes {} and offsets {} sizes {} {}", parts.fqn,
-                            list(a.first(rank)), list(a.last(rank)), list(b.first(rank)), list(b.last(rank)),
+                            list(a.first(ndim)), list(a.last(ndim)), list(b.first(ndim)), list(b.last(ndim)),
                             same_offset ? "begin at one offset" : "overlap"));
   }
 

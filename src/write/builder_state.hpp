@@ -17,10 +17,10 @@ namespace flatpoint::write {
 /// One FQN, as declared.
 struct BuilderEntry {
   std::string_view fqn;
-  std::size_t size_begin = 0;     // in BuilderState::sizes: `rank` values
+  std::size_t size_begin = 0;     // in BuilderState::sizes: `ndim` values
   std::size_t strides_begin = 0;  // likewise, where properties.strides is Explicit
   TensorPropertiesRow properties{};
-  std::uint8_t rank = 0;
+  std::uint8_t ndim = 0;
   StorageType type = StorageType::Tensor;
 };
 

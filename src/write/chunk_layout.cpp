@@ -9,9 +9,9 @@ namespace flatpoint::write {
 namespace {
 
 bool is_whole(std::span<const std::int64_t> size, const std::int64_t* box) noexcept {
-  const std::size_t rank = size.size();
-  return std::all_of(box, box + rank, [](std::int64_t offset) { return offset == 0; }) &&
-         std::equal(size.begin(), size.end(), box + rank);
+  const std::size_t ndim = size.size();
+  return std::all_of(box, box + ndim, [](std::int64_t offset) { return offset == 0; }) &&
+         std::equal(size.begin(), size.end(), box + ndim);
 }
 
 }  // namespace
@@ -20,7 +20,7 @@ void ChunkLayoutFinder::find(std::span<const std::int64_t> size, std::span<const
                              std::uint32_t chunk_count) {
   boxes_ = boxes;
   chunk_count_ = chunk_count;
-  rank_ = size.size();
+  ndim_ = size.size();
   values_.clear();
   reordered_ = false;
   stored_ = {};
@@ -33,17 +33,17 @@ void ChunkLayoutFinder::find(std::span<const std::int64_t> size, std::span<const
     reordered_ = true;
     if (chunk_of_row_.size() != chunk_count || !is_sorted()) sort_rows();
   }
-  if (chunk_count > 1 && rank_ > 0 && find_grid()) {
+  if (chunk_count > 1 && ndim_ > 0 && find_grid()) {
     layout_ = ChunkLayout::Grid;
     simplify_even(size);
     stored_ = values_;
     return;
   }
   layout_ = ChunkLayout::Explicit;
-  stored_ = boxes.first(std::size_t{2} * rank_ * chunk_count);
+  stored_ = boxes.first(std::size_t{2} * ndim_ * chunk_count);
   if (!reordered_) return;
   values_.clear();
-  for (std::uint64_t row = 0; row < chunk_count; ++row) values_.insert(values_.end(), box(row), box(row) + 2 * rank_);
+  for (std::uint64_t row = 0; row < chunk_count; ++row) values_.insert(values_.end(), box(row), box(row) + 2 * ndim_);
   stored_ = values_;
 }
 
@@ -66,7 +66,7 @@ void ChunkLayoutFinder::sort_rows() {
   chunk_of_row_.resize(chunk_count_);
   std::iota(chunk_of_row_.begin(), chunk_of_row_.end(), 0U);
   std::sort(chunk_of_row_.begin(), chunk_of_row_.end(), [&](std::uint32_t a, std::uint32_t b) {
-    const int order = compare_offsets(boxes_.data() + 2 * rank_ * a, boxes_.data() + 2 * rank_ * b);
+    const int order = compare_offsets(boxes_.data() + 2 * ndim_ * a, boxes_.data() + 2 * ndim_ * b);
     return order != 0 ? order < 0 : a < b;
   });
   order_.resize(chunk_count_);
@@ -80,16 +80,16 @@ bool ChunkLayoutFinder::find_grid() { return count_cells() && collect_splits() &
 /// Cells per dimension, from the innermost: how many steps of `inner` rows keep the outer offsets of the first row and
 /// begin where the step before them ends. (An empty cell ends where it begins, and so does one behind it.)
 bool ChunkLayoutFinder::count_cells() {
-  strides_.assign(rank_, 1);
-  values_.assign(rank_, 1);
+  strides_.assign(ndim_, 1);
+  values_.assign(ndim_, 1);
   std::uint64_t inner = 1;
-  for (std::size_t d = rank_; d-- > 0;) {
+  for (std::size_t d = ndim_; d-- > 0;) {
     strides_[d] = inner;
     std::uint64_t cells = 1;
     for (std::int64_t end = 0; cells * inner < chunk_count_; ++cells) {
       const std::int64_t* before = box((cells - 1) * inner);
       const std::int64_t* row = box(cells * inner);
-      if (!base::add(before[d], before[rank_ + d], end) || row[d] != end || !std::equal(box(0), box(0) + d, row)) break;
+      if (!base::add(before[d], before[ndim_ + d], end) || row[d] != end || !std::equal(box(0), box(0) + d, row)) break;
     }
     values_[d] = static_cast<std::int64_t>(cells);
     inner *= cells;
@@ -99,14 +99,14 @@ bool ChunkLayoutFinder::count_cells() {
 
 /// Split points per dimension; each cell must begin where the one before it ends.
 bool ChunkLayoutFinder::collect_splits() {
-  for (std::size_t d = 0; d < rank_; ++d) {
+  for (std::size_t d = 0; d < ndim_; ++d) {
     const auto cells = static_cast<std::uint64_t>(values_[d]);
     std::int64_t end = box(0)[d];
     for (std::uint64_t cell = 0; cell < cells; ++cell) {
       const std::int64_t* row = box(cell * strides_[d]);
-      if (row[d] != end || row[rank_ + d] < 0) return false;
+      if (row[d] != end || row[ndim_ + d] < 0) return false;
       values_.push_back(end);
-      if (!base::add(end, row[rank_ + d], end)) return false;
+      if (!base::add(end, row[ndim_ + d], end)) return false;
     }
     values_.push_back(end);
   }
@@ -114,20 +114,20 @@ bool ChunkLayoutFinder::collect_splits() {
 }
 
 bool ChunkLayoutFinder::every_row_fits() {
-  first_.resize(rank_);
-  std::size_t splits = rank_;
-  for (std::size_t d = 0; d < rank_; ++d) {
+  first_.resize(ndim_);
+  std::size_t splits = ndim_;
+  for (std::size_t d = 0; d < ndim_; ++d) {
     first_[d] = splits;
     splits += static_cast<std::size_t>(values_[d]) + 1;
   }
   at_ = first_;  // per dimension the split point where the row's cell begins: counts up like an odometer
   for (std::uint64_t row = 0; row < chunk_count_; ++row) {
     const std::int64_t* actual = box(row);
-    for (std::size_t d = 0; d < rank_; ++d) {
+    for (std::size_t d = 0; d < ndim_; ++d) {
       const std::int64_t begin = values_[at_[d]];
-      if (actual[d] != begin || actual[rank_ + d] != values_[at_[d] + 1] - begin) return false;
+      if (actual[d] != begin || actual[ndim_ + d] != values_[at_[d] + 1] - begin) return false;
     }
-    for (std::size_t d = rank_; d-- > 0;) {
+    for (std::size_t d = ndim_; d-- > 0;) {
       if (++at_[d] < first_[d] + static_cast<std::size_t>(values_[d])) break;
       at_[d] = first_[d];
     }
@@ -138,8 +138,8 @@ bool ChunkLayoutFinder::every_row_fits() {
 /// Replaces split points by steps where every dimension is cut evenly from 0 to its end, the last cells shorter or
 /// empty.
 void ChunkLayoutFinder::simplify_even(std::span<const std::int64_t> size) {
-  std::size_t splits = rank_;
-  for (std::size_t d = 0; d < rank_; ++d) {
+  std::size_t splits = ndim_;
+  for (std::size_t d = 0; d < ndim_; ++d) {
     const auto cells = static_cast<std::size_t>(values_[d]);
     const std::int64_t step = values_[splits + 1] - values_[splits];
     std::int64_t point = 0;
@@ -149,9 +149,9 @@ void ChunkLayoutFinder::simplify_even(std::span<const std::int64_t> size) {
     }
     splits += cells + 1;
   }
-  std::vector<std::int64_t> even(values_.begin(), values_.begin() + static_cast<std::ptrdiff_t>(rank_));
-  splits = rank_;
-  for (std::size_t d = 0; d < rank_; ++d) {
+  std::vector<std::int64_t> even(values_.begin(), values_.begin() + static_cast<std::ptrdiff_t>(ndim_));
+  splits = ndim_;
+  for (std::size_t d = 0; d < ndim_; ++d) {
     even.push_back(values_[splits + 1] - values_[splits]);
     splits += static_cast<std::size_t>(values_[d]) + 1;
   }

@@ -16,7 +16,7 @@ namespace flatpoint::write {
 /// One instance is reused over many tensors, so that a million of them allocate little.
 class ChunkLayoutFinder {
  public:
-  /// `size`: `rank` values. `boxes`: per chunk `rank` offsets, then `rank` sizes, in DCP's order; not empty.
+  /// `size`: `ndim` values. `boxes`: per chunk `ndim` offsets, then `ndim` sizes, in DCP's order; not empty.
   /// Results are valid until the next call, and while `boxes` are there.
   void find(std::span<const std::int64_t> size, std::span<const std::int64_t> boxes, std::uint32_t chunk_count);
 
@@ -41,10 +41,10 @@ class ChunkLayoutFinder {
     return reordered_ ? numbers : std::span<const std::uint32_t>();
   }
   [[nodiscard]] const std::int64_t* box(std::uint64_t row) const noexcept {
-    return boxes_.data() + 2 * rank_ * (reordered_ ? chunk_of_row_[row] : row);
+    return boxes_.data() + 2 * ndim_ * (reordered_ ? chunk_of_row_[row] : row);
   }
   [[nodiscard]] int compare_offsets(const std::int64_t* a, const std::int64_t* b) const noexcept {
-    for (std::size_t d = 0; d < rank_; ++d) {
+    for (std::size_t d = 0; d < ndim_; ++d) {
       if (a[d] != b[d]) return a[d] < b[d] ? -1 : 1;
     }
     return 0;
@@ -59,7 +59,7 @@ class ChunkLayoutFinder {
 
   std::span<const std::int64_t> boxes_;
   std::uint32_t chunk_count_ = 0;
-  std::size_t rank_ = 0;
+  std::size_t ndim_ = 0;
   ChunkLayout layout_ = ChunkLayout::Whole;
   std::vector<std::int64_t> values_;
   std::span<const std::int64_t> stored_;  // values_, or boxes_ where they are stored as they are

@@ -16,9 +16,9 @@ namespace flatpoint::write {
 /// are compared pair by pair instead. One instance is reused over many tensors.
 class OverlapFinder {
  public:
-  /// `boxes`: per row `rank` offsets, then `rank` sizes, none negative, no sum beyond int64; sorted by offset. Returns
-  /// the rows of two boxes that overlap, the lower first. REQUIRES: rank > 0.
-  std::optional<std::pair<std::uint32_t, std::uint32_t>> find(std::span<const std::int64_t> boxes, std::size_t rank);
+  /// `boxes`: per row `ndim` offsets, then `ndim` sizes, none negative, no sum beyond int64; sorted by offset. Returns
+  /// the rows of two boxes that overlap, the lower first. REQUIRES: ndim > 0.
+  std::optional<std::pair<std::uint32_t, std::uint32_t>> find(std::span<const std::int64_t> boxes, std::size_t ndim);
 
  private:
   using Pair = std::pair<std::uint32_t, std::uint32_t>;
@@ -36,7 +36,7 @@ class OverlapFinder {
   };
 
   [[nodiscard]] const std::int64_t* piece(std::size_t i) const noexcept {
-    return pieces_.values.data() + i * 2 * rank_;
+    return pieces_.values.data() + i * 2 * ndim_;
   }
   [[nodiscard]] bool is_empty(const std::int64_t* box) const noexcept;
   [[nodiscard]] bool boxes_overlap(const std::int64_t* a, const std::int64_t* b) const noexcept;
@@ -49,7 +49,7 @@ class OverlapFinder {
   std::optional<Pair> compare_all(std::size_t begin) const;
   Cut best_cut(std::size_t begin);
 
-  std::size_t rank_ = 0;
+  std::size_t ndim_ = 0;
   Pieces pieces_;                     // a stack: a search works on all from its begin
   std::vector<std::int64_t> points_;  // where a dimension may be cut
   std::vector<std::int64_t> copy_;    // the piece that is being cut
@@ -58,7 +58,7 @@ class OverlapFinder {
 
 /// Finds two rows of a tensor that cannot both be there: they begin at one offset, so that storage_data could name only
 /// one of them, or they overlap. `layout` holds the tensor's chunks, none of which is outside it.
-std::optional<std::pair<std::uint32_t, std::uint32_t>> find_conflict(const ChunkLayoutFinder& layout, std::size_t rank,
+std::optional<std::pair<std::uint32_t, std::uint32_t>> find_conflict(const ChunkLayoutFinder& layout, std::size_t ndim,
                                                                      std::uint32_t chunk_count,
                                                                      OverlapFinder& overlaps);
 

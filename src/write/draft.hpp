@@ -21,15 +21,15 @@ inline constexpr std::uint32_t kNoPath = 0xFFFFFFFF;
 /// One FQN of state_dict_metadata. The vector's order is DCP's order.
 struct DraftEntry {
   std::string_view fqn;
-  std::size_t size_begin = 0;     // in Draft::sizes: `rank` values
-  std::size_t strides_begin = 0;  // in Draft::sizes: `rank` values, where properties.strides is Explicit
-  std::size_t box_begin = 0;      // in Draft::boxes: per chunk `rank` offsets, then `rank` sizes, in DCP's order
+  std::size_t size_begin = 0;     // in Draft::sizes: `ndim` values
+  std::size_t strides_begin = 0;  // in Draft::sizes: `ndim` values, where properties.strides is Explicit
+  std::size_t box_begin = 0;      // in Draft::boxes: per chunk `ndim` offsets, then `ndim` sizes, in DCP's order
   std::size_t chunk_begin = 0;    // row of the first chunk
   std::uint32_t chunk_count =
       0;  // bytes: 1, the row with their storage information (kNoFile or no row where they have none)
   std::uint32_t path = kNoPath;      // planner path, or kNoPath: not a key of planner_data
   TensorPropertiesRow properties{};  // dtype_name and layout_name index Draft::type_names
-  std::uint8_t rank = 0;
+  std::uint8_t ndim = 0;
   StorageType type = StorageType::Tensor;
 };
 
@@ -44,7 +44,7 @@ struct DraftHint {
 struct DraftLooseStorage {
   std::string_view fqn;
   bool has_offset = false;
-  std::uint8_t rank = 0;
+  std::uint8_t ndim = 0;
   std::size_t offset_begin = 0;  // in Draft::sizes
 };
 
@@ -106,7 +106,7 @@ struct Draft : DraftAttributes {
   // Chunks of one tensor with equal offsets have one key in storage_data: the first of them speaks for all. Offsets and
   // lengths may be missing where no row has a file.
   base::LargeVector<std::uint32_t> chunk_files;  // in files, or kNoFile
-  base::LargeVector<std::uint64_t> chunk_offsets;
+  base::LargeVector<std::uint64_t> chunk_byte_offsets;
   base::LargeVector<std::uint64_t> chunk_lengths;
   std::vector<std::uint16_t> chunk_transforms;  // 0: None, else list number + 1; empty: None everywhere
 

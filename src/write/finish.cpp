@@ -82,14 +82,14 @@ class Finisher {
     entry.path = from.path;
     if (from.type == StorageType::Tensor) {
       entry.properties = from.properties;
-      entry.size = sizes.subspan(from.size_begin, from.rank);
+      entry.size = sizes.subspan(from.size_begin, from.ndim);
       if (from.properties.strides == StridesKind::Explicit)
-        entry.strides = sizes.subspan(from.strides_begin, from.rank);
+        entry.strides = sizes.subspan(from.strides_begin, from.ndim);
       entry.boxes =
-          std::span(std::as_const(draft_.boxes)).subspan(from.box_begin, std::size_t{2} * from.rank * from.chunk_count);
+          std::span(std::as_const(draft_.boxes)).subspan(from.box_begin, std::size_t{2} * from.ndim * from.chunk_count);
     }
     entry.files = rows_of(draft_.chunk_files, from);
-    entry.offsets = rows_of(draft_.chunk_offsets, from);
+    entry.offsets = rows_of(draft_.chunk_byte_offsets, from);
     entry.lengths = rows_of(draft_.chunk_lengths, from);
     entry.transforms = rows_of(draft_.chunk_transforms, from);
     assembler_.add(entry);
@@ -114,7 +114,7 @@ class Finisher {
     const auto& loose = draft_.loose_storage;
     const auto offset_of = [&](std::size_t i) {
       return std::span(std::as_const(draft_.sizes))
-          .subspan(loose[i].offset_begin, loose[i].has_offset ? loose[i].rank : 0);
+          .subspan(loose[i].offset_begin, loose[i].has_offset ? loose[i].ndim : 0);
     };
     const auto less = [&](std::uint32_t a, std::uint32_t b) {
       if (loose[a].fqn != loose[b].fqn) return loose[a].fqn < loose[b].fqn;
@@ -129,7 +129,7 @@ class Finisher {
       const std::size_t row = chunk_rows + order[i];
       LooseParts parts{
           loose[order[i]].fqn,       std::nullopt,
-          draft_.chunk_files[row],   draft_.chunk_offsets[row],
+          draft_.chunk_files[row],   draft_.chunk_byte_offsets[row],
           draft_.chunk_lengths[row], draft_.chunk_transforms.empty() ? std::uint16_t{0} : draft_.chunk_transforms[row]};
       if (i > 0 && !less(order[i - 1], order[i])) {
         return Error{ErrorCode::Conflict,
@@ -153,7 +153,8 @@ class Finisher {
   }
 
   void release_columns() {
-    release(draft_.boxes), release(draft_.chunk_files), release(draft_.chunk_offsets), release(draft_.chunk_lengths);
+    release(draft_.boxes), release(draft_.chunk_files), release(draft_.chunk_byte_offsets),
+        release(draft_.chunk_lengths);
     release(draft_.chunk_transforms), release(row_map_);
   }
 

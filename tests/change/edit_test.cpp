@@ -38,19 +38,19 @@ write::Draft random_draft(std::mt19937& random, std::deque<std::string>& texts) 
     entry.chunk_count = 1;
     if (entry.type == StorageType::Tensor) {
       entry.properties.dtype = random() % 5 == 0 ? ScalarType::Other : ScalarType::Int8;
-      entry.rank = static_cast<std::uint8_t>(random() % 3);
+      entry.ndim = static_cast<std::uint8_t>(random() % 3);
       entry.size_begin = draft.sizes.size();
-      for (unsigned d = 0; d < entry.rank; ++d) draft.sizes.push_back(12);
+      for (unsigned d = 0; d < entry.ndim; ++d) draft.sizes.push_back(12);
       if (random() % 2 == 0) {
         entry.properties.strides = StridesKind::Explicit;
         entry.strides_begin = draft.sizes.size();
-        for (unsigned d = 0; d < entry.rank; ++d) draft.sizes.push_back(1);
+        for (unsigned d = 0; d < entry.ndim; ++d) draft.sizes.push_back(1);
       }
       entry.box_begin = draft.boxes.size();
       entry.chunk_count = static_cast<std::uint32_t>(random() % 5);
       for (std::uint32_t chunk = 0; chunk < entry.chunk_count; ++chunk) {
-        for (unsigned d = 0; d < entry.rank; ++d) draft.boxes.push_back(static_cast<std::int64_t>(random() % 4) * 3);
-        for (unsigned d = 0; d < entry.rank; ++d) draft.boxes.push_back(3);
+        for (unsigned d = 0; d < entry.ndim; ++d) draft.boxes.push_back(static_cast<std::int64_t>(random() % 4) * 3);
+        for (unsigned d = 0; d < entry.ndim; ++d) draft.boxes.push_back(3);
       }
     }
     draft.entries.push_back(entry);
@@ -63,7 +63,7 @@ write::Draft random_draft(std::mt19937& random, std::deque<std::string>& texts) 
     draft.chunk_files.push_back(1);
   }
   for (std::size_t row = 0; row < draft.chunk_files.size(); ++row) {
-    draft.chunk_offsets.push_back(random() % 1000);
+    draft.chunk_byte_offsets.push_back(random() % 1000);
     draft.chunk_lengths.push_back(random() % 10);
     draft.chunk_transforms.push_back(static_cast<std::uint16_t>(random() % 3));
   }
@@ -76,8 +76,8 @@ write::Draft random_draft(std::mt19937& random, std::deque<std::string>& texts) 
   for (const write::DraftEntry& entry : draft.entries) {
     for (std::uint32_t i = 0; i < entry.chunk_count; ++i) {
       const auto box =
-          draft.boxes.begin() + static_cast<std::ptrdiff_t>(entry.box_begin + std::size_t{2} * entry.rank * i);
-      add_key(entry.chunk_begin + i, entry.fqn, {box, box + entry.rank},
+          draft.boxes.begin() + static_cast<std::ptrdiff_t>(entry.box_begin + std::size_t{2} * entry.ndim * i);
+      add_key(entry.chunk_begin + i, entry.fqn, {box, box + entry.ndim},
               draft.chunk_files[entry.chunk_begin + i] != kNoFile);
     }
   }
@@ -114,7 +114,7 @@ write::Draft without(const write::Draft& draft, const std::function<bool(std::st
   const auto keep_row = [&](std::size_t row) {
     rows[static_cast<std::uint32_t>(row)] = static_cast<std::uint32_t>(out.chunk_files.size());
     out.chunk_files.push_back(draft.chunk_files[row]);
-    out.chunk_offsets.push_back(draft.chunk_offsets[row]);
+    out.chunk_byte_offsets.push_back(draft.chunk_byte_offsets[row]);
     out.chunk_lengths.push_back(draft.chunk_lengths[row]);
     out.chunk_transforms.push_back(draft.chunk_transforms[row]);
   };
@@ -184,7 +184,7 @@ BOOST_AUTO_TEST_CASE(storage_information_without_a_chunk_is_renamed_with_its_fqn
   write::Draft draft = random_draft(random, texts);
   while (draft.loose_storage.empty()) draft = random_draft(random, texts);
   draft.loose_storage[0].fqn = draft.entries[0].fqn;
-  draft.loose_storage[0].rank = 1;
+  draft.loose_storage[0].ndim = 1;
   draft.sizes[draft.loose_storage[0].offset_begin] = 999;  // no chunk begins there
   const std::string name(draft.entries[0].fqn);
   const auto file = expect(MetadataFile::from_buffer(expect(finish(std::move(draft)))));
@@ -202,7 +202,7 @@ BOOST_AUTO_TEST_CASE(rows_that_no_entry_has) {
   const std::uint32_t files[] = {0, 0};
   const std::uint64_t offsets[] = {0, 0};
   columns.chunk_files = files;
-  columns.chunk_offsets = offsets;
+  columns.chunk_byte_offsets = offsets;
   const auto edited = edit(columns, same);
   BOOST_REQUIRE(!edited.has_value());
   BOOST_TEST(edited.error().message == "rule V4: rows of chunks that no entry has");
@@ -265,7 +265,8 @@ BOOST_AUTO_TEST_CASE(renaming_is_building_with_other_names) {
     // The renamed file keeps its dictionaries' orders, so that its bytes are others; its entries are the same.
     BOOST_TEST(std::ranges::equal(renamed.view().columns().fqns, built.view().columns().fqns));
     BOOST_TEST(std::ranges::equal(renamed.view().columns().boxes, built.view().columns().boxes));
-    BOOST_TEST(std::ranges::equal(renamed.view().columns().chunk_offsets, built.view().columns().chunk_offsets));
+    BOOST_TEST(
+        std::ranges::equal(renamed.view().columns().chunk_byte_offsets, built.view().columns().chunk_byte_offsets));
     const auto back = [](std::string_view fqn) { return std::optional(std::string(fqn.rbegin(), fqn.rend() - 1)); };
     const Buffer again = expect(edit(renamed.view().columns(), back));
     BOOST_TEST(std::ranges::equal(again.bytes(), file.bytes()));

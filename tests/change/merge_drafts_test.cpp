@@ -20,13 +20,13 @@ write::Draft imported(std::int32_t rank) {
   draft.files = {"f"};
   write::DraftEntry entry;
   entry.fqn = "t";
-  entry.rank = 1;
+  entry.ndim = 1;
   entry.chunk_count = 2;
   draft.entries.push_back(entry);
   draft.sizes = {4};
   draft.boxes = {0, 2, 2, 2};
   draft.chunk_files = {0, 0};
-  draft.chunk_offsets = {10, 20};
+  draft.chunk_byte_offsets = {10, 20};
   draft.chunk_lengths = {1, 2};
   draft.storage_order = {1, 0};
   return draft;
@@ -41,7 +41,7 @@ void add_bytes(write::Draft& draft, std::string_view fqn, std::uint32_t file, st
   draft.entries.push_back(entry);
   if (file != kNoFile) draft.storage_order.push_back(static_cast<std::uint32_t>(draft.chunk_files.size()));
   draft.chunk_files.push_back(file);
-  draft.chunk_offsets.push_back(offset);
+  draft.chunk_byte_offsets.push_back(offset);
   draft.chunk_lengths.push_back(1);
 }
 
@@ -53,7 +53,7 @@ void add_loose(write::Draft& draft, std::string_view fqn, std::optional<std::vec
   if (offset) draft.sizes.insert(draft.sizes.end(), offset->begin(), offset->end());
   draft.storage_order.push_back(static_cast<std::uint32_t>(draft.chunk_files.size()));
   draft.chunk_files.push_back(file);
-  draft.chunk_offsets.push_back(byte_offset);
+  draft.chunk_byte_offsets.push_back(byte_offset);
   draft.chunk_lengths.push_back(1);
 }
 
@@ -85,12 +85,12 @@ BOOST_AUTO_TEST_CASE(storage_without_a_chunk_is_lent_to_the_chunk_that_it_names)
   add_loose(b, "t", std::vector<std::int64_t>{2, 2}, 6);  // another number of dimensions, though equal to a box
   const auto file = merged({a, b});
   check_sound(file);
-  BOOST_TEST(file.view().find("b")->bytes_storage()->offset() == 2U);
-  BOOST_TEST(file.view().find("t")->tensor()->chunk(0)->storage()->offset() == 10U);
-  BOOST_TEST(file.view().find("t")->tensor()->chunk(1)->storage()->offset() == 4U);
+  BOOST_TEST(file.view().find("b")->bytes_storage()->byte_offset() == 2U);
+  BOOST_TEST(file.view().find("t")->tensor()->chunk(0)->storage()->byte_offset() == 10U);
+  BOOST_TEST(file.view().find("t")->tensor()->chunk(1)->storage()->byte_offset() == 4U);
   std::vector<std::uint64_t> left;
   for (std::size_t i = 0; i < file.view().columns().loose_storage.size(); ++i)
-    left.push_back(loose_storage(file.view(), i)->storage.offset());
+    left.push_back(loose_storage(file.view(), i)->storage.byte_offset());
   BOOST_TEST((left == std::vector<std::uint64_t>{1, 3, 6}));
 }
 
@@ -104,14 +104,14 @@ BOOST_AUTO_TEST_CASE(orders_that_fragments_state_outlive_their_replicas) {
   b.boxes.insert(b.boxes.end(), {3, 1});
   a.boxes = {0, 2};  // and covers half
   a.entries[0].chunk_count = 1;
-  a.chunk_files = {0}, a.chunk_offsets = {10}, a.chunk_lengths = {1}, a.storage_order = {0};
-  b.chunk_files = {0, 0, 0}, b.chunk_offsets = {1, 2, 3}, b.chunk_lengths = {1, 1, 1};
+  a.chunk_files = {0}, a.chunk_byte_offsets = {10}, a.chunk_lengths = {1}, a.storage_order = {0};
+  b.chunk_files = {0, 0, 0}, b.chunk_byte_offsets = {1, 2, 3}, b.chunk_lengths = {1, 1, 1};
   b.storage_order = {2, 0, 1};
   const auto file = merged({a, b});
   check_sound(file);
   std::vector<std::uint64_t> offsets;
   for (const std::uint32_t row : file.view().columns().storage_order)
-    offsets.push_back(file.view().columns().chunk_offsets[row]);
+    offsets.push_back(file.view().columns().chunk_byte_offsets[row]);
   BOOST_TEST((offsets == std::vector<std::uint64_t>{10, 3, 2}));
 }
 

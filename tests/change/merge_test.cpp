@@ -125,7 +125,7 @@ BOOST_AUTO_TEST_CASE(a_replica_lends_its_storage_to_one_without) {
   fragments.add(build_fragment({tensor({chunk({0, 0}, {4, 6}, 1, 77)})}, 1));
   const Merged merged = expect(fragments.merge());
   const auto file = expect(MetadataFile::from_bytes(merged.bytes.bytes()));
-  BOOST_TEST(file.view().find("w")->tensor()->chunk(0)->storage()->offset() == 77);
+  BOOST_TEST(file.view().find("w")->tensor()->chunk(0)->storage()->byte_offset() == 77);
 }
 
 BOOST_AUTO_TEST_CASE(strides_are_those_of_the_lowest_rank) {

@@ -64,7 +64,7 @@ std::string storage(const MetadataView& metadata, std::string_view fqn, std::str
   if (offset != "-") index.offset = numbers(offset);
   const auto found = metadata.find(index);
   if (!found) return no_answer(found.status());
-  return fmt::format("found\t{}\t{}\t{}", hex(found->relative_path()), found->offset(), found->length());
+  return fmt::format("found\t{}\t{}\t{}", hex(found->relative_path()), found->byte_offset(), found->length());
 }
 
 std::string prefix(const MetadataView& metadata, std::string_view text) {
@@ -77,7 +77,7 @@ std::string overlap(const MetadataView& metadata, std::string_view fqn, const Si
   if (!entry) return no_answer(entry.status());
   const auto tensor = entry->tensor();
   if (!tensor) return no_answer(tensor.status());
-  if (offsets.size() != tensor->rank() || sizes.size() != tensor->rank()) return "absent";
+  if (offsets.size() != tensor->ndim() || sizes.size() != tensor->ndim()) return "absent";
   std::vector<std::uint32_t> rows;
   for (Overlaps hit(*tensor, offsets, sizes); !hit.done(); hit.next()) rows.push_back(hit.chunk());
   return rows.empty() ? "absent" : fmt::format("found\t{}", fmt::join(rows, ","));

@@ -78,7 +78,7 @@ void put_storage(std::string& out, const Lookup<StorageInfoView>& storage) {
     out += storage.absent() ? "null" : "\"corrupt\"";
     return;
   }
-  fmt::append(out, R"({{"file":{},"offset":{},"length":{},"transforms":)", storage->file(), storage->offset(),
+  fmt::append(out, R"({{"file":{},"byte_offset":{},"length":{},"transforms":)", storage->file(), storage->byte_offset(),
               storage->length());
   const StorageInfo info = storage->to_value();
   if (info.transform_descriptors) {

@@ -122,7 +122,7 @@ simple("f5_storage_meta_vtable", "corrupt", lambda p: p.put("i", p.target("stora
 simple("f5_source_vtable", "corrupt", lambda p: p.put("i", p.target("source"), -(2**31)))
 
 # F6: columns of 8-byte elements at 4 mod 8
-for name in ("sizes", "boxes", "chunk_offsets", "chunk_lengths", "index_hints"):
+for name in ("sizes", "boxes", "chunk_byte_offsets", "chunk_lengths", "index_hints"):
     simple(f"f6_{name}", "corrupt", lambda p, name=name: p.move(name, 4))
 simple("f6_moved_to_its_alignment", "opens", lambda p: p.move("boxes", 0))
 
@@ -130,7 +130,7 @@ simple("f6_moved_to_its_alignment", "opens", lambda p: p.move("boxes", 0))
 simple("f8_slots_odd", "corrupt", lambda p: p.resize("fqn_slots", p.count("fqn_slots") - 1))
 simple("f8_slots_too_few", "corrupt", lambda p: p.resize("fqn_slots", p.count("fqn_slots") // 2))
 simple("f8_slots_none", "corrupt", lambda p: p.resize("fqn_slots", 0))
-for name in ("fqn_order", "fqn_paths", "chunk_offsets", "chunk_transforms"):
+for name in ("fqn_order", "fqn_paths", "chunk_byte_offsets", "chunk_transforms"):
     simple(f"f8_{name}", "corrupt", lambda p, name=name: p.resize(name, p.count(name) - 1))
 simple("f8_chunk_files", "corrupt", lambda p: p.resize("chunk_files", p.count("chunk_files") - 1))
 
@@ -138,7 +138,7 @@ simple("f8_chunk_files", "corrupt", lambda p: p.resize("chunk_files", p.count("c
 @case("f8_loose_storage", "corrupt")
 def f8_loose_storage(p):
     p.resize("chunk_files", 0)
-    p.resize("chunk_offsets", 0)
+    p.resize("chunk_byte_offsets", 0)
     p.resize("chunk_transforms", 0)
     p.resize("storage_order", 0)
 
@@ -194,7 +194,7 @@ simple("e5_first_value", "opens", lambda p: p.set("chunk_order", p.member(b"even
 simple("e6_file_number", "opens", lambda p: p.set("chunk_files", 0, "I", p.count("file_name_ends")))
 simple("e6_file_name_outside", "opens", lambda p: p.set("file_name_ends", 1, "I", 2**32 - 1))
 simple("e6_file_names_descend", "opens", lambda p: p.set("file_name_ends", 1, "I", 1))
-simple("e6_no_offsets", "opens", lambda p: p.put("H", p.slot("chunk_offsets"), 0))
+simple("e6_no_offsets", "opens", lambda p: p.put("H", p.slot("chunk_byte_offsets"), 0))
 simple("e6_length_outside", "opens", lambda p: p.set_member(b"bytes", length_begin=p.count("chunk_lengths")))
 simple("e6_length_beyond_int32", "opens", lambda p: p.set_member(b"grid", length_begin=2**32 - 1, lengths_differ=1))
 simple("e6_transform_list", "opens", lambda p: p.set("chunk_transforms", 0, "H", p.count("transform_lists") + 1))

@@ -79,7 +79,7 @@ class Answers:
             place = chunks[0]["storage"] if chunks else None
         if place is None:
             return None
-        return f"found\t{self.files[place['file']].hex()}\t{place['offset']}\t{place['length']}"
+        return f"found\t{self.files[place['file']].hex()}\t{place['byte_offset']}\t{place['length']}"
 
     def prefix(self, text):
         hits = [i for i, name in enumerate(self.names) if name.startswith(text)]

@@ -19,7 +19,7 @@ void for_each_column(C& c, Visit visit) {
   visit("entries", c.entries), visit("fqns", c.fqns), visit("fqn_slots", c.fqn_slots), visit("fqn_order", c.fqn_order);
   visit("sizes", c.sizes), visit("boxes", c.boxes), visit("chunk_order", c.chunk_order),
       visit("chunk_files", c.chunk_files);
-  visit("chunk_offsets", c.chunk_offsets), visit("chunk_lengths", c.chunk_lengths),
+  visit("chunk_byte_offsets", c.chunk_byte_offsets), visit("chunk_lengths", c.chunk_lengths),
       visit("chunk_transforms", c.chunk_transforms);
   visit("file_names", c.file_names.bytes), visit("file_name_ends", c.file_names.ends);
   visit("type_names", c.type_names.bytes), visit("type_name_ends", c.type_names.ends);
@@ -71,7 +71,8 @@ class RandomColumns {
     if (name == "chunk_files") return rows;
     if (random_() % 4 == 0) return 0;
     if (name == "fqn_order" || name == "fqn_paths" || name == "planner_order") return entries;
-    if (name == "chunk_offsets" || name == "chunk_transforms" || name == "loose_storage" || name == "storage_order")
+    if (name == "chunk_byte_offsets" || name == "chunk_transforms" || name == "loose_storage" ||
+        name == "storage_order")
       return rows;
     return random_() % 7;
   }

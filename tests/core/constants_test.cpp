@@ -39,7 +39,7 @@ BOOST_AUTO_TEST_CASE(digests_are_xxh3) {
 BOOST_AUTO_TEST_CASE(rows_lie_as_the_schema_says) {
   BOOST_TEST(sizeof(EntryRow) == 48U);
   BOOST_TEST(offsetof(EntryRow, properties) == 32U);
-  BOOST_TEST(offsetof(EntryRow, rank) == 42U);
+  BOOST_TEST(offsetof(EntryRow, ndim) == 42U);
   BOOST_TEST(offsetof(EntryRow, lengths_differ) == 46U);
   BOOST_TEST(sizeof(TensorPropertiesRow) == 10U);
   BOOST_TEST(offsetof(TensorPropertiesRow, layout_name) == 8U);

@@ -158,7 +158,7 @@ BOOST_AUTO_TEST_CASE(storage_information_without_a_chunk) {
   const MetadataFile file = opened(model);
   BOOST_TEST(differences(file, model).empty());
   const auto at = [&](const char* fqn, std::optional<Size> offset) {
-    return file.view().find(MetadataIndex{fqn, std::move(offset), {}})->offset();
+    return file.view().find(MetadataIndex{fqn, std::move(offset), {}})->byte_offset();
   };
   BOOST_TEST(at("gone", Size{1, 2}) == 1U);
   BOOST_TEST(at("gone", std::nullopt) == 4U);
@@ -177,7 +177,7 @@ BOOST_AUTO_TEST_CASE(chunks_that_start_at_one_place) {
   const TensorView view = *file.view().find("t")->tensor();
   const std::int64_t offset = 4;
   BOOST_TEST((view.find_chunk({&offset, 1})->to_value() == ChunkStorageMetadata{{4}, {2}}));
-  for (const std::uint32_t i : {0U, 2U, 3U}) BOOST_TEST(view.chunk(i)->storage()->offset() == 0U);
+  for (const std::uint32_t i : {0U, 2U, 3U}) BOOST_TEST(view.chunk(i)->storage()->byte_offset() == 0U);
   BOOST_TEST(differences(file, model).empty());
 }
 

@@ -38,7 +38,7 @@ class Dump {
     column("sizes", file_->sizes, "the shapes [4] and [8]");
     column("boxes", file_->boxes, "b: 2 cells, step 4");
     column("chunk_files", file_->chunk_files, "of the rows: a, b's first, b's second");
-    column("chunk_offsets", file_->chunk_offsets, "in their files");
+    column("chunk_byte_offsets", file_->chunk_byte_offsets, "in their files");
     column("chunk_lengths", file_->chunk_lengths, "16 bytes for all");
     column("file_names", file_->file_names.bytes, "\"__0_0.distcp__1_0.distcp\"");
     column("file_name_ends", file_->file_names.ends, "in file_names");
@@ -69,8 +69,8 @@ class Dump {
           fmt::format("entry {}: FQN at {}, {} byte; size at {}, box at {}, chunks {} + {}", i, row.fqn_begin,
                       row.fqn_length, row.size_begin, row.box_begin, row.chunk_begin, row.chunk_count));
       add(begin + i * sizeof row + 24, 24,
-          fmt::format("  order, length at {}; dtype {}; rank {}, layout {}", row.length_begin,
-                      static_cast<int>(row.properties.dtype), row.rank,
+          fmt::format("  order, length at {}; dtype {}; ndim {}, layout {}", row.length_begin,
+                      static_cast<int>(row.properties.dtype), row.ndim,
                       row.chunk_layout == ChunkLayout::Whole ? "Whole" : "EvenGrid"));
     }
   }

@@ -62,8 +62,8 @@ std::size_t ask(const MetadataView& view, const MetadataIndex& index, std::strin
     for (std::uint32_t c = 0; c < tensor->chunk_count(); ++c) {
       const auto chunk = tensor->chunk(c);
       std::int64_t offset[2] = {};
-      for (std::uint8_t d = 0; d < chunk->rank(); ++d) offset[d] = chunk->offset(d) + 0 * chunk->size(d);
-      const std::span<const std::int64_t> at(offset, chunk->rank());
+      for (std::uint8_t d = 0; d < chunk->ndim(); ++d) offset[d] = chunk->offset(d) + 0 * chunk->size(d);
+      const std::span<const std::int64_t> at(offset, chunk->ndim());
       found += tensor->find_chunk(at).found() + view.find_storage(entry->fqn(), at).found();
       const auto storage = chunk->storage();
       if (storage) found += storage->relative_path().size() + storage->transform_count().value_or(0);

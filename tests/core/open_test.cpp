@@ -116,7 +116,7 @@ BOOST_AUTO_TEST_CASE(a_large_file_that_breaks_its_frame) {
   check_error(broken(sound.size() - 16, 0), ErrorCode::Truncated, "F3");
   check_error(broken(3, 0x7F), ErrorCode::Corrupt, "F5");
   check_error(broken(length_of(columns.entries) + 3, 0x7F), ErrorCode::Corrupt, "F5");  // far behind the head
-  check_error(broken(length_of(columns.chunk_offsets) + 3, 0x7F), ErrorCode::Corrupt, "F5");
+  check_error(broken(length_of(columns.chunk_byte_offsets) + 3, 0x7F), ErrorCode::Corrupt, "F5");
   check_error(broken(length_of(columns.chunk_files), 1), ErrorCode::Corrupt, "F8");
 }
 

@@ -44,7 +44,7 @@ BOOST_AUTO_TEST_CASE(storage_without_a_chunk) {
   BOOST_TEST((first->offset.size() == 2 && first->offset[0] == 7 && first->offset[1] == 8));
   BOOST_TEST(first->row == view.columns().chunk_rows());
   BOOST_TEST(first->storage.relative_path() == "loose_file");
-  BOOST_TEST((first->storage.offset() == 11 && first->storage.length() == 12));
+  BOOST_TEST((first->storage.byte_offset() == 11 && first->storage.length() == 12));
   BOOST_TEST(second->fqn == "plain");
   BOOST_TEST(!second->has_offset);
   BOOST_TEST(second->offset.empty());

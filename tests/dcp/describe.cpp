@@ -112,7 +112,7 @@ std::vector<Key> keys_of_rows(const MetadataFile& file) {
     key.fqn = view_of(columns.fqns.subspan(loose.fqn_begin, loose.fqn_length));
     if (loose.has_offset == 0) continue;
     key.offset = Json::array();
-    for (const std::int64_t n : columns.sizes.subspan(loose.offset_begin, loose.rank)) key.offset.push_back(n);
+    for (const std::int64_t n : columns.sizes.subspan(loose.offset_begin, loose.ndim)) key.offset.push_back(n);
   }
   for (const IndexHintRow& hint : columns.index_hints) {
     keys[hint.row].hint = hint.known != 0 ? Json(hint.index) : Json(nullptr);
@@ -127,7 +127,7 @@ std::vector<std::uint32_t> storage_order(const Columns& columns, const std::vect
     if (columns.chunk_files[row] != kNoFile && keys[row].is_key) order.push_back(row);
   }
   std::ranges::sort(order, {}, [&](std::uint32_t row) {
-    return std::tuple(columns.chunk_files[row], columns.chunk_offsets[row], row);
+    return std::tuple(columns.chunk_files[row], columns.chunk_byte_offsets[row], row);
   });
   return order;
 }
@@ -170,7 +170,7 @@ Json describe_storage(const MetadataFile& file) {
     item["offset"] = keys[row].offset;
     item["index"] = keys[row].hint;
     item["relative_path"] = text(text_at(columns.file_names, columns.chunk_files[row]));
-    item["byte_offset"] = columns.chunk_offsets[row];
+    item["byte_offset"] = columns.chunk_byte_offsets[row];
     item["length"] = lengths[row];
     item["transforms"] = describe_transforms(columns, row);
     out.push_back(std::move(item));

@@ -39,11 +39,11 @@ std::int64_t end_of(std::int64_t offset, std::int64_t size) {
 
 /// The box of the request in a tensor: its offsets, then its sizes.
 Size box_in(const TensorView& tensor, const Request& request) {
-  Size box(tensor.rank(), 0);
+  Size box(tensor.ndim(), 0);
   box.insert(box.end(), tensor.size().begin(), tensor.size().end());
-  for (std::size_t d = 0; d < std::min<std::size_t>(tensor.rank(), 4); ++d) {
+  for (std::size_t d = 0; d < std::min<std::size_t>(tensor.ndim(), 4); ++d) {
     box[d] = request.offsets[d];
-    box[tensor.rank() + d] = request.sizes[d];
+    box[tensor.ndim() + d] = request.sizes[d];
   }
   return box;
 }
@@ -76,9 +76,9 @@ class Checker {
     for (std::uint32_t i = 0; i < tensor.chunk_count(); ++i) {
       const auto chunk = tensor.chunk_by_row(i)->to_value();
       bool overlaps = true;
-      for (std::size_t d = 0; d < tensor.rank(); ++d) {
+      for (std::size_t d = 0; d < tensor.ndim(); ++d) {
         if (chunk.sizes[d] < 0) return {};
-        overlaps = overlaps && chunk.offsets[d] < end_of(box[d], box[tensor.rank() + d]) &&
+        overlaps = overlaps && chunk.offsets[d] < end_of(box[d], box[tensor.ndim() + d]) &&
                    box[d] < end_of(chunk.offsets[d], chunk.sizes[d]);
       }
       if (overlaps) rows.push_back(i);
@@ -88,8 +88,8 @@ class Checker {
 
   void ask_overlaps(const TensorView& tensor) {
     const Size box = box_in(tensor, request_);
-    const auto offsets = std::span(box).first(tensor.rank());
-    const auto sizes = std::span(box).last(tensor.rank());
+    const auto offsets = std::span(box).first(tensor.ndim());
+    const auto sizes = std::span(box).last(tensor.ndim());
     Rows rows;
     Rows indexed;
     for (Overlaps hit(tensor, offsets, sizes); !hit.done(); hit.next()) rows.push_back(hit.chunk());
@@ -132,14 +132,14 @@ class Checker {
     const auto tensor = entry ? entry->tensor() : entry.status();
     const auto chunk = tensor ? tensor->chunk_by_row(item.chunk()) : tensor.status();
     // Of two entries with one name, which a sound file has not, the plan may have found the other.
-    if (!chunk || tensor->rank() != value.lengths.size()) return require(!sound_, "an item's chunk exists");
+    if (!chunk || tensor->ndim() != value.lengths.size()) return require(!sound_, "an item's chunk exists");
     const auto inside = [](std::int64_t begin, std::int64_t length, std::int64_t size) {
       return begin >= 0 && length >= 0 && begin <= size && length <= size - begin;
     };
     const Size& box = boxes_[item.wanted()];
-    for (std::uint8_t d = 0; d < tensor->rank(); ++d) {
+    for (std::uint8_t d = 0; d < tensor->ndim(); ++d) {
       require(inside(value.storage_offsets[d], value.lengths[d], chunk->size(d)) || !sound_, "an item in its chunk");
-      require(inside(value.dest_offsets[d], value.lengths[d], box[tensor->rank() + d]), "an item in its box");
+      require(inside(value.dest_offsets[d], value.lengths[d], box[tensor->ndim() + d]), "an item in its box");
     }
   }
 

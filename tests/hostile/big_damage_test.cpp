@@ -40,11 +40,11 @@ class Victim {
         bytes_(sound_.begin(), sound_.end()) {
     const Columns& c = file_.view().columns();
     const auto add = [&](const auto&... columns) { (add_column(std::as_bytes(columns)), ...); };
-    add(c.entries, c.fqns, c.fqn_slots, c.fqn_order, c.sizes, c.boxes, c.chunk_order, c.chunk_files, c.chunk_offsets,
-        c.chunk_lengths, c.chunk_transforms, c.file_names.bytes, c.file_names.ends, c.type_names.bytes,
-        c.type_names.ends, c.transform_names.bytes, c.transform_names.ends, c.transform_lists, c.storage_order,
-        c.index_hints, c.loose_storage, c.fqn_paths, c.path_elements, c.path_ends, c.planner_order, c.opaque,
-        c.opaque_names, c.opaque_pickles);
+    add(c.entries, c.fqns, c.fqn_slots, c.fqn_order, c.sizes, c.boxes, c.chunk_order, c.chunk_files,
+        c.chunk_byte_offsets, c.chunk_lengths, c.chunk_transforms, c.file_names.bytes, c.file_names.ends,
+        c.type_names.bytes, c.type_names.ends, c.transform_names.bytes, c.transform_names.ends, c.transform_lists,
+        c.storage_order, c.index_hints, c.loose_storage, c.fqn_paths, c.path_elements, c.path_ends, c.planner_order,
+        c.opaque, c.opaque_names, c.opaque_pickles);
     structure_.push_back({0, std::ranges::min(columns_, {}, &Range::begin).begin});  // vtables and tables
     structure_.push_back({sound_.size() - 24, 24});
     for (std::uint32_t i = 0; i < c.entries.size(); ++i) add_parts(c, i);
@@ -107,11 +107,11 @@ class Victim {
     add(c.entries, entry);
     add(c.fqns, row.fqn_begin);
     add(c.sizes, row.size_begin);
-    add(c.boxes, row.box_begin, std::max(2 * row.rank, 1));
+    add(c.boxes, row.box_begin, std::max(2 * row.ndim, 1));
     add(c.chunk_order, row.order_begin);
     add(c.chunk_lengths, row.length_begin);
     add(c.chunk_files, row.chunk_begin);
-    add(c.chunk_offsets, row.chunk_begin);
+    add(c.chunk_byte_offsets, row.chunk_begin);
     add(c.chunk_transforms, row.chunk_begin);
     add(c.fqn_paths, entry);
   }
@@ -151,7 +151,7 @@ void ask_overlaps(const TensorView& tensor, Random& random) {
     if (hit.chunk() < after || hit.chunk() >= tensor.chunk_count())
       BOOST_ERROR("an overlap with no chunk, or not ascending");
     after = hit.chunk() + 1;
-    for (std::size_t d = 0; d < tensor.rank(); ++d) static_cast<void>(hit.begin(d)), static_cast<void>(hit.length(d));
+    for (std::size_t d = 0; d < tensor.ndim(); ++d) static_cast<void>(hit.begin(d)), static_cast<void>(hit.length(d));
   }
 }
 

@@ -56,7 +56,7 @@ BOOST_AUTO_TEST_CASE(tensors_that_share_all_rows) {
 
 BOOST_AUTO_TEST_CASE(grids_of_rank_255) {
   EntryRow row{};
-  row.rank = 255;
+  row.ndim = 255;
   row.chunk_layout = ChunkLayout::EvenGrid;
   row.chunk_count = 1;
   Crowd crowd(100'000, 0, row);

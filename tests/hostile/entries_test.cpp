@@ -50,7 +50,7 @@ BOOST_AUTO_TEST_CASE(E2) {
         {"E2"}, "plain", [&](EntryRow& row) { row.size_begin = begin; }, kNoTensor);
   }
   entry_breaks(
-      {"E2"}, "even", [](EntryRow& row) { row.rank = 255; }, kNoTensor);
+      {"E2"}, "even", [](EntryRow& row) { row.ndim = 255; }, kNoTensor);
   breaks({"E2"}, [](EditableFile& f) {  // the size inside, the strides behind it not
     entry(f, "strided").size_begin = static_cast<std::uint32_t>(f->sizes.size() - 1);
   });
@@ -120,7 +120,7 @@ BOOST_AUTO_TEST_CASE(E6) {
     breaks({"E6"}, transforms);
     BOOST_TEST(answers(transforms, "plain").storage == S::Corrupt);
   }
-  breaks_as_columns({"E6"}, [](Columns& c) { c.chunk_offsets = {}; });
+  breaks_as_columns({"E6"}, [](Columns& c) { c.chunk_byte_offsets = {}; });
   breaks_as_columns({"E6"}, [](Columns& c) { c.chunk_lengths = {}; });
   breaks_as_columns({"E6"}, [](Columns& c) { c.file_names = {}; });
   breaks_as_columns({"E6", "V7"}, [](Columns& c) { c.transform_lists = {}; });

@@ -168,7 +168,8 @@ BOOST_AUTO_TEST_CASE(F5_inner_tables) {
 
 BOOST_AUTO_TEST_CASE(F6) {
   // Four bytes further lies a vector of one element, as FlatBuffers' verifier sees it: its data is at 4 modulo 8.
-  for (const auto field : {T::VT_SIZES, T::VT_BOXES, T::VT_CHUNK_OFFSETS, T::VT_CHUNK_LENGTHS, T::VT_INDEX_HINTS}) {
+  for (const auto field :
+       {T::VT_SIZES, T::VT_BOXES, T::VT_CHUNK_BYTE_OFFSETS, T::VT_CHUNK_LENGTHS, T::VT_INDEX_HINTS}) {
     refused("F6", ErrorCode::Corrupt, [&](EditableFile& f) {
       const std::size_t position = f.field_position(field);
       std::uint32_t& offset = f.raw<std::uint32_t>(position);
@@ -221,7 +222,7 @@ BOOST_AUTO_TEST_CASE(F8) {
   length(&Columns::fqn_paths, 8), length(&Columns::fqn_paths, 10);
   length(&Columns::fqn_slots, 0), length(&Columns::fqn_slots, 31), length(&Columns::fqn_slots, 16);
   length(&Columns::planner_order, 10);
-  length(&Columns::chunk_offsets, 3), length(&Columns::chunk_transforms, 3);
+  length(&Columns::chunk_byte_offsets, 3), length(&Columns::chunk_transforms, 3);
   EditableFile sound(encoded(rich_model()));
   const auto rows = static_cast<std::uint32_t>(sound->chunk_files.size());
   length(&Columns::storage_order, rows + 1);

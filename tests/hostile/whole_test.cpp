@@ -115,11 +115,11 @@ BOOST_AUTO_TEST_CASE(V8) {
   breaks_as_columns({"V8"}, [](Columns& c) { c.has_storage_data = false; });
   breaks({"V8", "V9"}, [](EditableFile& f) { f.at(f->chunk_files, f->chunk_files.size() - 1) = kNoFile; });
   breaks({"V8"}, [](EditableFile& f) {  // "tiny": two chunks of 1, then two empty ones that start at 2
-    ++f.at(f->chunk_offsets, row_of(f, "tiny") + 3);
+    ++f.at(f->chunk_byte_offsets, row_of(f, "tiny") + 3);
   });
   breaks({"V8"}, [](EditableFile& f) { f.at(f->chunk_transforms, row_of(f, "tiny") + 3) = 1; });
   breaks({"V8"}, [](EditableFile& f) { f.at(f->chunk_files, row_of(f, "tiny") + 3) = kNoFile; });
-  breaks({"V8"}, [](EditableFile& f) { ++f.at(f->chunk_offsets, row_of(f, "explicit") + 2); });
+  breaks({"V8"}, [](EditableFile& f) { ++f.at(f->chunk_byte_offsets, row_of(f, "explicit") + 2); });
 }
 
 BOOST_AUTO_TEST_CASE(V9) {

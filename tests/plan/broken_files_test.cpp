@@ -151,7 +151,8 @@ BOOST_AUTO_TEST_CASE(random_numbers_change) {
           altered.at(columns.chunk_files, pick(columns.chunk_files.size())) = static_cast<std::uint32_t>(odd);
           break;
         case 3:
-          altered.at(columns.chunk_offsets, pick(columns.chunk_offsets.size())) = static_cast<std::uint64_t>(odd);
+          altered.at(columns.chunk_byte_offsets, pick(columns.chunk_byte_offsets.size())) =
+              static_cast<std::uint64_t>(odd);
           break;
         default:
           altered.at(columns.chunk_lengths, pick(columns.chunk_lengths.size())) = static_cast<std::uint64_t>(odd);
@@ -173,7 +174,7 @@ BOOST_AUTO_TEST_CASE(a_file_number_beyond_the_files) {
 BOOST_AUTO_TEST_CASE(a_range_beyond_64_bits) {
   Altered altered(tests::file_from(sample()));
   const auto row = altered.view().find("b.even")->row();
-  altered.at(altered.view().columns().chunk_offsets, row.chunk_begin) = ~std::uint64_t{0};
+  altered.at(altered.view().columns().chunk_byte_offsets, row.chunk_begin) = ~std::uint64_t{0};
   BOOST_TEST(error_of_plan(altered.view(), "b.even", {8}) ==
              "corrupt: FQN 'b.even': chunk 0 lies at byte 18446744073709551615 with 8 bytes, beyond 64 bits");
 }

@@ -25,9 +25,9 @@ Size flat(const json& boxes) {
   return values;
 }
 
-json hit_json(const Overlaps& hit, std::size_t rank, std::uint32_t chunk) {
+json hit_json(const Overlaps& hit, std::size_t ndim, std::uint32_t chunk) {
   json begin = json::array(), in_chunk = json::array(), in_box = json::array(), lengths = json::array();
-  for (std::size_t d = 0; d < rank; ++d) {
+  for (std::size_t d = 0; d < ndim; ++d) {
     begin.push_back(hit.begin(d));
     in_chunk.push_back(hit.chunk_offset(d));
     in_box.push_back(hit.box_offset(d));
@@ -54,7 +54,7 @@ json overlaps(const json& arguments) {
          {std::pair("plain", static_cast<const OverlapIndex*>(nullptr)), std::pair("indexed", &index)}) {
       json hits = json::array();
       for (Overlaps hit(tensor, offsets, sizes, with); !hit.done(); hit.next()) {
-        hits.push_back(hit_json(hit, tensor.rank(), tests::dcp_number(tensor, hit.chunk())));
+        hits.push_back(hit_json(hit, tensor.ndim(), tests::dcp_number(tensor, hit.chunk())));
       }
       answer[name].push_back(hits);
     }
@@ -107,11 +107,11 @@ json plan_json(const MetadataView& metadata, const LoadPlan& plan) {
     const ReadItem item = view.to_value();
     items.push_back({item.type == LoadItemType::Bytes ? "BYTE_IO" : "TENSOR", index_json(item.dest_index),
                      item.dest_offsets, index_json(item.storage_index), item.storage_offsets, item.lengths,
-                     std::string(*metadata.file_name(view.file())), view.offset(), view.length()});
+                     std::string(*metadata.file_name(view.file())), view.byte_offset(), view.length()});
   }
   for (const FileRead& read : plan.reads()) {
     reads.push_back(
-        {std::string(*metadata.file_name(read.file)), read.offset, read.length, read.item_begin, read.item_count});
+        {std::string(*metadata.file_name(read.file)), read.byte_offset, read.length, read.item_begin, read.item_count});
   }
   for (const LoadIssue& issue : plan.issues())
     issues.push_back({to_string(issue.kind), issue.fatal, issue.fqn, issue.message});

@@ -43,7 +43,7 @@ LoadPlan plan_all(const MetadataView& metadata, std::size_t tensors) {
 
 auto key(const LoadPlan& plan, std::uint32_t i) {
   const auto item = plan.item(i);
-  return std::tuple(item.file(), item.offset(), item.wanted(), item.box(), item.chunk());
+  return std::tuple(item.file(), item.byte_offset(), item.wanted(), item.box(), item.chunk());
 }
 
 std::string error(const MetadataView& metadata, const Size& size) {

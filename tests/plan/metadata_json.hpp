@@ -29,7 +29,7 @@ inline MetadataFile file_from(const nlohmann::json& metadata) {
     row.chunk_begin = draft.chunk_files.size();
     if (entry.contains("size")) {
       const Size size = entry.at("size");
-      row.rank = static_cast<std::uint8_t>(size.size());
+      row.ndim = static_cast<std::uint8_t>(size.size());
       row.size_begin = draft.sizes.size();
       row.box_begin = draft.boxes.size();
       row.properties.dtype = scalar_type_from_name(entry.value("dtype", "float32")).value_or(ScalarType::Other);
@@ -52,7 +52,7 @@ inline MetadataFile file_from(const nlohmann::json& metadata) {
       const auto stored =
           entry.contains("storage") ? entry.at("storage")[i] : nlohmann::json{0, 100 * draft.chunk_files.size(), 100};
       draft.chunk_files.push_back(stored.is_null() ? kNoFile : stored[0].get<std::uint32_t>());
-      draft.chunk_offsets.push_back(stored.is_null() ? 0 : stored[1].get<std::uint64_t>());
+      draft.chunk_byte_offsets.push_back(stored.is_null() ? 0 : stored[1].get<std::uint64_t>());
       draft.chunk_lengths.push_back(stored.is_null() ? 0 : stored[2].get<std::uint64_t>());
     }
     draft.entries.push_back(row);
@@ -61,9 +61,9 @@ inline MetadataFile file_from(const nlohmann::json& metadata) {
   for (const write::DraftEntry& entry : draft.entries) {
     std::set<Size> keys;  // of chunks at one place only the first has a key
     for (std::uint32_t i = 0; i < entry.chunk_count; ++i) {
-      const auto box = draft.boxes.begin() + static_cast<std::ptrdiff_t>(entry.box_begin + 2UL * entry.rank * i);
+      const auto box = draft.boxes.begin() + static_cast<std::ptrdiff_t>(entry.box_begin + 2UL * entry.ndim * i);
       const auto row = static_cast<std::uint32_t>(entry.chunk_begin + i);
-      if (keys.emplace(box, box + entry.rank).second && draft.chunk_files[row] != kNoFile)
+      if (keys.emplace(box, box + entry.ndim).second && draft.chunk_files[row] != kNoFile)
         draft.storage_order.push_back(row);
     }
   }

@@ -4,12 +4,12 @@ import itertools
 
 
 def random_size(source, largest_rank=5):
-    """A size of up to a few thousand elements, rank 0 to 5; now and then of a rank above 8."""
+    """A size of up to a few thousand elements, 0 to 5 dimensions; now and then more than 8."""
     if source.random() < 0.05:
         return [source.choice((1, 1, 1, 2, 3)) for _ in range(source.randint(8, 12))]
-    rank = source.randint(0, largest_rank)
-    most = {0: 1, 1: 60, 2: 24, 3: 12, 4: 7, 5: 5}[rank]
-    return [source.randint(0, most) if source.random() < 0.1 else source.randint(1, most) for _ in range(rank)]
+    ndim = source.randint(0, largest_rank)
+    most = {0: 1, 1: 60, 2: 24, 3: 12, 4: 7, 5: 5}[ndim]
+    return [source.randint(0, most) if source.random() < 0.1 else source.randint(1, most) for _ in range(ndim)]
 
 
 def grid(cuts):

@@ -59,7 +59,7 @@ class Comparer {
 
   void compare_tensor(const TensorView& tensor, const ModelEntry& wanted) {
     expect(std::ranges::equal(tensor.size(), wanted.size), "size");
-    expect(tensor.rank() == wanted.size.size(), "rank");
+    expect(tensor.ndim() == wanted.size.size(), "ndim");
     expect(tensor.properties() == wanted.properties, "properties");
     expect(tensor.dtype() == wanted.properties.dtype, "dtype");
     expect(tensor.memory_format() == wanted.properties.memory_format, "memory_format");
@@ -81,7 +81,7 @@ class Comparer {
       expect(i == 0 || !(offsets < before), "rows are sorted");
       before = offsets;
     }
-    expect(tensor.find_chunk(Size(wanted.size.size() + 1, 0)).absent(), "find_chunk with another rank");
+    expect(tensor.find_chunk(Size(wanted.size.size() + 1, 0)).absent(), "find_chunk with another ndim");
     Size outside(wanted.size.size(), 987654321);
     if (!outside.empty()) expect(tensor.find_chunk(outside).absent(), "find_chunk where none starts");
   }
@@ -92,8 +92,8 @@ class Comparer {
       return fmt::format("chunk {} [{}]: {}", i, fmt::join(box.offsets, ", "), what);
     };
     expect(chunk.to_value() == box, say("box"));
-    expect(chunk.rank() == box.offsets.size(), say("rank"));
-    for (std::uint8_t d = 0; d < chunk.rank(); ++d) {
+    expect(chunk.ndim() == box.offsets.size(), say("ndim"));
+    for (std::uint8_t d = 0; d < chunk.ndim(); ++d) {
       expect(chunk.offset(d) == box.offsets[d] && chunk.size(d) == box.sizes[d], say("offset, size"));
     }
     const auto item = items_.find(Key(wanted.fqn, box.offsets));
@@ -106,7 +106,7 @@ class Comparer {
   static bool holds(const Lookup<StorageInfoView>& storage, const ModelItem& item) {
     if (!storage.found() || storage->to_value() != item.info) return false;
     if (storage->transform_count().has_value() != item.info.transform_descriptors.has_value()) return false;
-    return storage->relative_path() == item.info.relative_path && storage->offset() == item.info.offset &&
+    return storage->relative_path() == item.info.relative_path && storage->byte_offset() == item.info.offset &&
            storage->length() == item.info.length;
   }
 
@@ -214,8 +214,8 @@ class Comparer {
         continue;
       rows.push_back(row);
     }
-    std::ranges::sort(rows, {},
-                      [&](std::uint32_t row) { return std::tuple(c_.chunk_files[row], c_.chunk_offsets[row], row); });
+    std::ranges::sort(
+        rows, {}, [&](std::uint32_t row) { return std::tuple(c_.chunk_files[row], c_.chunk_byte_offsets[row], row); });
     return rows;
   }
 

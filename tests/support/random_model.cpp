@@ -73,40 +73,40 @@ class Generator {
   }
 
   void boxes(ModelEntry& entry) {
-    const std::size_t rank = once_in(60) ? 255 : pick<std::size_t>({0, 1, 1, 1, 2, 2, 2, 3, 4});
-    for (std::size_t d = 0; d < rank; ++d)
-      entry.size.push_back(rank > 4 ? between(1, 2) : once_in(12) ? 0 : between(1, 24));
-    switch (below(rank > 4 ? 3 : 9)) {
-      case 0: entry.chunks = {{Size(rank, 0), entry.size}}; break;
+    const std::size_t ndim = once_in(60) ? 255 : pick<std::size_t>({0, 1, 1, 1, 2, 2, 2, 3, 4});
+    for (std::size_t d = 0; d < ndim; ++d)
+      entry.size.push_back(ndim > 4 ? between(1, 2) : once_in(12) ? 0 : between(1, 24));
+    switch (below(ndim > 4 ? 3 : 9)) {
+      case 0: entry.chunks = {{Size(ndim, 0), entry.size}}; break;
       case 1: break;  // no chunk
-      case 2: entry.chunks = even_grid(entry.size, parts(rank)); break;
+      case 2: entry.chunks = even_grid(entry.size, parts(ndim)); break;
       case 3: entry.chunks = grid(uneven_splits(entry.size)); break;
       case 4:  // HSDP and other replicas: a grid in an order of its own, maybe twice
-        entry.chunks = even_grid(entry.size, parts(rank));
+        entry.chunks = even_grid(entry.size, parts(ndim));
         shuffle(entry.chunks);
         break;
       case 5:  // holes
-        entry.chunks = even_grid(entry.size, parts(rank));
+        entry.chunks = even_grid(entry.size, parts(ndim));
         std::erase_if(entry.chunks, [&](const auto&) { return once_in(4); });
         break;
       case 6:  // a grid with a chunk that is there twice, or starts where another does
         entry.chunks = grid(uneven_splits(entry.size));
         entry.chunks.push_back(entry.chunks[below(entry.chunks.size())]);
-        if (rank > 0 && once_in(2)) entry.chunks.back().sizes[0] += between(-1, 1);
+        if (ndim > 0 && once_in(2)) entry.chunks.back().sizes[0] += between(-1, 1);
         break;
       default:
-        for (std::uint64_t i = 0, chunks = below(6); i < chunks; ++i) entry.chunks.push_back(any_box(rank));
+        for (std::uint64_t i = 0, chunks = below(6); i < chunks; ++i) entry.chunks.push_back(any_box(ndim));
     }
   }
 
-  Size parts(std::size_t rank) {
+  Size parts(std::size_t ndim) {
     Size parts;
     std::int64_t cells = 1;
-    for (std::size_t d = 0; d < rank; ++d) {
-      parts.push_back(cells > 16 || rank > 4 ? 1 : between(1, 6));
+    for (std::size_t d = 0; d < ndim; ++d) {
+      parts.push_back(cells > 16 || ndim > 4 ? 1 : between(1, 6));
       cells *= parts.back();
     }
-    if (rank > 4) parts[below(rank)] = 3;
+    if (ndim > 4) parts[below(ndim)] = 3;
     return parts;
   }
 
@@ -125,9 +125,9 @@ class Generator {
     return splits;
   }
 
-  ChunkStorageMetadata any_box(std::size_t rank) {
+  ChunkStorageMetadata any_box(std::size_t ndim) {
     ChunkStorageMetadata box;
-    for (std::size_t d = 0; d < rank; ++d) {
+    for (std::size_t d = 0; d < ndim; ++d) {
       box.offsets.push_back(once_in(20) ? extreme() : between(-1, 4));
       box.sizes.push_back(once_in(20) ? extreme() : between(-1, 4));
     }
@@ -185,7 +185,7 @@ class Generator {
       item.fqn = once_in(2) && !model_.entries.empty() ? model_.entries[below(model_.entries.size())].fqn : name();
       if (!once_in(3)) {
         auto& offset = item.offset.emplace();
-        for (std::uint64_t d = 0, rank = below(3); d < rank; ++d) offset.push_back(between(-2, 30));
+        for (std::uint64_t d = 0, ndim = below(3); d < ndim; ++d) offset.push_back(between(-2, 30));
       }
       if (!seen.emplace(item.fqn, item.offset).second) continue;
       item.info = {pick<std::string>({"loose", "__0_0.distcp", ""}), below(1000), below(1000), std::nullopt};

@@ -142,7 +142,7 @@ class DraftMaker {
     entry.type = from.type;
     if (from.path) entry.path = paths_.number(*from.path);
     if (from.type == StorageType::Tensor) {
-      entry.rank = static_cast<std::uint8_t>(from.size.size());
+      entry.ndim = static_cast<std::uint8_t>(from.size.size());
       entry.size_begin = layout_.put(draft_.sizes, from.size);
       Size boxes;
       for (const ChunkStorageMetadata& chunk : from.chunks) {
@@ -194,7 +194,7 @@ class DraftMaker {
 
   void resize_rows(std::size_t rows) {
     draft_.chunk_files.resize(rows, kNoFile);
-    draft_.chunk_offsets.resize(rows, layout_.sometimes(2) ? 5 : 0);  // means nothing without a file
+    draft_.chunk_byte_offsets.resize(rows, layout_.sometimes(2) ? 5 : 0);  // means nothing without a file
     draft_.chunk_lengths.resize(rows, layout_.sometimes(2) ? 6 : 0);
     if (!transforms_.items().empty()) draft_.chunk_transforms.resize(rows, 0);
   }
@@ -237,7 +237,7 @@ class DraftMaker {
     loose.fqn = item.fqn;
     loose.has_offset = item.offset.has_value();
     if (item.offset) {
-      loose.rank = static_cast<std::uint8_t>(item.offset->size());
+      loose.ndim = static_cast<std::uint8_t>(item.offset->size());
       loose.offset_begin = layout_.put(draft_.sizes, *item.offset);
     }
     draft_.loose_storage.push_back(loose);
@@ -247,7 +247,7 @@ class DraftMaker {
 
   void place(const ModelItem& item, std::size_t row, ListNumbers<std::string>& files) {
     draft_.chunk_files[row] = files.number(item.info.relative_path);
-    draft_.chunk_offsets[row] = item.info.offset;
+    draft_.chunk_byte_offsets[row] = item.info.offset;
     draft_.chunk_lengths[row] = item.info.length;
     if (item.info.transform_descriptors) {
       const auto list = transforms_.number({item.transforms_type, *item.info.transform_descriptors});

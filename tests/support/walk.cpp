@@ -107,7 +107,7 @@ class Walker {
 
   void ask_chunk(const TensorView& tensor, const ChunkView& chunk) {
     const ChunkStorageMetadata box = chunk.to_value();
-    for (std::uint8_t d = 0; d < chunk.rank() && d < 8; ++d) {
+    for (std::uint8_t d = 0; d < chunk.ndim() && d < 8; ++d) {
       if (chunk.offset(d) != box.offsets[d] || chunk.size(d) != box.sizes[d])
         wrong("to_value differs from offset and size");
     }
@@ -124,7 +124,7 @@ class Walker {
     inside(storage->relative_path());
     const std::uint32_t transforms = storage->transform_count().value_or(0);
     for (std::uint32_t i = 0; i < std::min(transforms, 100U); ++i) inside(storage->transform_descriptor(i));
-    walk_.touched += storage->offset() + storage->length() + storage->file();
+    walk_.touched += storage->byte_offset() + storage->length() + storage->file();
     if (transforms <= 100) walk_.touched += storage->to_value().relative_path.size();
   }
 

@@ -40,7 +40,7 @@ class Plan(ToolTest):
             box = [[begin, *[0] * (len(size) - 1)], [end - begin, *size[1:]]] if size else [[], []]
             shards.append({"fqn": entry["fqn"], "size": size, "dtype": entry["dtype"], "boxes": [box]})
         listed = self.plan("--wanted", self.wanted(shards))
-        order = lambda item: (item["relative_path"], item["offset"], item["fqn"])
+        order = lambda item: (item["relative_path"], item["byte_offset"], item["fqn"])
         self.assertEqual(sorted(listed.pop("items"), key=order), sorted(meshed.pop("items"), key=order))
         self.assertEqual(listed, meshed)
 

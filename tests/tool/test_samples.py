@@ -24,7 +24,7 @@ def storage_of(items):
             item["index"],
             {
                 "relative_path": item["relative_path"],
-                "offset": item["byte_offset"],
+                "byte_offset": item["byte_offset"],
                 "length": item["length"],
                 "transform_descriptors": item["transforms"],
             },

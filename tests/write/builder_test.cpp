@@ -37,7 +37,7 @@ void check_says(const MetadataFile& file, const Facts& facts) {
       const auto storage = found->storage();
       BOOST_REQUIRE(storage.found());
       BOOST_TEST(std::string(storage->relative_path()) == chunk.stored.file);
-      BOOST_TEST(storage->offset() == chunk.stored.byte_offset);
+      BOOST_TEST(storage->byte_offset() == chunk.stored.byte_offset);
       BOOST_TEST(storage->length() == chunk.stored.length);
     }
     for (std::uint32_t i = 1; i < tensor->chunk_count(); ++i) {
@@ -330,7 +330,7 @@ BOOST_AUTO_TEST_CASE(equal_boxes_come_in_one_order) {
   const auto a = expect(MetadataFile::from_buffer(expect(std::move(forwards).finish())));
   const auto b = expect(MetadataFile::from_buffer(expect(std::move(backwards).finish())));
   BOOST_TEST(a.view().find("t")->tensor()->chunk(0)->storage()->relative_path() == "a");
-  BOOST_TEST(a.view().find("t2")->tensor()->chunk(0)->storage()->offset() == 1);
+  BOOST_TEST(a.view().find("t2")->tensor()->chunk(0)->storage()->byte_offset() == 1);
   BOOST_TEST(a.view().find("t3")->tensor()->chunk(0)->storage()->length() == 0);
   BOOST_TEST(a.view().find("t5")->tensor()->chunk(0)->storage()->transform_descriptor(0) == "one");
   BOOST_TEST(b.view().find("t")->tensor()->chunk(0)->storage()->relative_path() == "a");
@@ -386,7 +386,7 @@ BOOST_AUTO_TEST_CASE(a_builder_and_a_draft_of_the_same_facts_agree) {
       write::DraftEntry entry;
       entry.fqn = fact.fqn;
       entry.type = fact.is_bytes ? StorageType::Bytes : StorageType::Tensor;
-      entry.rank = static_cast<std::uint8_t>(fact.size.size());
+      entry.ndim = static_cast<std::uint8_t>(fact.size.size());
       entry.properties.dtype = fact.is_bytes ? ScalarType{} : fact.properties.dtype;
       if (fact.properties.dtype == ScalarType::Other) {
         entry.properties.dtype_name = static_cast<std::uint16_t>(draft.type_names.size());
@@ -408,7 +408,7 @@ BOOST_AUTO_TEST_CASE(a_builder_and_a_draft_of_the_same_facts_agree) {
         draft.boxes.insert(draft.boxes.end(), chunk.box.sizes.begin(), chunk.box.sizes.end());
         draft.chunk_files.push_back(
             static_cast<std::uint32_t>(std::ranges::find(draft.files, chunk.stored.file) - draft.files.begin()));
-        draft.chunk_offsets.push_back(chunk.stored.byte_offset);
+        draft.chunk_byte_offsets.push_back(chunk.stored.byte_offset);
         draft.chunk_lengths.push_back(chunk.stored.length);
       }
       draft.entries.push_back(entry);
@@ -434,7 +434,7 @@ BOOST_AUTO_TEST_CASE(what_says_nothing_takes_no_place) {
       draft.entries.push_back(entry);
       draft.chunk_files.push_back(file);
     }
-    draft.chunk_offsets = {of_nothing, of_nothing, 5};
+    draft.chunk_byte_offsets = {of_nothing, of_nothing, 5};
     draft.chunk_lengths = {of_nothing, of_nothing, 5};
     draft.chunk_transforms = {0, 0, 0};
     draft.opaque.push_back({OpaqueKind::StateDictValue, 0, "b", "pickle"});

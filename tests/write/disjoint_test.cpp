@@ -54,11 +54,11 @@ BOOST_AUTO_TEST_CASE(random_boxes_as_every_pair_says) {
   std::mt19937 random(1);
   int overlapping = 0;
   for (int round = 0; round < 4000; ++round) {
-    const std::size_t rank = 1 + random() % 4;
+    const std::size_t ndim = 1 + random() % 4;
     std::vector<Box> boxes(2 + random() % 30);
     const std::uint64_t extent = 2 + random() % 30;
     for (Box& box : boxes) {
-      for (std::size_t d = 0; d < rank; ++d) {
+      for (std::size_t d = 0; d < ndim; ++d) {
         box.offsets.push_back(static_cast<std::int64_t>(random() % extent));
         box.sizes.push_back(static_cast<std::int64_t>(random() % 4));
       }
@@ -79,15 +79,15 @@ BOOST_AUTO_TEST_CASE(random_boxes_as_every_pair_says) {
 BOOST_AUTO_TEST_CASE(tilings_do_not_overlap_until_one_box_grows) {
   std::mt19937 random(2);
   for (int round = 0; round < 300; ++round) {
-    const std::size_t rank = 1 + random() % 3;
+    const std::size_t ndim = 1 + random() % 3;
     std::vector<Box> boxes;
-    cut_up(random, {std::vector<std::int64_t>(rank, 0), std::vector<std::int64_t>(rank, 1000)}, 7, boxes);
+    cut_up(random, {std::vector<std::int64_t>(ndim, 0), std::vector<std::int64_t>(ndim, 1000)}, 7, boxes);
     BOOST_TEST(!find(boxes).has_value());
     if (boxes.size() < 2) continue;
     Box& grown = boxes[random() % boxes.size()];
     std::size_t d = 0;
-    while (d < rank && grown.offsets[d] == 0) ++d;
-    if (d == rank) continue;
+    while (d < ndim && grown.offsets[d] == 0) ++d;
+    if (d == ndim) continue;
     --grown.offsets[d];
     ++grown.sizes[d];
     const auto found = find(boxes);

@@ -90,7 +90,8 @@ BOOST_AUTO_TEST_CASE(columns_of_many_megabytes) {
       for (std::uint8_t d = 0; d < 2; ++d) {
         same &= chunk->offset(d) == facts.offsets[2 * row + d] && chunk->size(d) == facts.sizes[2 * row + d];
       }
-      same &= chunk->storage()->offset() == facts.byte_offsets[row] && chunk->storage()->length() == facts.lengths[row];
+      same &= chunk->storage()->byte_offset() == facts.byte_offsets[row] &&
+              chunk->storage()->length() == facts.lengths[row];
     }
   }
   BOOST_TEST(same);

@@ -103,7 +103,7 @@ void write_index(Json& json, std::string_view fqn, std::optional<std::span<const
 void write_storage(Json& json, const StorageInfoView& storage) {
   json.key("storage").begin_object();
   json.member("relative_path", storage.relative_path());
-  json.member("offset", storage.offset());
+  json.member("byte_offset", storage.byte_offset());
   json.member("length", storage.length());
   json.key("transform_descriptors");
   if (const auto count = storage.transform_count()) {

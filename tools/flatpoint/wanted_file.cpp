@@ -32,7 +32,7 @@ Result<Size> numbers(const nlohmann::json& from) {
 }
 
 /// Offsets, then sizes of each box.
-Result<Size> boxes_of(const nlohmann::json& from, std::size_t rank) {
+Result<Size> boxes_of(const nlohmann::json& from, std::size_t ndim) {
   if (!from.is_array()) return fail(ErrorCode::InvalidArgument, fmt::format("boxes are an array, not {}", shown(from)));
   Size values;
   for (const auto& box : from) {
@@ -40,9 +40,9 @@ Result<Size> boxes_of(const nlohmann::json& from, std::size_t rank) {
       const char* const name = part == 0 ? "offsets" : "sizes";
       const auto given = numbers(box.is_array() ? box.at(part) : box.at(name));
       if (!given) return given;
-      if (given->size() != rank) {
+      if (given->size() != ndim) {
         return fail(ErrorCode::InvalidArgument,
-                    fmt::format("a box with {} {} of a tensor of {} dimensions", given->size(), name, rank));
+                    fmt::format("a box with {} {} of a tensor of {} dimensions", given->size(), name, ndim));
       }
       values.insert(values.end(), given->begin(), given->end());
     }

@@ -44,7 +44,7 @@ func main() {
 		}
 		names = append(names, entry.FQN())
 		if tensor, ok, _ := entry.Tensor(); ok {
-			begin, one := slices.Clone(tensor.Size()), make([]int64, tensor.Rank())
+			begin, one := slices.Clone(tensor.Size()), make([]int64, tensor.NDim())
 			for d := range begin {
 				begin[d], one[d] = begin[d]/2, 1
 			}

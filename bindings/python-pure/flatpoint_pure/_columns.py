@@ -42,7 +42,7 @@ METADATA = (
     Vector("boxes", "q"),
     Vector("chunk_order", "I"),
     Vector("chunk_files", "I"),
-    Vector("chunk_offsets", "Q"),
+    Vector("chunk_byte_offsets", "Q"),
     Vector("chunk_lengths", "Q"),
     Vector("chunk_transforms", "H"),
     Vector("file_names"),
@@ -91,7 +91,7 @@ class EntryRow(NamedTuple):
     strides: int
     dtype_name: int
     layout_name: int
-    rank: int
+    ndim: int
     storage_type: int
     chunk_layout: int
     reordered: int
@@ -106,7 +106,7 @@ class LooseStorageRow(NamedTuple):
     offset_begin: int
     length_begin: int
     has_offset: int
-    rank: int
+    ndim: int
 
 
 @dataclass(frozen=True)
@@ -182,7 +182,7 @@ class Columns:
         for name, wanted in (
             ("fqn_order", entries),
             ("fqn_paths", entries),
-            ("chunk_offsets", rows),
+            ("chunk_byte_offsets", rows),
             ("chunk_transforms", rows),
         ):
             if len(getattr(self, name)) not in (0, wanted):

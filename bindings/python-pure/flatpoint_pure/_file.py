@@ -165,9 +165,9 @@ class MetadataFile:
         def key(i: int) -> tuple:
             row = columns.loose(i)
             name = columns.fqn(row.fqn_begin, row.fqn_length, f"loose storage {i}")
-            if not in_range(row.offset_begin, row.rank, len(columns.sizes)):
+            if not in_range(row.offset_begin, row.ndim, len(columns.sizes)):
                 raise corrupt(f"E2: offset of loose storage {i}")
-            own = columns.sizes[row.offset_begin : row.offset_begin + row.rank].tolist()
+            own = columns.sizes[row.offset_begin : row.offset_begin + row.ndim].tolist()
             return (name, True, own) if row.has_offset else (name, False, [])
 
         wanted = (fqn, False, []) if offset is None else (fqn, True, list(offset))

@@ -20,11 +20,11 @@ INT64_MIN, INT64_MAX = -(2**63), 2**63 - 1
 
 @dataclass(frozen=True)
 class StorageInfo:
-    """_StorageInfo: the bytes [offset, offset + length) of a data file. Texts are bytes."""
+    """_StorageInfo: the bytes [byte_offset, byte_offset + length) of a data file. Texts are bytes."""
 
     file: int  # number of the file, for grouping
     relative_path: bytes
-    offset: int
+    byte_offset: int
     length: int
     transform_descriptors: Sequence[bytes] | None  # in DCP's stored order
 
@@ -36,10 +36,10 @@ def storage_at(columns: Columns, row: int, length_at: int) -> StorageInfo | None
         if file == NO_FILE:
             return None
         path = columns.files.text(file)
-        if path is not None and row < len(columns.chunk_offsets) and length_at < len(columns.chunk_lengths):
+        if path is not None and row < len(columns.chunk_byte_offsets) and length_at < len(columns.chunk_lengths):
             number = columns.chunk_transforms[row] if len(columns.chunk_transforms) else 0
             transforms = _transforms(columns, number - 1) if number else None
-            return StorageInfo(file, path, columns.chunk_offsets[row], columns.chunk_lengths[length_at], transforms)
+            return StorageInfo(file, path, columns.chunk_byte_offsets[row], columns.chunk_lengths[length_at], transforms)
     raise corrupt(f"E6: storage information of row {row}")
 
 
@@ -95,7 +95,7 @@ class Tensor(Entry):
         """Rules E2, E3 and E5."""
         super().__init__(columns, position)
         row = self._row
-        dimensions = row.rank * (2 if row.strides == StridesKind.Explicit else 1)
+        dimensions = row.ndim * (2 if row.strides == StridesKind.Explicit else 1)
         if not in_range(row.size_begin, dimensions, len(columns.sizes)):
             raise corrupt(f"E2: size of {self.name!r}")
         self._size = columns.sizes[row.size_begin : row.size_begin + dimensions].tolist()
@@ -112,11 +112,11 @@ class Tensor(Entry):
         if row.chunk_layout == ChunkLayout.Whole:
             return 0 if row.chunk_count == 1 else None
         if row.chunk_layout == ChunkLayout.Explicit:
-            return 2 * row.rank * row.chunk_count
-        if row.chunk_layout not in (ChunkLayout.Grid, ChunkLayout.EvenGrid) or not in_range(row.box_begin, row.rank, len(boxes)):
+            return 2 * row.ndim * row.chunk_count
+        if row.chunk_layout not in (ChunkLayout.Grid, ChunkLayout.EvenGrid) or not in_range(row.box_begin, row.ndim, len(boxes)):
             return None
-        cells, values = 1, 2 * row.rank
-        for count in boxes[row.box_begin : row.box_begin + row.rank]:
+        cells, values = 1, 2 * row.ndim
+        for count in boxes[row.box_begin : row.box_begin + row.ndim]:
             cells *= count
             if count < 1 or cells > row.chunk_count:
                 return None
@@ -125,12 +125,12 @@ class Tensor(Entry):
         return values if cells == row.chunk_count else None
 
     @property
-    def rank(self) -> int:
-        return self._row.rank
+    def ndim(self) -> int:
+        return self._row.ndim
 
     @property
     def size(self) -> tuple[int, ...]:
-        return tuple(self._size[: self.rank])
+        return tuple(self._size[: self.ndim])
 
     @property
     def dtype(self) -> str:
@@ -157,7 +157,7 @@ class Tensor(Entry):
     def strides(self) -> tuple[int, ...] | None:
         """In elements; None in files from before torch 2.15."""
         if self._row.strides == StridesKind.Explicit:
-            return tuple(self._size[self.rank :])
+            return tuple(self._size[self.ndim :])
         if self._row.strides != StridesKind.Contiguous:
             return None
         cell = self._cell(0) if self._row.chunk_count else None
@@ -192,8 +192,8 @@ class Tensor(Entry):
         return map(self.chunk, range(self.chunk_count))
 
     def find_chunk(self, offset: Sequence[int]) -> Chunk | None:
-        """The first chunk that starts at an offset. O(rank * log chunks)."""
-        if len(offset) != self.rank:
+        """The first chunk that starts at an offset. O(ndim * log chunks)."""
+        if len(offset) != self.ndim:
             return None
         if self._row.chunk_layout == ChunkLayout.Whole:
             cell = None if any(offset) else 0
@@ -205,13 +205,13 @@ class Tensor(Entry):
 
     def _find_explicit(self, offset: list[int]) -> int | None:
         def offsets(row: int) -> list[int]:
-            return self._boxes[2 * self.rank * row : 2 * self.rank * row + self.rank].tolist()
+            return self._boxes[2 * self.ndim * row : 2 * self.ndim * row + self.ndim].tolist()
 
         row = partition_point(self.chunk_count, lambda row: offsets(row) < offset)
         return row if row < self.chunk_count and offsets(row) == offset else None
 
     def _find_in_grid(self, offset: Sequence[int]) -> int | None:
-        cell, splits = 0, self.rank
+        cell, splits = 0, self.ndim
         for d, wanted in enumerate(offset):
             count = self._boxes[d]
             along = partition_point(count, lambda i: self._point(d, splits, i) < wanted)
@@ -223,24 +223,24 @@ class Tensor(Entry):
 
     def overlapping(self, offsets: Sequence[int], sizes: Sequence[int]) -> list[int]:
         """The rows of all chunks that overlap a box, ascending, as torch decides it: in every dimension each begins before
-        the other ends. Nothing overlaps a box of another rank."""
-        if not len(offsets) == len(sizes) == self.rank:
+        the other ends. Nothing overlaps a box of other dimensions."""
+        if not len(offsets) == len(sizes) == self.ndim:
             return []
         ends = [end_of(begin, size) for begin, size in zip(offsets, sizes)]
         if self._row.chunk_layout in (ChunkLayout.Grid, ChunkLayout.EvenGrid):
             return self._overlapping_cells(offsets, ends)
 
         def overlaps(row: int) -> bool:
-            intervals = (self._interval(row, d) for d in range(self.rank))
+            intervals = (self._interval(row, d) for d in range(self.ndim))
             return all(begin < e and o < end_of(begin, size) for (begin, size), o, e in zip(intervals, offsets, ends))
 
         return [row for row in range(self.chunk_count) if overlaps(row)]
 
     def _overlapping_cells(self, offsets: Sequence[int], ends: Sequence[int]) -> list[int]:
         """By a range of cells per dimension; the outermost varies slowest. None where a step is negative, against rule V5."""
-        cells, splits = [0], self.rank
+        cells, splits = [0], self.ndim
         for d, (begin, end) in enumerate(zip(offsets, ends)):
-            if self._row.chunk_layout == ChunkLayout.EvenGrid and self._boxes[self.rank + d] < 0:
+            if self._row.chunk_layout == ChunkLayout.EvenGrid and self._boxes[self.ndim + d] < 0:
                 return []
             count = self._boxes[d]
             first = partition_point(count, lambda i: self._point(d, splits, i + 1) <= begin)
@@ -253,7 +253,7 @@ class Tensor(Entry):
         """Where cell i of a grid begins along a dimension whose split points begin at `splits`."""
         if self._row.chunk_layout == ChunkLayout.Grid:
             return self._boxes[splits + i]
-        point = i * self._boxes[self.rank + d]
+        point = i * self._boxes[self.ndim + d]
         return min(point, self._size[d]) if INT64_MIN <= point <= INT64_MAX else self._size[d]
 
     def _interval(self, cell: int, d: int) -> tuple[int, int]:
@@ -261,9 +261,9 @@ class Tensor(Entry):
         if self._row.chunk_layout == ChunkLayout.Whole:
             return 0, self._size[d]
         if self._row.chunk_layout == ChunkLayout.Explicit:
-            at = 2 * self.rank * cell + d
-            return self._boxes[at], self._boxes[at + self.rank]
-        splits, below = self.rank, self.chunk_count
+            at = 2 * self.ndim * cell + d
+            return self._boxes[at], self._boxes[at + self.ndim]
+        splits, below = self.ndim, self.chunk_count
         for before in range(d):
             below //= self._boxes[before]
             cell %= below
@@ -281,11 +281,11 @@ class Chunk:
 
     @property
     def offsets(self) -> tuple[int, ...]:
-        return tuple(self._tensor._interval(self._cell, d)[0] for d in range(self._tensor.rank))
+        return tuple(self._tensor._interval(self._cell, d)[0] for d in range(self._tensor.ndim))
 
     @property
     def sizes(self) -> tuple[int, ...]:
-        return tuple(self._tensor._interval(self._cell, d)[1] for d in range(self._tensor.rank))
+        return tuple(self._tensor._interval(self._cell, d)[1] for d in range(self._tensor.ndim))
 
     @property
     def row(self) -> int:

@@ -45,7 +45,7 @@ def ends(texts):
 def entries(builder):
     """Bytes; a tensor of [4, 2] in an even grid of two chunks, in reverse; a tensor of [5] with a hole between its chunks."""
     members = [
-        ("fqn size box chunk count order length rank type layout reordered strides"),
+        ("fqn size box chunk count order length ndim type layout reordered strides"),
         (0, 0, 0, 0, 1, 0, 0, 0, StorageType.Bytes, ChunkLayout.Whole, False, StridesKind.Absent),
         (1, 0, 0, 1, 2, 0, 1, 2, StorageType.Tensor, ChunkLayout.EvenGrid, True, StridesKind.Contiguous),
         (2, 2, 4, 3, 2, 0, 1, 1, StorageType.Tensor, ChunkLayout.Explicit, False, StridesKind.Absent),
@@ -59,7 +59,7 @@ def entries(builder):
             properties = (0,) * 8
         CreateEntry(
             builder, begin, len(NAMES[r["fqn"]]), r["size"], r["box"], r["chunk"], r["count"], r["order"], r["length"],
-            *properties, r["rank"], r["type"], r["layout"], r["reordered"], False,
+            *properties, r["ndim"], r["type"], r["layout"], r["reordered"], False,
         )  # fmt: skip
     return builder.EndVector()
 
@@ -81,7 +81,7 @@ def make():
         (fb.AddBoxes, vector(builder, fb.StartBoxesVector, builder.PrependInt64, [2, 1, 2, 2, 0, 2, 3, 2])),
         (fb.AddChunkOrder, vector(builder, fb.StartChunkOrderVector, builder.PrependUint32, [1, 0])),
         (fb.AddChunkFiles, vector(builder, fb.StartChunkFilesVector, builder.PrependUint32, [0, 0, 1, 1, 0])),
-        (fb.AddChunkOffsets, vector(builder, fb.StartChunkOffsetsVector, builder.PrependUint64, [0, 100, 0, 16, 116])),
+        (fb.AddChunkByteOffsets, vector(builder, fb.StartChunkByteOffsetsVector, builder.PrependUint64, [0, 100, 0, 16, 116])),
         (fb.AddChunkLengths, vector(builder, fb.StartChunkLengthsVector, builder.PrependUint64, [100, 16])),
         (fb.AddFileNames, builder.CreateByteVector(b"".join(FILES))),
         (fb.AddFileNameEnds, vector(builder, fb.StartFileNameEndsVector, builder.PrependUint32, ends(FILES))),

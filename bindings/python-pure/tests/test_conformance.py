@@ -70,7 +70,7 @@ def corrupt_or(make):
 def storage(make):
     def show(info):
         transforms = optional(info.transform_descriptors, lambda texts: listed(texts, quoted))
-        return f'{{"file":{info.file},"offset":{info.offset},"length":{info.length},"transforms":{transforms}}}'
+        return f'{{"file":{info.file},"byte_offset":{info.byte_offset},"length":{info.length},"transforms":{transforms}}}'
 
     return corrupt_or(lambda: optional(make(), show))
 
@@ -133,7 +133,7 @@ def answer(file, question):
             said = found and found.position
         elif verb == "storage":
             info = file.find_storage(name, None if rest[0] == "-" else parsed(rest[0]))
-            said = info and f"{info.relative_path.hex()}\t{info.offset}\t{info.length}"
+            said = info and f"{info.relative_path.hex()}\t{info.byte_offset}\t{info.length}"
         elif verb == "prefix":
             found = file.prefix(name)
             said = f"{found.start}\t{found.stop}" if found else None
@@ -204,7 +204,7 @@ def test_root_and_columns():
     with flatpoint_pure.open(SUITE / "golden" / "small.flatpoint") as file:
         root = file.root()
         assert (root.EntriesLength(), root.OpaqueLength(), root.PlannerOrderLength()) == (len(file), 1, 3)
-        assert list(file.columns.chunk_offsets) == [root.ChunkOffsets(i) for i in range(root.ChunkOffsetsLength())]
+        assert list(file.columns.chunk_byte_offsets) == [root.ChunkByteOffsets(i) for i in range(root.ChunkByteOffsetsLength())]
         boxes = file.columns.boxes
     assert boxes.format == "q" and len(boxes.tolist()) == len(boxes)  # a column outlives close()
 

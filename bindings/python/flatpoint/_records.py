@@ -13,7 +13,7 @@ class StorageInfo(NamedTuple):
     """DCP's _StorageInfo: the bytes [offset, offset + length) of a data file."""
 
     relative_path: str
-    offset: int
+    byte_offset: int
     length: int
     transform_descriptors: tuple[str, ...] | None
     """The first to apply on read comes first."""
@@ -87,7 +87,7 @@ class ReadItem(NamedTuple):
     lengths: tuple[int, ...]
     """Elements, per dimension."""
     relative_path: str
-    offset: int
+    byte_offset: int
     length: int
 
 
@@ -95,7 +95,7 @@ class FileRead(NamedTuple):
     """A range of a file that is read at once, and the items that it serves."""
 
     relative_path: str
-    offset: int
+    byte_offset: int
     length: int
     item_begin: int
     item_count: int

@@ -15,10 +15,10 @@ constexpr const char* kEntryFormat =
     "begin:"
     "T{B:dtype:B:layout:B:memory_format:?:requires_grad:?:pin_memory:B:strides:<H:dtype_name:<H:layout_name:}:"
     "properties:"
-    "B:rank:B:storage_type:B:chunk_layout:?:reordered:?:lengths_differ:x}";
+    "B:ndim:B:storage_type:B:chunk_layout:?:reordered:?:lengths_differ:x}";
 constexpr const char* kIndexHintFormat = "T{<I:row:?:known:xxx<q:index:}";
 constexpr const char* kLooseStorageFormat =
-    "T{<I:fqn_begin:<I:fqn_length:<I:offset_begin:<I:length_begin:?:has_offset:B:rank:xx}";
+    "T{<I:fqn_begin:<I:fqn_length:<I:offset_begin:<I:length_begin:?:has_offset:B:ndim:xx}";
 constexpr const char* kTransformListFormat = "T{<I:text_end:B:type:xxx}";
 constexpr const char* kPathElementFormat = "T{<H:components:?:is_index:x}";
 constexpr const char* kOpaqueRecordFormat =
@@ -72,7 +72,7 @@ constexpr auto kColumns = [] {
       FLATPOINT_COLUMN(boxes, boxes),
       FLATPOINT_COLUMN(chunk_order, chunk_order),
       FLATPOINT_COLUMN(chunk_files, chunk_files),
-      FLATPOINT_COLUMN(chunk_offsets, chunk_offsets),
+      FLATPOINT_COLUMN(chunk_byte_offsets, chunk_byte_offsets),
       FLATPOINT_COLUMN(chunk_lengths, chunk_lengths),
       FLATPOINT_COLUMN(chunk_transforms, chunk_transforms),
       FLATPOINT_COLUMN(file_names, file_names.bytes),

@@ -19,7 +19,7 @@ struct Key {
 };
 
 bool same_offsets(const ChunkView& a, const ChunkView& b) {
-  for (std::uint8_t d = 0; d < a.rank(); ++d) {
+  for (std::uint8_t d = 0; d < a.ndim(); ++d) {
     if (a.offset(d) != b.offset(d)) return false;
   }
   return true;
@@ -86,7 +86,7 @@ std::vector<std::uint32_t> rows_in_order(const Columns& columns, const std::vect
     rows.push_back(row);
   }
   std::ranges::sort(rows, {}, [&](std::uint32_t row) {
-    return std::tuple(columns.chunk_files[row], columns.chunk_offsets[row], row);
+    return std::tuple(columns.chunk_files[row], columns.chunk_byte_offsets[row], row);
   });
   return rows;
 }

@@ -32,18 +32,18 @@ struct Chunk {
 };
 
 template <class Get>
-nb::tuple tuple_of(std::uint8_t rank, Get get) {
+nb::tuple tuple_of(std::uint8_t ndim, Get get) {
   std::array<std::int64_t, std::numeric_limits<std::uint8_t>::max()> values;
-  for (std::uint8_t d = 0; d < rank; ++d) values[d] = get(d);
-  return to_tuple({values.data(), rank});
+  for (std::uint8_t d = 0; d < ndim; ++d) values[d] = get(d);
+  return to_tuple({values.data(), ndim});
 }
 
 nb::tuple offsets_of(const ChunkView& chunk) {
-  return tuple_of(chunk.rank(), [&](std::uint8_t d) { return chunk.offset(d); });
+  return tuple_of(chunk.ndim(), [&](std::uint8_t d) { return chunk.offset(d); });
 }
 
 nb::tuple sizes_of(const ChunkView& chunk) {
-  return tuple_of(chunk.rank(), [&](std::uint8_t d) { return chunk.size(d); });
+  return tuple_of(chunk.ndim(), [&](std::uint8_t d) { return chunk.size(d); });
 }
 
 nb::object storage_or_none(const Lookup<StorageInfoView>& storage) {
@@ -73,17 +73,17 @@ nb::object nbytes_of(const Tensor& tensor) {
 nb::list overlapping(const Tensor& tensor, nb::handle offsets, nb::handle sizes) {
   const auto box_offsets = to_values(offsets);
   const auto box_sizes = to_values(sizes);
-  const std::uint8_t rank = tensor.view.rank();
-  if (box_offsets.size() != rank || box_sizes.size() != rank) {
+  const std::uint8_t ndim = tensor.view.ndim();
+  if (box_offsets.size() != ndim || box_sizes.size() != ndim) {
     throw nb::value_error("offsets and sizes need one value for each of the tensor's dimensions");
   }
   nb::list hits;
   for (Overlaps hit(tensor.view, box_offsets, box_sizes); !hit.done(); hit.next()) {
     const ChunkView chunk = value_of(tensor.view.chunk_by_row(hit.chunk()));
     hits.append(make_record(records().overlap, Chunk{tensor.opened, chunk},
-                            tuple_of(rank, [&](std::uint8_t d) { return hit.chunk_offset(d); }),
-                            tuple_of(rank, [&](std::uint8_t d) { return hit.box_offset(d); }),
-                            tuple_of(rank, [&](std::uint8_t d) { return hit.length(d); })));
+                            tuple_of(ndim, [&](std::uint8_t d) { return hit.chunk_offset(d); }),
+                            tuple_of(ndim, [&](std::uint8_t d) { return hit.box_offset(d); }),
+                            tuple_of(ndim, [&](std::uint8_t d) { return hit.length(d); })));
   }
   return hits;
 }
@@ -213,7 +213,7 @@ nb::object make_storage_info(const StorageInfoView& storage) {
     for (std::uint32_t i = 0; i < *count; ++i) names.append(to_str(storage.transform_descriptor(i)));
     transforms = nb::tuple(names);
   }
-  return make_record(records().storage_info, to_str(storage.relative_path()), storage.offset(), storage.length(),
+  return make_record(records().storage_info, to_str(storage.relative_path()), storage.byte_offset(), storage.length(),
                      transforms);
 }
 

@@ -105,7 +105,7 @@ nb::object make_read_item(const Plan& plan, std::uint32_t i) {
   return make_record(records().read_item, to_str(view.fqn()), item.type == LoadItemType::Bytes ? "bytes" : "tensor",
                      view.box(), to_tuple_or_none(item.dest_index.offset), to_tuple(item.dest_offsets),
                      to_tuple_or_none(item.storage_index.offset), to_tuple(item.storage_offsets),
-                     to_tuple(item.lengths), to_str(path), view.offset(), view.length());
+                     to_tuple(item.lengths), to_str(path), view.byte_offset(), view.length());
 }
 
 nb::tuple issues_of(const Plan& plan) {
@@ -122,8 +122,8 @@ nb::tuple reads_of(const Plan& plan) {
   nb::list reads;
   for (const FileRead& read : plan.plan.reads()) {
     const auto path = value_of(plan.opened->file.view().file_name(read.file));
-    reads.append(
-        make_record(records().file_read, to_str(path), read.offset, read.length, read.item_begin, read.item_count));
+    reads.append(make_record(records().file_read, to_str(path), read.byte_offset, read.length, read.item_begin,
+                             read.item_count));
   }
   return nb::tuple(reads);
 }

@@ -32,7 +32,7 @@ def test_columns_say_what_look_ups_say(sample):
         for chunk in entry.chunks:
             if chunk.storage is None:
                 continue
-            assert columns["chunk_offsets"][chunk.row] == chunk.storage.offset
+            assert columns["chunk_byte_offsets"][chunk.row] == chunk.storage.byte_offset
             file = int(columns["chunk_files"][chunk.row])
             begin = ends[file - 1] if file else 0
             assert columns["file_names"][begin : ends[file]].tobytes().decode() == chunk.storage.relative_path
@@ -41,8 +41,8 @@ def test_columns_say_what_look_ups_say(sample):
 def test_no_copy_and_no_writing(folder):
     flatpoint.open(folder).write(folder / "x.flatpoint")
     checkpoint = flatpoint.open(folder / "x.flatpoint")
-    offsets = checkpoint.columns["chunk_offsets"]
-    assert offsets.__array_interface__["data"] == checkpoint.columns["chunk_offsets"].__array_interface__["data"]
+    offsets = checkpoint.columns["chunk_byte_offsets"]
+    assert offsets.__array_interface__["data"] == checkpoint.columns["chunk_byte_offsets"].__array_interface__["data"]
     assert not offsets.flags.writeable and not offsets.flags.owndata
     with pytest.raises(ValueError, match="read-only"):
         offsets[0] = 1
@@ -56,7 +56,7 @@ def test_columns_keep_the_mapping(folder):
         return str(path) in open("/proc/self/maps").read()
 
     with flatpoint.open(path) as checkpoint:
-        offsets = checkpoint.columns["chunk_offsets"]
+        offsets = checkpoint.columns["chunk_byte_offsets"]
         expected = offsets.copy()
     del checkpoint
     gc.collect()
@@ -81,7 +81,7 @@ def test_without_numpy():
 import sys
 sys.modules["numpy"] = None
 import flatpoint
-column = flatpoint.open(sys.argv[1]).columns["chunk_offsets"]
+column = flatpoint.open(sys.argv[1]).columns["chunk_byte_offsets"]
 print(type(column).__name__, column.format, column.readonly, column.tolist()[:2], bytes(column)[:2])
 """
     source = str(SAMPLES / "s01_plain_tensors")

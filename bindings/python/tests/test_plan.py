@@ -21,9 +21,9 @@ def test_boxes(folder):
     assert {i.fqn for i in items} == {NAME} and {i.kind for i in items} == {"tensor"}
     assert [i.box_offsets for i in items] == [(100, 0)] * 3 + [(0, 0)]
     for item in items:
-        assert checkpoint.find(NAME, item.chunk_offsets)[:3] == (item.relative_path, item.offset, item.length)
+        assert checkpoint.find(NAME, item.chunk_offsets)[:3] == (item.relative_path, item.byte_offset, item.length)
     assert plan.needed_bytes == (200 * 8192 + 1) * 2
-    assert plan.stored_bytes == sum({(i.relative_path, i.offset): i.length for i in items}.values())
+    assert plan.stored_bytes == sum({(i.relative_path, i.byte_offset): i.length for i in items}.values())
     assert set(plan.unexpected) == set(checkpoint) - {NAME}
 
 
@@ -38,7 +38,7 @@ def test_everything():
     for read in plan.reads:
         for item in plan[read.item_begin : read.item_begin + read.item_count]:
             assert item.relative_path == read.relative_path
-            assert read.offset <= item.offset and item.offset + item.length <= read.offset + read.length
+            assert read.byte_offset <= item.byte_offset and item.byte_offset + item.length <= read.byte_offset + read.length
 
 
 def test_gaps_are_read_over(folder):

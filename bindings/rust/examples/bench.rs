@@ -39,7 +39,7 @@ fn main() -> Result<(), flatpoint::Error> {
             _ => None,
         })
         .collect();
-    let boxes: Vec<_> = tensors.iter().map(|t| (t.size().iter().map(|n| n / 2).collect::<Vec<_>>(), vec![1; t.rank()])).collect();
+    let boxes: Vec<_> = tensors.iter().map(|t| (t.size().iter().map(|n| n / 2).collect::<Vec<_>>(), vec![1; t.ndim()])).collect();
     let overlap = median(11, || {
         for (tensor, (offsets, sizes)) in tensors.iter().zip(&boxes) {
             black_box(tensor.overlapping(offsets, sizes));

@@ -134,7 +134,7 @@ impl<'a> Metadata<'a> {
             let corrupt = || Error::corrupt(format!("V12: loose storage {middle}"));
             let name = name_at(c, row.fqn_begin, row.fqn_length).ok_or_else(corrupt)?;
             let at = row.offset_begin as usize;
-            let own = c.sizes.get(at..at + usize::from(row.rank)).ok_or_else(corrupt)?;
+            let own = c.sizes.get(at..at + usize::from(row.ndim)).ok_or_else(corrupt)?;
             match (name, (row.has_offset != 0).then_some(own)).cmp(&(fqn, offset)) {
                 Ordering::Equal => return storage_at(c, c.chunk_rows() + middle, row.length_begin as usize),
                 Ordering::Less => begin = middle + 1,

@@ -101,9 +101,9 @@ pub struct Tensor<'a> {
 impl<'a> Tensor<'a> {
     /// Rules E2, E3 and E5.
     fn new(columns: &'a Columns<'a>, row: EntryRow) -> Result<Self, Error> {
-        let rank = usize::from(row.rank);
+        let ndim = usize::from(row.ndim);
         let at = row.size_begin as usize;
-        let dimensions = if row.properties.strides == 2 { 2 * rank } else { rank };
+        let dimensions = if row.properties.strides == 2 { 2 * ndim } else { ndim };
         let corrupt = |what: &str| {
             Error::corrupt(format!(
                 "{what} of '{}'",
@@ -121,13 +121,13 @@ impl<'a> Tensor<'a> {
         Ok(Tensor { columns, row, size, boxes, order })
     }
 
-    pub fn rank(&self) -> usize {
-        usize::from(self.row.rank)
+    pub fn ndim(&self) -> usize {
+        usize::from(self.row.ndim)
     }
 
     /// Elements per dimension.
     pub fn size(&self) -> &'a [i64] {
-        &self.size[..self.rank()]
+        &self.size[..self.ndim()]
     }
 
     /// torch's name without "torch."; "unknown:N" where this version does not know it.
@@ -156,10 +156,10 @@ impl<'a> Tensor<'a> {
     pub fn strides(&self) -> Option<Vec<i64>> {
         match self.row.properties.strides {
             1 => Some(contiguous_strides(&match self.chunk(0) {
-                Some(Ok(chunk)) => (0..self.rank()).map(|d| chunk.size(d)).collect(),
+                Some(Ok(chunk)) => (0..self.ndim()).map(|d| chunk.size(d)).collect(),
                 _ => self.size().to_vec(),
             })),
-            2 => Some(self.size[self.rank()..].to_vec()),
+            2 => Some(self.size[self.ndim()..].to_vec()),
             _ => None,
         }
     }
@@ -177,9 +177,9 @@ impl<'a> Tensor<'a> {
         Some(if cell < self.row.chunk_count { Ok(Chunk { tensor: *self, cell }) } else { Err(Error::corrupt("E5: chunk order")) })
     }
 
-    /// The chunk that starts at `offset`. O(rank * log chunks).
+    /// The chunk that starts at `offset`. O(ndim * log chunks).
     pub fn find_chunk(&self, offset: &[i64]) -> Option<Chunk<'a>> {
-        if offset.len() != self.rank() {
+        if offset.len() != self.ndim() {
             return None;
         }
         let cell = match self.row.chunk_layout {
@@ -191,10 +191,10 @@ impl<'a> Tensor<'a> {
         Some(Chunk { tensor: *self, cell })
     }
 
-    /// The rows of all chunks that overlap a box, ascending; `None` where the box has another rank. As torch decides it: in
+    /// The rows of all chunks that overlap a box, ascending; `None` where the box has other dimensions. As torch decides it: in
     /// every dimension each begins before the other ends.
     pub fn overlapping(&self, offsets: &[i64], sizes: &[i64]) -> Option<Vec<u32>> {
-        if offsets.len() != self.rank() || sizes.len() != self.rank() {
+        if offsets.len() != self.ndim() || sizes.len() != self.ndim() {
             return None;
         }
         let ends: Vec<i64> = offsets.iter().zip(sizes).map(|(offset, size)| offset.saturating_add(*size)).collect();
@@ -202,7 +202,7 @@ impl<'a> Tensor<'a> {
             return Some(self.overlapping_cells(offsets, &ends));
         }
         let overlaps = |cell: &u32| {
-            (0..self.rank()).all(|d| {
+            (0..self.ndim()).all(|d| {
                 let (begin, size) = self.interval(*cell, d);
                 begin < ends[d] && offsets[d] < begin.saturating_add(size)
             })
@@ -214,9 +214,9 @@ impl<'a> Tensor<'a> {
     /// negative, against rule V5.
     fn overlapping_cells(&self, offsets: &[i64], ends: &[i64]) -> Vec<u32> {
         let mut cells: Vec<u32> = vec![0];
-        let mut splits = self.rank();
+        let mut splits = self.ndim();
         for (d, (&begin, &end)) in offsets.iter().zip(ends).enumerate() {
-            if self.row.chunk_layout != GRID && self.boxes[self.rank() + d] < 0 {
+            if self.row.chunk_layout != GRID && self.boxes[self.ndim() + d] < 0 {
                 return Vec::new();
             }
             let count = self.cells(d);
@@ -253,13 +253,13 @@ impl<'a> Tensor<'a> {
             return self.boxes[splits + i];
         }
         let i = i64::try_from(i).unwrap_or(i64::MAX);
-        self.boxes[self.rank() + d].checked_mul(i).map_or(self.size[d], |point| point.min(self.size[d]))
+        self.boxes[self.ndim() + d].checked_mul(i).map_or(self.size[d], |point| point.min(self.size[d]))
     }
 
     /// The first cell of a grid that begins at `offset`.
     fn find_in_grid(&self, offset: &[i64]) -> Option<usize> {
         let mut cell = 0usize;
-        let mut splits = self.rank();
+        let mut splits = self.ndim();
         for (d, &wanted) in offset.iter().enumerate() {
             let count = self.cells(d);
             let along = partition_point(count, |i| self.point(d, splits, i) < wanted);
@@ -274,7 +274,7 @@ impl<'a> Tensor<'a> {
 
     fn find_explicit(&self, offset: &[i64]) -> Option<usize> {
         let count = self.row.chunk_count as usize;
-        let offsets = |row: usize| &self.boxes[2 * self.rank() * row..][..self.rank()];
+        let offsets = |row: usize| &self.boxes[2 * self.ndim() * row..][..self.ndim()];
         let row = partition_point(count, |row| offsets(row) < offset);
         (row < count && offsets(row) == offset).then_some(row)
     }
@@ -284,13 +284,13 @@ impl<'a> Tensor<'a> {
         match self.row.chunk_layout {
             WHOLE => (0, self.size[d]),
             EXPLICIT => {
-                let at = 2 * self.rank() * cell as usize + d;
-                (self.boxes[at], self.boxes[at + self.rank()])
+                let at = 2 * self.ndim() * cell as usize + d;
+                (self.boxes[at], self.boxes[at + self.ndim()])
             }
             _ => {
-                let inner: usize = (d + 1..self.rank()).map(|d| self.cells(d)).product();
+                let inner: usize = (d + 1..self.ndim()).map(|d| self.cells(d)).product();
                 let i = cell as usize / inner % self.cells(d);
-                let splits = self.rank() + (0..d).map(|d| self.cells(d) + 1).sum::<usize>();
+                let splits = self.ndim() + (0..d).map(|d| self.cells(d) + 1).sum::<usize>();
                 let begin = self.point(d, splits, i);
                 (begin, self.point(d, splits, i + 1).wrapping_sub(begin))
             }
@@ -327,12 +327,12 @@ impl<'a> Chunk<'a> {
     }
 }
 
-/// `_StorageInfo`: the bytes `[offset, offset + length)` of a data file.
+/// `_StorageInfo`: the bytes `[byte_offset, byte_offset + length)` of a data file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StorageInfo<'a> {
     pub file: u32,
     pub relative_path: &'a [u8],
-    pub offset: u64,
+    pub byte_offset: u64,
     pub length: u64,
     /// In DCP's stored order; `None` is None.
     pub transform_descriptors: Option<Vec<&'a [u8]>>,
@@ -349,7 +349,7 @@ pub(crate) fn storage_at<'a>(c: &Columns<'a>, row: usize, length_at: usize) -> R
     Ok(Some(StorageInfo {
         file,
         relative_path: c.file_names.get(file as usize).ok_or_else(corrupt)?,
-        offset: *c.chunk_offsets.get(row).ok_or_else(corrupt)?,
+        byte_offset: *c.chunk_byte_offsets.get(row).ok_or_else(corrupt)?,
         length: *c.chunk_lengths.get(length_at).ok_or_else(corrupt)?,
         transform_descriptors: if list == 0 { None } else { Some(transforms(c, usize::from(list) - 1).ok_or_else(corrupt)?) },
     }))
@@ -366,14 +366,14 @@ fn transforms<'a>(c: &Columns<'a>, list: usize) -> Option<Vec<&'a [u8]>> {
 
 /// The values of `boxes` that a tensor takes; rule E3.
 fn boxes_of<'a>(c: &Columns<'a>, row: &EntryRow) -> Option<&'a [i64]> {
-    let (rank, at) = (usize::from(row.rank), row.box_begin as usize);
+    let (ndim, at) = (usize::from(row.ndim), row.box_begin as usize);
     let values = match row.chunk_layout {
         WHOLE => return (row.chunk_count == 1).then_some(&[][..]),
-        EXPLICIT => 2 * rank * row.chunk_count as usize,
+        EXPLICIT => 2 * ndim * row.chunk_count as usize,
         GRID | EVEN_GRID => {
             let mut cells = 1u64;
-            let mut splits = rank as u64;
-            for &count in c.boxes.get(at..at + rank)? {
+            let mut splits = ndim as u64;
+            for &count in c.boxes.get(at..at + ndim)? {
                 let count = u64::try_from(count).ok().filter(|&count| count > 0)?;
                 cells = cells.checked_mul(count).filter(|&cells| cells <= u64::from(row.chunk_count))?;
                 splits += count;
@@ -381,7 +381,7 @@ fn boxes_of<'a>(c: &Columns<'a>, row: &EntryRow) -> Option<&'a [i64]> {
             if cells != u64::from(row.chunk_count) {
                 return None;
             }
-            rank + if row.chunk_layout == GRID { usize::try_from(splits).ok()? } else { rank }
+            ndim + if row.chunk_layout == GRID { usize::try_from(splits).ok()? } else { ndim }
         }
         _ => return None,
     };

@@ -86,7 +86,7 @@ fn put_storage(out: &mut String, storage: Result<Option<StorageInfo<'_>>, Error>
         Err(_) => out.push_str("\"corrupt\""),
         Ok(None) => out.push_str("null"),
         Ok(Some(s)) => {
-            write!(out, "{{\"file\":{},\"offset\":{},\"length\":{},\"transforms\":", s.file, s.offset, s.length).unwrap();
+            write!(out, "{{\"file\":{},\"byte_offset\":{},\"length\":{},\"transforms\":", s.file, s.byte_offset, s.length).unwrap();
             match s.transform_descriptors {
                 Some(descriptors) => put_list(out, descriptors, put_text),
                 None => out.push_str("null"),
@@ -115,9 +115,9 @@ fn put_tensor(out: &mut String, tensor: &Tensor<'_>) {
         Err(_) => out.push_str("\"corrupt\""),
         Ok(chunk) => {
             out.push_str("{\"offsets\":");
-            put_numbers(out, (0..tensor.rank()).map(|d| chunk.offset(d)));
+            put_numbers(out, (0..tensor.ndim()).map(|d| chunk.offset(d)));
             out.push_str(",\"sizes\":");
-            put_numbers(out, (0..tensor.rank()).map(|d| chunk.size(d)));
+            put_numbers(out, (0..tensor.ndim()).map(|d| chunk.size(d)));
             out.push_str(",\"storage\":");
             put_storage(out, chunk.storage());
             out.push('}');
@@ -200,7 +200,7 @@ fn answer(metadata: &Metadata<'_>, question: &str) -> String {
             let offset = (fields[2] != "-").then(|| numbers(fields[2]));
             metadata
                 .find_storage(&name, offset.as_deref())
-                .map(|s| s.map(|s| format!("{}\t{}\t{}", hex(s.relative_path), s.offset, s.length)))
+                .map(|s| s.map(|s| format!("{}\t{}\t{}", hex(s.relative_path), s.byte_offset, s.length)))
         }
         "prefix" => metadata.prefix(&name).map(|range| range.map(|r| format!("{}\t{}", r.start, r.end))),
         "overlap" => metadata.find(&name).and_then(|entry| overlap(entry, &numbers(fields[2]), &numbers(fields[3]))),

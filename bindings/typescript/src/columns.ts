@@ -40,7 +40,7 @@ export const METADATA = [
   vector("boxes", "i64"),
   vector("chunk_order", "u32"),
   vector("chunk_files", "u32"),
-  vector("chunk_offsets", "u64"),
+  vector("chunk_byte_offsets", "u64"),
   vector("chunk_lengths", "u64"),
   vector("chunk_transforms", "u16"),
   vector("file_names", "u8"),
@@ -87,7 +87,7 @@ export interface EntryRow {
   strides: number;
   dtypeName: number;
   layoutName: number;
-  rank: number;
+  ndim: number;
   storageType: number;
   chunkLayout: number;
   reordered: boolean;
@@ -101,7 +101,7 @@ export interface LooseStorageRow {
   offsetBegin: number;
   lengthBegin: number;
   hasOffset: boolean;
-  rank: number;
+  ndim: number;
 }
 
 /** Many texts in one blob: text i is bytes[ends[i - 1] .. ends[i]). */
@@ -144,7 +144,7 @@ export class Columns {
   readonly boxes: BigInt64Array;
   readonly chunkOrder: Uint32Array;
   readonly chunkFiles: Uint32Array;
-  readonly chunkOffsets: BigUint64Array;
+  readonly chunkByteOffsets: BigUint64Array;
   readonly chunkLengths: BigUint64Array;
   readonly chunkTransforms: Uint16Array;
   readonly files: TextColumn;
@@ -188,7 +188,7 @@ export class Columns {
     this.boxes = column("boxes", BigInt64Array);
     this.chunkOrder = column("chunk_order", Uint32Array);
     this.chunkFiles = column("chunk_files", Uint32Array);
-    this.chunkOffsets = column("chunk_offsets", BigUint64Array);
+    this.chunkByteOffsets = column("chunk_byte_offsets", BigUint64Array);
     this.chunkLengths = column("chunk_lengths", BigUint64Array);
     this.chunkTransforms = column("chunk_transforms", Uint16Array);
     this.files = texts("file_names", "file_name_ends");
@@ -213,7 +213,7 @@ export class Columns {
     const absentOr: [string, number][] = [
       ["fqn_order", this.entryCount],
       ["fqn_paths", this.entryCount],
-      ["chunk_offsets", rows],
+      ["chunk_byte_offsets", rows],
       ["chunk_transforms", rows],
     ];
     for (const [name, wanted] of absentOr) {
@@ -246,7 +246,7 @@ export class Columns {
       strides: u8(37),
       dtypeName: this.entries.getUint16(at + 38, true),
       layoutName: this.entries.getUint16(at + 40, true),
-      rank: u8(42),
+      ndim: u8(42),
       storageType: u8(43),
       chunkLayout: u8(44),
       reordered: u8(45) !== 0,
@@ -263,7 +263,7 @@ export class Columns {
       offsetBegin: u32(2),
       lengthBegin: u32(3),
       hasOffset: this.looseStorage.getUint8(at + 16) !== 0,
-      rank: this.looseStorage.getUint8(at + 17),
+      ndim: this.looseStorage.getUint8(at + 17),
     };
   }
 

@@ -144,14 +144,14 @@ export class MetadataFile {
     const compare = (i: number): number => {
       const row = columns.loose(i);
       const name = columns.fqn(row.fqnBegin, row.fqnLength, `loose storage ${i}`);
-      if (!inRange(row.offsetBegin, row.rank, columns.sizes.length)) throw corrupt(`E2: offset of loose storage ${i}`);
+      if (!inRange(row.offsetBegin, row.ndim, columns.sizes.length)) throw corrupt(`E2: offset of loose storage ${i}`);
       const byName = Buffer.compare(name, fqn) || Number(row.hasOffset) - Number(offset !== undefined);
       if (byName !== 0 || offset === undefined) return byName;
-      for (let d = 0; d < Math.min(row.rank, offset.length); ++d) {
+      for (let d = 0; d < Math.min(row.ndim, offset.length); ++d) {
         const value = columns.sizes[row.offsetBegin + d];
         if (value !== offset[d]) return value < offset[d] ? -1 : 1;
       }
-      return row.rank - offset.length;
+      return row.ndim - offset.length;
     };
     const i = partitionPoint(0, columns.looseCount, (middle) => compare(middle) < 0);
     if (i === columns.looseCount || compare(i) !== 0) return undefined;

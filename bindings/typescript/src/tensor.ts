@@ -11,12 +11,12 @@ import { asText } from "./text.js";
 const INT64_MIN = -(2n ** 63n);
 const INT64_MAX = 2n ** 63n - 1n;
 
-/** _StorageInfo: the bytes [offset, offset + length) of a data file. Texts are bytes. */
+/** _StorageInfo: the bytes [byteOffset, byteOffset + length) of a data file. Texts are bytes. */
 export interface StorageInfo {
   /** Number of the file, for grouping. */
   file: number;
   relativePath: Uint8Array;
-  offset: bigint;
+  byteOffset: bigint;
   length: bigint;
   /** In DCP's stored order; undefined is None. */
   transformDescriptors: Uint8Array[] | undefined;
@@ -28,12 +28,12 @@ export function storageAt(columns: Columns, row: number, lengthAt: number): Stor
     const file = columns.chunkFiles[row];
     if (file === NO_FILE) return undefined;
     const relativePath = columns.files.text(file);
-    if (relativePath && row < columns.chunkOffsets.length && lengthAt < columns.chunkLengths.length) {
+    if (relativePath && row < columns.chunkByteOffsets.length && lengthAt < columns.chunkLengths.length) {
       const list = columns.chunkTransforms.length > 0 ? columns.chunkTransforms[row] : 0;
       return {
         file,
         relativePath,
-        offset: columns.chunkOffsets[row],
+        byteOffset: columns.chunkByteOffsets[row],
         length: columns.chunkLengths[lengthAt],
         transformDescriptors: list === 0 ? undefined : transforms(columns, list - 1),
       };
@@ -108,7 +108,7 @@ export class Tensor {
     private readonly row: EntryRow,
     readonly name: string,
   ) {
-    const dimensions = row.rank * (row.strides === StridesKind.Explicit ? 2 : 1);
+    const dimensions = row.ndim * (row.strides === StridesKind.Explicit ? 2 : 1);
     if (!inRange(row.sizeBegin, dimensions, columns.sizes.length)) throw corrupt(`E2: size of ${name}`);
     this.dimensions = columns.sizes.subarray(row.sizeBegin, row.sizeBegin + dimensions);
     const values = boxValues(columns, row);
@@ -121,13 +121,13 @@ export class Tensor {
     }
   }
 
-  get rank(): number {
-    return this.row.rank;
+  get ndim(): number {
+    return this.row.ndim;
   }
 
   /** Elements per dimension. */
   get size(): bigint[] {
-    return Array.from(this.dimensions.subarray(0, this.rank));
+    return Array.from(this.dimensions.subarray(0, this.ndim));
   }
 
   /** torch's name without "torch."; "unknown:N" where this version does not know it. Likewise the layout. */
@@ -153,7 +153,7 @@ export class Tensor {
 
   /** In elements; undefined in files from before torch 2.15. */
   get strides(): bigint[] | undefined {
-    if (this.row.strides === StridesKind.Explicit) return Array.from(this.dimensions.subarray(this.rank));
+    if (this.row.strides === StridesKind.Explicit) return Array.from(this.dimensions.subarray(this.ndim));
     if (this.row.strides !== StridesKind.Contiguous) return undefined;
     const cell = this.chunkCount > 0 ? this.cell(0) : undefined;
     return contiguousStrides(cell === undefined ? this.size : new Chunk(this.columns, this.row, this, cell).sizes);
@@ -188,9 +188,9 @@ export class Tensor {
     return cell < this.chunkCount ? cell : undefined;
   }
 
-  /** The first chunk that starts at an offset. O(rank * log chunks). */
+  /** The first chunk that starts at an offset. O(ndim * log chunks). */
   findChunk(offset: readonly bigint[]): Chunk | undefined {
-    if (offset.length !== this.rank) return undefined;
+    if (offset.length !== this.ndim) return undefined;
     let cell: number | undefined;
     if (this.row.chunkLayout === ChunkLayout.Whole) cell = offset.every((n) => n === 0n) ? 0 : undefined;
     else if (this.row.chunkLayout === ChunkLayout.Explicit) cell = this.findExplicit(offset);
@@ -200,8 +200,8 @@ export class Tensor {
 
   private findExplicit(offset: readonly bigint[]): number | undefined {
     const compare = (row: number) => {
-      for (let d = 0; d < this.rank; ++d) {
-        const value = this.boxes[2 * this.rank * row + d];
+      for (let d = 0; d < this.ndim; ++d) {
+        const value = this.boxes[2 * this.ndim * row + d];
         if (value !== offset[d]) return value < offset[d] ? -1 : 1;
       }
       return 0;
@@ -212,8 +212,8 @@ export class Tensor {
 
   private findInGrid(offset: readonly bigint[]): number | undefined {
     let cell = 0;
-    let splits = this.rank;
-    for (let d = 0; d < this.rank; ++d) {
+    let splits = this.ndim;
+    for (let d = 0; d < this.ndim; ++d) {
       const count = Number(this.boxes[d]);
       const along = partitionPoint(0, count, (i) => this.point(d, splits, i) < offset[d]);
       if (along === count || this.point(d, splits, along) !== offset[d]) return undefined;
@@ -225,10 +225,10 @@ export class Tensor {
 
   /**
    * The rows of all chunks that overlap a box, ascending, as torch decides it: in every dimension each begins before the
-   * other ends. Nothing overlaps a box of another rank.
+   * other ends. Nothing overlaps a box of other dimensions.
    */
   overlapping(offsets: readonly bigint[], sizes: readonly bigint[]): number[] {
-    if (offsets.length !== this.rank || sizes.length !== this.rank) return [];
+    if (offsets.length !== this.ndim || sizes.length !== this.ndim) return [];
     const ends = offsets.map((begin, d) => endOf(begin, sizes[d]));
     if (this.row.chunkLayout === ChunkLayout.Grid || this.row.chunkLayout === ChunkLayout.EvenGrid) {
       return this.overlappingCells(offsets, ends);
@@ -246,9 +246,9 @@ export class Tensor {
   /** By a range of cells per dimension; the outermost varies slowest. None where a step is negative, against rule V5. */
   private overlappingCells(offsets: readonly bigint[], ends: readonly bigint[]): number[] {
     let cells = [0];
-    let splits = this.rank;
-    for (let d = 0; d < this.rank; ++d) {
-      if (this.row.chunkLayout === ChunkLayout.EvenGrid && this.boxes[this.rank + d] < 0n) return [];
+    let splits = this.ndim;
+    for (let d = 0; d < this.ndim; ++d) {
+      if (this.row.chunkLayout === ChunkLayout.EvenGrid && this.boxes[this.ndim + d] < 0n) return [];
       const count = Number(this.boxes[d]);
       const first = partitionPoint(0, count, (i) => this.point(d, splits, i + 1) <= offsets[d]);
       const last = partitionPoint(0, count, (i) => this.point(d, splits, i) < ends[d]);
@@ -264,7 +264,7 @@ export class Tensor {
   private point(d: number, splits: number, i: number): bigint {
     if (this.row.chunkLayout === ChunkLayout.Grid) return this.boxes[splits + i];
     const n = this.dimensions[d];
-    const point = BigInt(i) * this.boxes[this.rank + d];
+    const point = BigInt(i) * this.boxes[this.ndim + d];
     return BigInt.asIntN(64, point) === point && point < n ? point : n;
   }
 
@@ -272,10 +272,10 @@ export class Tensor {
   interval(cell: number, d: number): { begin: bigint; size: bigint } {
     if (this.row.chunkLayout === ChunkLayout.Whole) return { begin: 0n, size: this.dimensions[d] };
     if (this.row.chunkLayout === ChunkLayout.Explicit) {
-      const at = 2 * this.rank * cell + d;
-      return { begin: this.boxes[at], size: this.boxes[at + this.rank] };
+      const at = 2 * this.ndim * cell + d;
+      return { begin: this.boxes[at], size: this.boxes[at + this.ndim] };
     }
-    let splits = this.rank;
+    let splits = this.ndim;
     let below = this.chunkCount;
     for (let before = 0; before < d; ++before) {
       const count = Number(this.boxes[before]);
@@ -292,12 +292,12 @@ export class Tensor {
 /** How many values of `boxes` a tensor takes; undefined where its chunks are no such boxes. */
 function boxValues(columns: Columns, row: EntryRow): number | undefined {
   if (row.chunkLayout === ChunkLayout.Whole) return row.chunkCount === 1 ? 0 : undefined;
-  if (row.chunkLayout === ChunkLayout.Explicit) return 2 * row.rank * row.chunkCount;
+  if (row.chunkLayout === ChunkLayout.Explicit) return 2 * row.ndim * row.chunkCount;
   if (row.chunkLayout !== ChunkLayout.Grid && row.chunkLayout !== ChunkLayout.EvenGrid) return undefined;
-  if (!inRange(row.boxBegin, row.rank, columns.boxes.length)) return undefined;
+  if (!inRange(row.boxBegin, row.ndim, columns.boxes.length)) return undefined;
   let cells = 1n;
-  let values = 2n * BigInt(row.rank);
-  for (const count of columns.boxes.subarray(row.boxBegin, row.boxBegin + row.rank)) {
+  let values = 2n * BigInt(row.ndim);
+  for (const count of columns.boxes.subarray(row.boxBegin, row.boxBegin + row.ndim)) {
     cells *= count;
     if (count < 1n || cells > BigInt(row.chunkCount)) return undefined;
     if (row.chunkLayout === ChunkLayout.Grid) values += count;
@@ -315,11 +315,11 @@ export class Chunk {
   ) {}
 
   get offsets(): bigint[] {
-    return Array.from({ length: this.tensor.rank }, (_, d) => this.tensor.interval(this.cell, d).begin);
+    return Array.from({ length: this.tensor.ndim }, (_, d) => this.tensor.interval(this.cell, d).begin);
   }
 
   get sizes(): bigint[] {
-    return Array.from({ length: this.tensor.rank }, (_, d) => this.tensor.interval(this.cell, d).size);
+    return Array.from({ length: this.tensor.ndim }, (_, d) => this.tensor.interval(this.cell, d).size);
   }
 
   /** Of the chunk columns. */

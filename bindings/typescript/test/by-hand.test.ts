@@ -55,7 +55,7 @@ interface Row {
   chunk: number;
   count: number;
   length: number;
-  rank: number;
+  ndim: number;
   type: StorageType;
   layout: ChunkLayout;
   strides: StridesKind;
@@ -67,9 +67,9 @@ function entries(builder: Builder): Offset {
   const { Absent, Contiguous } = StridesKind;
   const { Whole, EvenGrid, Explicit } = ChunkLayout;
   const rows: Row[] = [
-    { size: 0, box: 0, chunk: 0, count: 1, length: 0, rank: 0, type: Bytes, layout: Whole, strides: Absent },
-    { size: 0, box: 0, chunk: 1, count: 2, length: 1, rank: 2, type: Tensor, layout: EvenGrid, strides: Contiguous },
-    { size: 2, box: 4, chunk: 3, count: 2, length: 1, rank: 1, type: Tensor, layout: Explicit, strides: Absent },
+    { size: 0, box: 0, chunk: 0, count: 1, length: 0, ndim: 0, type: Bytes, layout: Whole, strides: Absent },
+    { size: 0, box: 0, chunk: 1, count: 2, length: 1, ndim: 2, type: Tensor, layout: EvenGrid, strides: Contiguous },
+    { size: 2, box: 4, chunk: 3, count: 2, length: 1, ndim: 1, type: Tensor, layout: Explicit, strides: Absent },
   ];
   Metadata.startEntriesVector(builder, rows.length);
   for (let i = rows.length - 1; i >= 0; --i) {
@@ -79,7 +79,7 @@ function entries(builder: Builder): Offset {
     const format = MemoryFormat.Contiguous;
     // prettier-ignore
     Entry.createEntry(builder, begin, NAMES[i].length, r.size, r.box, r.chunk, r.count, 0, r.length, dtype, Layout.Strided,
-      format, i === 2, false, r.strides, 0, 0, r.rank, r.type, r.layout, i === 1, false);
+      format, i === 2, false, r.strides, 0, 0, r.ndim, r.type, r.layout, i === 1, false);
   }
   return builder.endVector();
 }
@@ -96,7 +96,7 @@ function make(): Uint8Array {
     [Metadata.addBoxes, Metadata.createBoxesVector(builder, [2n, 1n, 2n, 2n, 0n, 2n, 3n, 2n])],
     [Metadata.addChunkOrder, Metadata.createChunkOrderVector(builder, [1, 0])],
     [Metadata.addChunkFiles, Metadata.createChunkFilesVector(builder, [0, 0, 1, 1, 0])],
-    [Metadata.addChunkOffsets, Metadata.createChunkOffsetsVector(builder, [0n, 100n, 0n, 16n, 116n])],
+    [Metadata.addChunkByteOffsets, Metadata.createChunkByteOffsetsVector(builder, [0n, 100n, 0n, 16n, 116n])],
     [Metadata.addChunkLengths, Metadata.createChunkLengthsVector(builder, [100n, 16n])],
     [Metadata.addFileNames, text(FILES.join(""))],
     [Metadata.addFileNameEnds, Metadata.createFileNameEndsVector(builder, ends(FILES))],

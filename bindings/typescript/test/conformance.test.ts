@@ -49,9 +49,9 @@ function orCorrupt(make: () => string, instead = '"corrupt"'): string {
 
 function storage(make: () => StorageInfo | undefined): string {
   return orCorrupt(() =>
-    optional(make(), ({ file, offset, length, transformDescriptors }) => {
+    optional(make(), ({ file, byteOffset, length, transformDescriptors }) => {
       const transforms = optional(transformDescriptors, (texts) => list(texts, text));
-      return `{"file":${file},"offset":${offset},"length":${length},"transforms":${transforms}}`;
+      return `{"file":${file},"byte_offset":${byteOffset},"length":${length},"transforms":${transforms}}`;
     }),
   );
 }
@@ -106,7 +106,7 @@ function answer(file: MetadataFile, question: string): string {
         return found(file.find(name)?.position);
       case "storage": {
         const info = file.findStorage(name, rest[0] === "-" ? undefined : parsed(rest[0]));
-        return found(info && `${Buffer.from(info.relativePath).toString("hex")}\t${info.offset}\t${info.length}`);
+        return found(info && `${Buffer.from(info.relativePath).toString("hex")}\t${info.byteOffset}\t${info.length}`);
       }
       case "prefix": {
         const range = file.prefix(name);
@@ -197,8 +197,8 @@ test("the generated accessors read the same file", () => {
   const root = file.root();
   assert.deepEqual([root.entriesLength(), root.opaqueLength(), root.plannerOrderLength()], [file.length, 1, 3]);
   assert.deepEqual(
-    Array.from(file.columns.chunkOffsets),
-    indices(root.chunkOffsetsLength()).map((i) => root.chunkOffsets(i)),
+    Array.from(file.columns.chunkByteOffsets),
+    indices(root.chunkByteOffsetsLength()).map((i) => root.chunkByteOffsets(i)),
   );
 });
 

@@ -597,7 +597,7 @@ FLATBUFFERS_MANUALLY_ALIGNED_STRUCT(4) Entry FLATBUFFERS_FINAL_CLASS {
   uint32_t order_begin_;
   uint32_t length_begin_;
   flatpoint::fb::TensorProperties properties_;
-  uint8_t rank_;
+  uint8_t ndim_;
   uint8_t storage_type_;
   uint8_t chunk_layout_;
   uint8_t reordered_;
@@ -616,7 +616,7 @@ FLATBUFFERS_MANUALLY_ALIGNED_STRUCT(4) Entry FLATBUFFERS_FINAL_CLASS {
         order_begin_(0),
         length_begin_(0),
         properties_(),
-        rank_(0),
+        ndim_(0),
         storage_type_(0),
         chunk_layout_(0),
         reordered_(0),
@@ -624,7 +624,7 @@ FLATBUFFERS_MANUALLY_ALIGNED_STRUCT(4) Entry FLATBUFFERS_FINAL_CLASS {
         padding0__(0) {
     (void)padding0__;
   }
-  Entry(uint32_t _fqn_begin, uint32_t _fqn_length, uint32_t _size_begin, uint32_t _box_begin, uint32_t _chunk_begin, uint32_t _chunk_count, uint32_t _order_begin, uint32_t _length_begin, const flatpoint::fb::TensorProperties &_properties, uint8_t _rank, flatpoint::fb::StorageType _storage_type, flatpoint::fb::ChunkLayout _chunk_layout, bool _reordered, bool _lengths_differ)
+  Entry(uint32_t _fqn_begin, uint32_t _fqn_length, uint32_t _size_begin, uint32_t _box_begin, uint32_t _chunk_begin, uint32_t _chunk_count, uint32_t _order_begin, uint32_t _length_begin, const flatpoint::fb::TensorProperties &_properties, uint8_t _ndim, flatpoint::fb::StorageType _storage_type, flatpoint::fb::ChunkLayout _chunk_layout, bool _reordered, bool _lengths_differ)
       : fqn_begin_(::flatbuffers::EndianScalar(_fqn_begin)),
         fqn_length_(::flatbuffers::EndianScalar(_fqn_length)),
         size_begin_(::flatbuffers::EndianScalar(_size_begin)),
@@ -634,7 +634,7 @@ FLATBUFFERS_MANUALLY_ALIGNED_STRUCT(4) Entry FLATBUFFERS_FINAL_CLASS {
         order_begin_(::flatbuffers::EndianScalar(_order_begin)),
         length_begin_(::flatbuffers::EndianScalar(_length_begin)),
         properties_(_properties),
-        rank_(::flatbuffers::EndianScalar(_rank)),
+        ndim_(::flatbuffers::EndianScalar(_ndim)),
         storage_type_(::flatbuffers::EndianScalar(static_cast<uint8_t>(_storage_type))),
         chunk_layout_(::flatbuffers::EndianScalar(static_cast<uint8_t>(_chunk_layout))),
         reordered_(::flatbuffers::EndianScalar(static_cast<uint8_t>(_reordered))),
@@ -696,11 +696,11 @@ FLATBUFFERS_MANUALLY_ALIGNED_STRUCT(4) Entry FLATBUFFERS_FINAL_CLASS {
   flatpoint::fb::TensorProperties &mutable_properties() {
     return properties_;
   }
-  uint8_t rank() const {
-    return ::flatbuffers::EndianScalar(rank_);
+  uint8_t ndim() const {
+    return ::flatbuffers::EndianScalar(ndim_);
   }
-  void mutate_rank(uint8_t _rank) {
-    ::flatbuffers::WriteScalar(&rank_, _rank);
+  void mutate_ndim(uint8_t _ndim) {
+    ::flatbuffers::WriteScalar(&ndim_, _ndim);
   }
   flatpoint::fb::StorageType storage_type() const {
     return static_cast<flatpoint::fb::StorageType>(::flatbuffers::EndianScalar(storage_type_));
@@ -792,7 +792,7 @@ FLATBUFFERS_MANUALLY_ALIGNED_STRUCT(4) LooseStorage FLATBUFFERS_FINAL_CLASS {
   uint32_t offset_begin_;
   uint32_t length_begin_;
   uint8_t has_offset_;
-  uint8_t rank_;
+  uint8_t ndim_;
   int16_t padding0__;
 
  public:
@@ -803,17 +803,17 @@ FLATBUFFERS_MANUALLY_ALIGNED_STRUCT(4) LooseStorage FLATBUFFERS_FINAL_CLASS {
         offset_begin_(0),
         length_begin_(0),
         has_offset_(0),
-        rank_(0),
+        ndim_(0),
         padding0__(0) {
     (void)padding0__;
   }
-  LooseStorage(uint32_t _fqn_begin, uint32_t _fqn_length, uint32_t _offset_begin, uint32_t _length_begin, bool _has_offset, uint8_t _rank)
+  LooseStorage(uint32_t _fqn_begin, uint32_t _fqn_length, uint32_t _offset_begin, uint32_t _length_begin, bool _has_offset, uint8_t _ndim)
       : fqn_begin_(::flatbuffers::EndianScalar(_fqn_begin)),
         fqn_length_(::flatbuffers::EndianScalar(_fqn_length)),
         offset_begin_(::flatbuffers::EndianScalar(_offset_begin)),
         length_begin_(::flatbuffers::EndianScalar(_length_begin)),
         has_offset_(::flatbuffers::EndianScalar(static_cast<uint8_t>(_has_offset))),
-        rank_(::flatbuffers::EndianScalar(_rank)),
+        ndim_(::flatbuffers::EndianScalar(_ndim)),
         padding0__(0) {
     (void)padding0__;
   }
@@ -847,11 +847,11 @@ FLATBUFFERS_MANUALLY_ALIGNED_STRUCT(4) LooseStorage FLATBUFFERS_FINAL_CLASS {
   void mutate_has_offset(bool _has_offset) {
     ::flatbuffers::WriteScalar(&has_offset_, static_cast<uint8_t>(_has_offset));
   }
-  uint8_t rank() const {
-    return ::flatbuffers::EndianScalar(rank_);
+  uint8_t ndim() const {
+    return ::flatbuffers::EndianScalar(ndim_);
   }
-  void mutate_rank(uint8_t _rank) {
-    ::flatbuffers::WriteScalar(&rank_, _rank);
+  void mutate_ndim(uint8_t _ndim) {
+    ::flatbuffers::WriteScalar(&ndim_, _ndim);
   }
 };
 FLATBUFFERS_STRUCT_END(LooseStorage, 20);
@@ -1285,7 +1285,7 @@ struct Metadata FLATBUFFERS_FINAL_CLASS : private ::flatbuffers::Table {
     VT_BOXES = 20,
     VT_CHUNK_ORDER = 22,
     VT_CHUNK_FILES = 24,
-    VT_CHUNK_OFFSETS = 26,
+    VT_CHUNK_BYTE_OFFSETS = 26,
     VT_CHUNK_LENGTHS = 28,
     VT_CHUNK_TRANSFORMS = 30,
     VT_FILE_NAMES = 32,
@@ -1379,11 +1379,11 @@ struct Metadata FLATBUFFERS_FINAL_CLASS : private ::flatbuffers::Table {
   ::flatbuffers::Vector<uint32_t> *mutable_chunk_files() {
     return GetPointer<::flatbuffers::Vector<uint32_t> *>(VT_CHUNK_FILES);
   }
-  const ::flatbuffers::Vector<uint64_t> *chunk_offsets() const {
-    return GetPointer<const ::flatbuffers::Vector<uint64_t> *>(VT_CHUNK_OFFSETS);
+  const ::flatbuffers::Vector<uint64_t> *chunk_byte_offsets() const {
+    return GetPointer<const ::flatbuffers::Vector<uint64_t> *>(VT_CHUNK_BYTE_OFFSETS);
   }
-  ::flatbuffers::Vector<uint64_t> *mutable_chunk_offsets() {
-    return GetPointer<::flatbuffers::Vector<uint64_t> *>(VT_CHUNK_OFFSETS);
+  ::flatbuffers::Vector<uint64_t> *mutable_chunk_byte_offsets() {
+    return GetPointer<::flatbuffers::Vector<uint64_t> *>(VT_CHUNK_BYTE_OFFSETS);
   }
   const ::flatbuffers::Vector<uint64_t> *chunk_lengths() const {
     return GetPointer<const ::flatbuffers::Vector<uint64_t> *>(VT_CHUNK_LENGTHS);
@@ -1563,8 +1563,8 @@ struct Metadata FLATBUFFERS_FINAL_CLASS : private ::flatbuffers::Table {
            verifier.VerifyVector(chunk_order()) &&
            VerifyOffset(verifier, VT_CHUNK_FILES) &&
            verifier.VerifyVector(chunk_files()) &&
-           VerifyOffset(verifier, VT_CHUNK_OFFSETS) &&
-           verifier.VerifyVector(chunk_offsets()) &&
+           VerifyOffset(verifier, VT_CHUNK_BYTE_OFFSETS) &&
+           verifier.VerifyVector(chunk_byte_offsets()) &&
            VerifyOffset(verifier, VT_CHUNK_LENGTHS) &&
            verifier.VerifyVector(chunk_lengths()) &&
            VerifyOffset(verifier, VT_CHUNK_TRANSFORMS) &&
@@ -1656,8 +1656,8 @@ struct MetadataBuilder {
   void add_chunk_files(::flatbuffers::Offset<::flatbuffers::Vector<uint32_t>> chunk_files) {
     fbb_.AddOffset(Metadata::VT_CHUNK_FILES, chunk_files);
   }
-  void add_chunk_offsets(::flatbuffers::Offset<::flatbuffers::Vector<uint64_t>> chunk_offsets) {
-    fbb_.AddOffset(Metadata::VT_CHUNK_OFFSETS, chunk_offsets);
+  void add_chunk_byte_offsets(::flatbuffers::Offset<::flatbuffers::Vector<uint64_t>> chunk_byte_offsets) {
+    fbb_.AddOffset(Metadata::VT_CHUNK_BYTE_OFFSETS, chunk_byte_offsets);
   }
   void add_chunk_lengths(::flatbuffers::Offset<::flatbuffers::Vector<uint64_t>> chunk_lengths) {
     fbb_.AddOffset(Metadata::VT_CHUNK_LENGTHS, chunk_lengths);
@@ -1764,7 +1764,7 @@ inline ::flatbuffers::Offset<Metadata> CreateMetadata(
     ::flatbuffers::Offset<::flatbuffers::Vector<int64_t>> boxes = 0,
     ::flatbuffers::Offset<::flatbuffers::Vector<uint32_t>> chunk_order = 0,
     ::flatbuffers::Offset<::flatbuffers::Vector<uint32_t>> chunk_files = 0,
-    ::flatbuffers::Offset<::flatbuffers::Vector<uint64_t>> chunk_offsets = 0,
+    ::flatbuffers::Offset<::flatbuffers::Vector<uint64_t>> chunk_byte_offsets = 0,
     ::flatbuffers::Offset<::flatbuffers::Vector<uint64_t>> chunk_lengths = 0,
     ::flatbuffers::Offset<::flatbuffers::Vector<uint16_t>> chunk_transforms = 0,
     ::flatbuffers::Offset<::flatbuffers::Vector<uint8_t>> file_names = 0,
@@ -1816,7 +1816,7 @@ inline ::flatbuffers::Offset<Metadata> CreateMetadata(
   builder_.add_file_names(file_names);
   builder_.add_chunk_transforms(chunk_transforms);
   builder_.add_chunk_lengths(chunk_lengths);
-  builder_.add_chunk_offsets(chunk_offsets);
+  builder_.add_chunk_byte_offsets(chunk_byte_offsets);
   builder_.add_chunk_files(chunk_files);
   builder_.add_chunk_order(chunk_order);
   builder_.add_boxes(boxes);
@@ -1851,7 +1851,7 @@ inline ::flatbuffers::Offset<Metadata> CreateMetadataDirect(
     const std::vector<int64_t> *boxes = nullptr,
     const std::vector<uint32_t> *chunk_order = nullptr,
     const std::vector<uint32_t> *chunk_files = nullptr,
-    const std::vector<uint64_t> *chunk_offsets = nullptr,
+    const std::vector<uint64_t> *chunk_byte_offsets = nullptr,
     const std::vector<uint64_t> *chunk_lengths = nullptr,
     const std::vector<uint16_t> *chunk_transforms = nullptr,
     const std::vector<uint8_t> *file_names = nullptr,
@@ -1886,7 +1886,7 @@ inline ::flatbuffers::Offset<Metadata> CreateMetadataDirect(
   auto boxes__ = boxes ? _fbb.CreateVector<int64_t>(*boxes) : 0;
   auto chunk_order__ = chunk_order ? _fbb.CreateVector<uint32_t>(*chunk_order) : 0;
   auto chunk_files__ = chunk_files ? _fbb.CreateVector<uint32_t>(*chunk_files) : 0;
-  auto chunk_offsets__ = chunk_offsets ? _fbb.CreateVector<uint64_t>(*chunk_offsets) : 0;
+  auto chunk_byte_offsets__ = chunk_byte_offsets ? _fbb.CreateVector<uint64_t>(*chunk_byte_offsets) : 0;
   auto chunk_lengths__ = chunk_lengths ? _fbb.CreateVector<uint64_t>(*chunk_lengths) : 0;
   auto chunk_transforms__ = chunk_transforms ? _fbb.CreateVector<uint16_t>(*chunk_transforms) : 0;
   auto file_names__ = file_names ? _fbb.CreateVector<uint8_t>(*file_names) : 0;
@@ -1922,7 +1922,7 @@ inline ::flatbuffers::Offset<Metadata> CreateMetadataDirect(
       boxes__,
       chunk_order__,
       chunk_files__,
-      chunk_offsets__,
+      chunk_byte_offsets__,
       chunk_lengths__,
       chunk_transforms__,
       file_names__,

@@ -18,7 +18,7 @@ struct Arguments {
   std::optional<std::string> offset;
 };
 
-constexpr std::array kColumns{Column{"chunk offset"}, Column{"relative path"}, Column{"offset", Align::Right},
+constexpr std::array kColumns{Column{"chunk offset"}, Column{"relative path"}, Column{"byte offset", Align::Right},
                               Column{"length", Align::Right}, Column{"transforms"}};
 
 /// "0,128", "[0, 128]", "" (a tensor without dimensions).
@@ -151,7 +151,7 @@ void print(Output& out, std::size_t count, const Get& get) {
     if (!location) return;
     cells.add(location->offset ? list_text(*location->offset) : std::string());
     cells.add(printable(location->storage.relative_path()));
-    cells.add(std::to_string(location->storage.offset()));
+    cells.add(std::to_string(location->storage.byte_offset()));
     cells.add(std::to_string(location->storage.length()));
     cells.add(transforms_text(location->storage));
   });

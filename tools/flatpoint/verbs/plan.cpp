@@ -129,7 +129,7 @@ void write_item(Json& json, const MetadataView& metadata, const ReadItemView& vi
   json.member("storage_offsets", item.storage_offsets);
   json.member("lengths", item.lengths);
   json.member("relative_path", *metadata.file_name(view.file()));
-  json.member("offset", view.offset());
+  json.member("byte_offset", view.byte_offset());
   json.member("length", view.length());
   json.end();
 }
@@ -167,7 +167,7 @@ void print_json(Context& context, const dcp::OpenedCheckpoint& opened, const Loa
   for (const FileRead& read : plan.reads()) {
     json.begin_object();
     json.member("relative_path", *metadata.file_name(read.file));
-    json.member("offset", read.offset);
+    json.member("byte_offset", read.byte_offset);
     json.member("length", read.length);
     json.member("item_begin", read.item_begin);
     json.member("item_count", read.item_count);

@@ -12,16 +12,16 @@ constexpr std::array kChunkColumns{Column{"chunk", Align::Right},
                                    Column{"offsets"},
                                    Column{"sizes"},
                                    Column{"relative path"},
-                                   Column{"offset", Align::Right},
+                                   Column{"byte offset", Align::Right},
                                    Column{"length", Align::Right},
                                    Column{"transforms"}};
 
-constexpr std::array kBytesColumns{Column{"relative path"}, Column{"offset", Align::Right},
+constexpr std::array kBytesColumns{Column{"relative path"}, Column{"byte offset", Align::Right},
                                    Column{"length", Align::Right}, Column{"transforms"}};
 
 void add_storage(Cells& cells, const StorageInfoView& storage) {
   cells.add(printable(storage.relative_path()));
-  cells.add(std::to_string(storage.offset()));
+  cells.add(std::to_string(storage.byte_offset()));
   cells.add(std::to_string(storage.length()));
   cells.add(transforms_text(storage));
 }

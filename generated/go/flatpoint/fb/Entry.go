@@ -82,10 +82,10 @@ func (rcv *Entry) Properties(obj *TensorProperties) *TensorProperties {
 	obj.Init(rcv._tab.Bytes, rcv._tab.Pos+32)
 	return obj
 }
-func (rcv *Entry) Rank() byte {
+func (rcv *Entry) Ndim() byte {
 	return rcv._tab.GetByte(rcv._tab.Pos + flatbuffers.UOffsetT(42))
 }
-func (rcv *Entry) MutateRank(n byte) bool {
+func (rcv *Entry) MutateNdim(n byte) bool {
 	return rcv._tab.MutateByte(rcv._tab.Pos+flatbuffers.UOffsetT(42), n)
 }
 
@@ -117,14 +117,14 @@ func (rcv *Entry) MutateLengthsDiffer(n bool) bool {
 	return rcv._tab.MutateBool(rcv._tab.Pos+flatbuffers.UOffsetT(46), n)
 }
 
-func CreateEntry(builder *flatbuffers.Builder, fqnBegin uint32, fqnLength uint32, sizeBegin uint32, boxBegin uint32, chunkBegin uint32, chunkCount uint32, orderBegin uint32, lengthBegin uint32, properties_dtype ScalarType, properties_layout Layout, properties_memoryFormat MemoryFormat, properties_requiresGrad bool, properties_pinMemory bool, properties_strides StridesKind, properties_dtypeName uint16, properties_layoutName uint16, rank byte, storageType StorageType, chunkLayout ChunkLayout, reordered bool, lengthsDiffer bool) flatbuffers.UOffsetT {
+func CreateEntry(builder *flatbuffers.Builder, fqnBegin uint32, fqnLength uint32, sizeBegin uint32, boxBegin uint32, chunkBegin uint32, chunkCount uint32, orderBegin uint32, lengthBegin uint32, properties_dtype ScalarType, properties_layout Layout, properties_memoryFormat MemoryFormat, properties_requiresGrad bool, properties_pinMemory bool, properties_strides StridesKind, properties_dtypeName uint16, properties_layoutName uint16, ndim byte, storageType StorageType, chunkLayout ChunkLayout, reordered bool, lengthsDiffer bool) flatbuffers.UOffsetT {
 	builder.Prep(4, 48)
 	builder.Pad(1)
 	builder.PrependBool(lengthsDiffer)
 	builder.PrependBool(reordered)
 	builder.PrependByte(byte(chunkLayout))
 	builder.PrependByte(byte(storageType))
-	builder.PrependByte(rank)
+	builder.PrependByte(ndim)
 	builder.Prep(2, 10)
 	builder.PrependUint16(properties_layoutName)
 	builder.PrependUint16(properties_dtypeName)

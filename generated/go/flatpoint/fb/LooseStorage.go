@@ -54,17 +54,17 @@ func (rcv *LooseStorage) MutateHasOffset(n bool) bool {
 	return rcv._tab.MutateBool(rcv._tab.Pos+flatbuffers.UOffsetT(16), n)
 }
 
-func (rcv *LooseStorage) Rank() byte {
+func (rcv *LooseStorage) Ndim() byte {
 	return rcv._tab.GetByte(rcv._tab.Pos + flatbuffers.UOffsetT(17))
 }
-func (rcv *LooseStorage) MutateRank(n byte) bool {
+func (rcv *LooseStorage) MutateNdim(n byte) bool {
 	return rcv._tab.MutateByte(rcv._tab.Pos+flatbuffers.UOffsetT(17), n)
 }
 
-func CreateLooseStorage(builder *flatbuffers.Builder, fqnBegin uint32, fqnLength uint32, offsetBegin uint32, lengthBegin uint32, hasOffset bool, rank byte) flatbuffers.UOffsetT {
+func CreateLooseStorage(builder *flatbuffers.Builder, fqnBegin uint32, fqnLength uint32, offsetBegin uint32, lengthBegin uint32, hasOffset bool, ndim byte) flatbuffers.UOffsetT {
 	builder.Prep(4, 20)
 	builder.Pad(2)
-	builder.PrependByte(rank)
+	builder.PrependByte(ndim)
 	builder.PrependBool(hasOffset)
 	builder.PrependUint32(lengthBegin)
 	builder.PrependUint32(offsetBegin)

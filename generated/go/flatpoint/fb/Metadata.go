@@ -298,7 +298,7 @@ func (rcv *Metadata) MutateChunkFiles(j int, n uint32) bool {
 	return false
 }
 
-func (rcv *Metadata) ChunkOffsets(j int) uint64 {
+func (rcv *Metadata) ChunkByteOffsets(j int) uint64 {
 	o := flatbuffers.UOffsetT(rcv._tab.Offset(26))
 	if o != 0 {
 		a := rcv._tab.Vector(o)
@@ -307,7 +307,7 @@ func (rcv *Metadata) ChunkOffsets(j int) uint64 {
 	return 0
 }
 
-func (rcv *Metadata) ChunkOffsetsLength() int {
+func (rcv *Metadata) ChunkByteOffsetsLength() int {
 	o := flatbuffers.UOffsetT(rcv._tab.Offset(26))
 	if o != 0 {
 		return rcv._tab.VectorLen(o)
@@ -315,7 +315,7 @@ func (rcv *Metadata) ChunkOffsetsLength() int {
 	return 0
 }
 
-func (rcv *Metadata) MutateChunkOffsets(j int, n uint64) bool {
+func (rcv *Metadata) MutateChunkByteOffsets(j int, n uint64) bool {
 	o := flatbuffers.UOffsetT(rcv._tab.Offset(26))
 	if o != 0 {
 		a := rcv._tab.Vector(o)
@@ -1035,10 +1035,10 @@ func MetadataAddChunkFiles(builder *flatbuffers.Builder, chunkFiles flatbuffers.
 func MetadataStartChunkFilesVector(builder *flatbuffers.Builder, numElems int) flatbuffers.UOffsetT {
 	return builder.StartVector(4, numElems, 4)
 }
-func MetadataAddChunkOffsets(builder *flatbuffers.Builder, chunkOffsets flatbuffers.UOffsetT) {
-	builder.PrependUOffsetTSlot(11, flatbuffers.UOffsetT(chunkOffsets), 0)
+func MetadataAddChunkByteOffsets(builder *flatbuffers.Builder, chunkByteOffsets flatbuffers.UOffsetT) {
+	builder.PrependUOffsetTSlot(11, flatbuffers.UOffsetT(chunkByteOffsets), 0)
 }
-func MetadataStartChunkOffsetsVector(builder *flatbuffers.Builder, numElems int) flatbuffers.UOffsetT {
+func MetadataStartChunkByteOffsetsVector(builder *flatbuffers.Builder, numElems int) flatbuffers.UOffsetT {
 	return builder.StartVector(8, numElems, 8)
 }
 func MetadataAddChunkLengths(builder *flatbuffers.Builder, chunkLengths flatbuffers.UOffsetT) {

@@ -33,20 +33,20 @@ public final class Entry extends Struct {
   public long lengthBegin() { return (long)bb.getInt(bb_pos + 28) & 0xFFFFFFFFL; }
   public flatpoint.fb.TensorProperties properties() { return properties(new flatpoint.fb.TensorProperties()); }
   public flatpoint.fb.TensorProperties properties(flatpoint.fb.TensorProperties obj) { return obj.__assign(bb_pos + 32, bb); }
-  public int rank() { return bb.get(bb_pos + 42) & 0xFF; }
+  public int ndim() { return bb.get(bb_pos + 42) & 0xFF; }
   public int storageType() { return bb.get(bb_pos + 43) & 0xFF; }
   public int chunkLayout() { return bb.get(bb_pos + 44) & 0xFF; }
   public boolean reordered() { return 0!=bb.get(bb_pos + 45); }
   public boolean lengthsDiffer() { return 0!=bb.get(bb_pos + 46); }
 
-  public static int createEntry(FlatBufferBuilder builder, long fqnBegin, long fqnLength, long sizeBegin, long boxBegin, long chunkBegin, long chunkCount, long orderBegin, long lengthBegin, int properties_dtype, int properties_layout, int properties_memoryFormat, boolean properties_requiresGrad, boolean properties_pinMemory, int properties_strides, int properties_dtypeName, int properties_layoutName, int rank, int storageType, int chunkLayout, boolean reordered, boolean lengthsDiffer) {
+  public static int createEntry(FlatBufferBuilder builder, long fqnBegin, long fqnLength, long sizeBegin, long boxBegin, long chunkBegin, long chunkCount, long orderBegin, long lengthBegin, int properties_dtype, int properties_layout, int properties_memoryFormat, boolean properties_requiresGrad, boolean properties_pinMemory, int properties_strides, int properties_dtypeName, int properties_layoutName, int ndim, int storageType, int chunkLayout, boolean reordered, boolean lengthsDiffer) {
     builder.prep(4, 48);
     builder.pad(1);
     builder.putBoolean(lengthsDiffer);
     builder.putBoolean(reordered);
     builder.putByte((byte) chunkLayout);
     builder.putByte((byte) storageType);
-    builder.putByte((byte) rank);
+    builder.putByte((byte) ndim);
     builder.prep(2, 10);
     builder.putShort((short) properties_layoutName);
     builder.putShort((short) properties_dtypeName);

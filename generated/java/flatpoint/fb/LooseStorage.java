@@ -28,12 +28,12 @@ public final class LooseStorage extends Struct {
   public long offsetBegin() { return (long)bb.getInt(bb_pos + 8) & 0xFFFFFFFFL; }
   public long lengthBegin() { return (long)bb.getInt(bb_pos + 12) & 0xFFFFFFFFL; }
   public boolean hasOffset() { return 0!=bb.get(bb_pos + 16); }
-  public int rank() { return bb.get(bb_pos + 17) & 0xFF; }
+  public int ndim() { return bb.get(bb_pos + 17) & 0xFF; }
 
-  public static int createLooseStorage(FlatBufferBuilder builder, long fqnBegin, long fqnLength, long offsetBegin, long lengthBegin, boolean hasOffset, int rank) {
+  public static int createLooseStorage(FlatBufferBuilder builder, long fqnBegin, long fqnLength, long offsetBegin, long lengthBegin, boolean hasOffset, int ndim) {
     builder.prep(4, 20);
     builder.pad(2);
-    builder.putByte((byte) rank);
+    builder.putByte((byte) ndim);
     builder.putBoolean(hasOffset);
     builder.putInt((int) lengthBegin);
     builder.putInt((int) offsetBegin);

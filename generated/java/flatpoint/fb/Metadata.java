@@ -77,12 +77,12 @@ public final class Metadata extends com.google.flatbuffers.Table {
   public IntVector chunkFilesVector(IntVector obj) { int o = __offset(24); return o != 0 ? obj.__assign(__vector(o), bb) : null; }
   public ByteBuffer chunkFilesAsByteBuffer() { return __vector_as_bytebuffer(24, 4); }
   public ByteBuffer chunkFilesInByteBuffer(ByteBuffer _bb) { return __vector_in_bytebuffer(_bb, 24, 4); }
-  public long chunkOffsets(int j) { int o = __offset(26); return o != 0 ? bb.getLong(__vector(o) + j * 8) : 0; }
-  public int chunkOffsetsLength() { int o = __offset(26); return o != 0 ? __vector_len(o) : 0; }
-  public LongVector chunkOffsetsVector() { return chunkOffsetsVector(new LongVector()); }
-  public LongVector chunkOffsetsVector(LongVector obj) { int o = __offset(26); return o != 0 ? obj.__assign(__vector(o), bb) : null; }
-  public ByteBuffer chunkOffsetsAsByteBuffer() { return __vector_as_bytebuffer(26, 8); }
-  public ByteBuffer chunkOffsetsInByteBuffer(ByteBuffer _bb) { return __vector_in_bytebuffer(_bb, 26, 8); }
+  public long chunkByteOffsets(int j) { int o = __offset(26); return o != 0 ? bb.getLong(__vector(o) + j * 8) : 0; }
+  public int chunkByteOffsetsLength() { int o = __offset(26); return o != 0 ? __vector_len(o) : 0; }
+  public LongVector chunkByteOffsetsVector() { return chunkByteOffsetsVector(new LongVector()); }
+  public LongVector chunkByteOffsetsVector(LongVector obj) { int o = __offset(26); return o != 0 ? obj.__assign(__vector(o), bb) : null; }
+  public ByteBuffer chunkByteOffsetsAsByteBuffer() { return __vector_as_bytebuffer(26, 8); }
+  public ByteBuffer chunkByteOffsetsInByteBuffer(ByteBuffer _bb) { return __vector_in_bytebuffer(_bb, 26, 8); }
   public long chunkLengths(int j) { int o = __offset(28); return o != 0 ? bb.getLong(__vector(o) + j * 8) : 0; }
   public int chunkLengthsLength() { int o = __offset(28); return o != 0 ? __vector_len(o) : 0; }
   public LongVector chunkLengthsVector() { return chunkLengthsVector(new LongVector()); }
@@ -229,7 +229,7 @@ public final class Metadata extends com.google.flatbuffers.Table {
       int boxesOffset,
       int chunkOrderOffset,
       int chunkFilesOffset,
-      int chunkOffsetsOffset,
+      int chunkByteOffsetsOffset,
       int chunkLengthsOffset,
       int chunkTransformsOffset,
       int fileNamesOffset,
@@ -281,7 +281,7 @@ public final class Metadata extends com.google.flatbuffers.Table {
     Metadata.addFileNames(builder, fileNamesOffset);
     Metadata.addChunkTransforms(builder, chunkTransformsOffset);
     Metadata.addChunkLengths(builder, chunkLengthsOffset);
-    Metadata.addChunkOffsets(builder, chunkOffsetsOffset);
+    Metadata.addChunkByteOffsets(builder, chunkByteOffsetsOffset);
     Metadata.addChunkFiles(builder, chunkFilesOffset);
     Metadata.addChunkOrder(builder, chunkOrderOffset);
     Metadata.addBoxes(builder, boxesOffset);
@@ -326,9 +326,9 @@ public final class Metadata extends com.google.flatbuffers.Table {
   public static void addChunkFiles(FlatBufferBuilder builder, int chunkFilesOffset) { builder.addOffset(10, chunkFilesOffset, 0); }
   public static int createChunkFilesVector(FlatBufferBuilder builder, long[] data) { builder.startVector(4, data.length, 4); for (int i = data.length - 1; i >= 0; i--) builder.addInt((int) data[i]); return builder.endVector(); }
   public static void startChunkFilesVector(FlatBufferBuilder builder, int numElems) { builder.startVector(4, numElems, 4); }
-  public static void addChunkOffsets(FlatBufferBuilder builder, int chunkOffsetsOffset) { builder.addOffset(11, chunkOffsetsOffset, 0); }
-  public static int createChunkOffsetsVector(FlatBufferBuilder builder, long[] data) { builder.startVector(8, data.length, 8); for (int i = data.length - 1; i >= 0; i--) builder.addLong(data[i]); return builder.endVector(); }
-  public static void startChunkOffsetsVector(FlatBufferBuilder builder, int numElems) { builder.startVector(8, numElems, 8); }
+  public static void addChunkByteOffsets(FlatBufferBuilder builder, int chunkByteOffsetsOffset) { builder.addOffset(11, chunkByteOffsetsOffset, 0); }
+  public static int createChunkByteOffsetsVector(FlatBufferBuilder builder, long[] data) { builder.startVector(8, data.length, 8); for (int i = data.length - 1; i >= 0; i--) builder.addLong(data[i]); return builder.endVector(); }
+  public static void startChunkByteOffsetsVector(FlatBufferBuilder builder, int numElems) { builder.startVector(8, numElems, 8); }
   public static void addChunkLengths(FlatBufferBuilder builder, int chunkLengthsOffset) { builder.addOffset(12, chunkLengthsOffset, 0); }
   public static int createChunkLengthsVector(FlatBufferBuilder builder, long[] data) { builder.startVector(8, data.length, 8); for (int i = data.length - 1; i >= 0; i--) builder.addLong(data[i]); return builder.endVector(); }
   public static void startChunkLengthsVector(FlatBufferBuilder builder, int numElems) { builder.startVector(8, numElems, 8); }

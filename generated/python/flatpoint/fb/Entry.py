@@ -40,7 +40,7 @@ class Entry(object):
         return obj
 
     # Entry
-    def Rank(self): return self._tab.Get(flatbuffers.number_types.Uint8Flags, self._tab.Pos + flatbuffers.number_types.UOffsetTFlags.py_type(42))
+    def Ndim(self): return self._tab.Get(flatbuffers.number_types.Uint8Flags, self._tab.Pos + flatbuffers.number_types.UOffsetTFlags.py_type(42))
     # Entry
     def StorageType(self): return self._tab.Get(flatbuffers.number_types.Uint8Flags, self._tab.Pos + flatbuffers.number_types.UOffsetTFlags.py_type(43))
     # Entry
@@ -50,14 +50,14 @@ class Entry(object):
     # Entry
     def LengthsDiffer(self): return self._tab.Get(flatbuffers.number_types.BoolFlags, self._tab.Pos + flatbuffers.number_types.UOffsetTFlags.py_type(46))
 
-def CreateEntry(builder, fqnBegin, fqnLength, sizeBegin, boxBegin, chunkBegin, chunkCount, orderBegin, lengthBegin, properties_dtype, properties_layout, properties_memoryFormat, properties_requiresGrad, properties_pinMemory, properties_strides, properties_dtypeName, properties_layoutName, rank, storageType, chunkLayout, reordered, lengthsDiffer):
+def CreateEntry(builder, fqnBegin, fqnLength, sizeBegin, boxBegin, chunkBegin, chunkCount, orderBegin, lengthBegin, properties_dtype, properties_layout, properties_memoryFormat, properties_requiresGrad, properties_pinMemory, properties_strides, properties_dtypeName, properties_layoutName, ndim, storageType, chunkLayout, reordered, lengthsDiffer):
     builder.Prep(4, 48)
     builder.Pad(1)
     builder.PrependBool(lengthsDiffer)
     builder.PrependBool(reordered)
     builder.PrependUint8(chunkLayout)
     builder.PrependUint8(storageType)
-    builder.PrependUint8(rank)
+    builder.PrependUint8(ndim)
     builder.Prep(2, 10)
     builder.PrependUint16(properties_layoutName)
     builder.PrependUint16(properties_dtypeName)

@@ -29,12 +29,12 @@ class LooseStorage(object):
     # LooseStorage
     def HasOffset(self): return self._tab.Get(flatbuffers.number_types.BoolFlags, self._tab.Pos + flatbuffers.number_types.UOffsetTFlags.py_type(16))
     # LooseStorage
-    def Rank(self): return self._tab.Get(flatbuffers.number_types.Uint8Flags, self._tab.Pos + flatbuffers.number_types.UOffsetTFlags.py_type(17))
+    def Ndim(self): return self._tab.Get(flatbuffers.number_types.Uint8Flags, self._tab.Pos + flatbuffers.number_types.UOffsetTFlags.py_type(17))
 
-def CreateLooseStorage(builder, fqnBegin, fqnLength, offsetBegin, lengthBegin, hasOffset, rank):
+def CreateLooseStorage(builder, fqnBegin, fqnLength, offsetBegin, lengthBegin, hasOffset, ndim):
     builder.Prep(4, 20)
     builder.Pad(2)
-    builder.PrependUint8(rank)
+    builder.PrependUint8(ndim)
     builder.PrependBool(hasOffset)
     builder.PrependUint32(lengthBegin)
     builder.PrependUint32(offsetBegin)

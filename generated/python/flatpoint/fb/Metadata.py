@@ -272,7 +272,7 @@ class Metadata(object):
         return o == 0
 
     # Metadata
-    def ChunkOffsets(self, j: int):
+    def ChunkByteOffsets(self, j: int):
         o = flatbuffers.number_types.UOffsetTFlags.py_type(self._tab.Offset(26))
         if o != 0:
             a = self._tab.Vector(o)
@@ -280,21 +280,21 @@ class Metadata(object):
         return 0
 
     # Metadata
-    def ChunkOffsetsAsNumpy(self):
+    def ChunkByteOffsetsAsNumpy(self):
         o = flatbuffers.number_types.UOffsetTFlags.py_type(self._tab.Offset(26))
         if o != 0:
             return self._tab.GetVectorAsNumpy(flatbuffers.number_types.Uint64Flags, o)
         return 0
 
     # Metadata
-    def ChunkOffsetsLength(self) -> int:
+    def ChunkByteOffsetsLength(self) -> int:
         o = flatbuffers.number_types.UOffsetTFlags.py_type(self._tab.Offset(26))
         if o != 0:
             return self._tab.VectorLen(o)
         return 0
 
     # Metadata
-    def ChunkOffsetsIsNone(self) -> bool:
+    def ChunkByteOffsetsIsNone(self) -> bool:
         o = flatbuffers.number_types.UOffsetTFlags.py_type(self._tab.Offset(26))
         return o == 0
 
@@ -1026,17 +1026,17 @@ def MetadataStartChunkFilesVector(builder, numElems: int) -> int:
 def StartChunkFilesVector(builder, numElems: int) -> int:
     return MetadataStartChunkFilesVector(builder, numElems)
 
-def MetadataAddChunkOffsets(builder: flatbuffers.Builder, chunkOffsets: int):
-    builder.PrependUOffsetTRelativeSlot(11, flatbuffers.number_types.UOffsetTFlags.py_type(chunkOffsets), 0)
+def MetadataAddChunkByteOffsets(builder: flatbuffers.Builder, chunkByteOffsets: int):
+    builder.PrependUOffsetTRelativeSlot(11, flatbuffers.number_types.UOffsetTFlags.py_type(chunkByteOffsets), 0)
 
-def AddChunkOffsets(builder: flatbuffers.Builder, chunkOffsets: int):
-    MetadataAddChunkOffsets(builder, chunkOffsets)
+def AddChunkByteOffsets(builder: flatbuffers.Builder, chunkByteOffsets: int):
+    MetadataAddChunkByteOffsets(builder, chunkByteOffsets)
 
-def MetadataStartChunkOffsetsVector(builder, numElems: int) -> int:
+def MetadataStartChunkByteOffsetsVector(builder, numElems: int) -> int:
     return builder.StartVector(8, numElems, 8)
 
-def StartChunkOffsetsVector(builder, numElems: int) -> int:
-    return MetadataStartChunkOffsetsVector(builder, numElems)
+def StartChunkByteOffsetsVector(builder, numElems: int) -> int:
+    return MetadataStartChunkByteOffsetsVector(builder, numElems)
 
 def MetadataAddChunkLengths(builder: flatbuffers.Builder, chunkLengths: int):
     builder.PrependUOffsetTRelativeSlot(12, flatbuffers.number_types.UOffsetTFlags.py_type(chunkLengths), 0)

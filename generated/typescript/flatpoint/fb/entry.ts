@@ -58,7 +58,7 @@ properties(obj?:TensorProperties):TensorProperties|null {
   return (obj || new TensorProperties()).__init(this.bb_pos + 32, this.bb!);
 }
 
-rank():number {
+ndim():number {
   return this.bb!.readUint8(this.bb_pos + 42);
 }
 
@@ -82,14 +82,14 @@ static sizeOf():number {
   return 48;
 }
 
-static createEntry(builder:flatbuffers.Builder, fqn_begin: number, fqn_length: number, size_begin: number, box_begin: number, chunk_begin: number, chunk_count: number, order_begin: number, length_begin: number, properties_dtype: ScalarType, properties_layout: Layout, properties_memory_format: MemoryFormat, properties_requires_grad: boolean, properties_pin_memory: boolean, properties_strides: StridesKind, properties_dtype_name: number, properties_layout_name: number, rank: number, storage_type: StorageType, chunk_layout: ChunkLayout, reordered: boolean, lengths_differ: boolean):flatbuffers.Offset {
+static createEntry(builder:flatbuffers.Builder, fqn_begin: number, fqn_length: number, size_begin: number, box_begin: number, chunk_begin: number, chunk_count: number, order_begin: number, length_begin: number, properties_dtype: ScalarType, properties_layout: Layout, properties_memory_format: MemoryFormat, properties_requires_grad: boolean, properties_pin_memory: boolean, properties_strides: StridesKind, properties_dtype_name: number, properties_layout_name: number, ndim: number, storage_type: StorageType, chunk_layout: ChunkLayout, reordered: boolean, lengths_differ: boolean):flatbuffers.Offset {
   builder.prep(4, 48);
   builder.pad(1);
   builder.writeInt8(Number(Boolean(lengths_differ)));
   builder.writeInt8(Number(Boolean(reordered)));
   builder.writeInt8(chunk_layout);
   builder.writeInt8(storage_type);
-  builder.writeInt8(rank);
+  builder.writeInt8(ndim);
   builder.prep(2, 10);
   builder.writeInt16(properties_layout_name);
   builder.writeInt16(properties_dtype_name);

@@ -33,7 +33,7 @@ hasOffset():boolean {
   return !!this.bb!.readInt8(this.bb_pos + 16);
 }
 
-rank():number {
+ndim():number {
   return this.bb!.readUint8(this.bb_pos + 17);
 }
 
@@ -41,10 +41,10 @@ static sizeOf():number {
   return 20;
 }
 
-static createLooseStorage(builder:flatbuffers.Builder, fqn_begin: number, fqn_length: number, offset_begin: number, length_begin: number, has_offset: boolean, rank: number):flatbuffers.Offset {
+static createLooseStorage(builder:flatbuffers.Builder, fqn_begin: number, fqn_length: number, offset_begin: number, length_begin: number, has_offset: boolean, ndim: number):flatbuffers.Offset {
   builder.prep(4, 20);
   builder.pad(2);
-  builder.writeInt8(rank);
+  builder.writeInt8(ndim);
   builder.writeInt8(Number(Boolean(has_offset)));
   builder.writeInt32(length_begin);
   builder.writeInt32(offset_begin);

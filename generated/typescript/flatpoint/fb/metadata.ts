@@ -156,12 +156,12 @@ chunkFilesArray():Uint32Array|null {
   return offset ? new Uint32Array(this.bb!.bytes().buffer, this.bb!.bytes().byteOffset + this.bb!.__vector(this.bb_pos + offset), this.bb!.__vector_len(this.bb_pos + offset)) : null;
 }
 
-chunkOffsets(index: number):bigint|null {
+chunkByteOffsets(index: number):bigint|null {
   const offset = this.bb!.__offset(this.bb_pos, 26);
   return offset ? this.bb!.readUint64(this.bb!.__vector(this.bb_pos + offset) + index * 8) : BigInt(0);
 }
 
-chunkOffsetsLength():number {
+chunkByteOffsetsLength():number {
   const offset = this.bb!.__offset(this.bb_pos, 26);
   return offset ? this.bb!.__vector_len(this.bb_pos + offset) : 0;
 }
@@ -642,11 +642,11 @@ static startChunkFilesVector(builder:flatbuffers.Builder, numElems:number) {
   builder.startVector(4, numElems, 4);
 }
 
-static addChunkOffsets(builder:flatbuffers.Builder, chunkOffsetsOffset:flatbuffers.Offset) {
-  builder.addFieldOffset(11, chunkOffsetsOffset, 0);
+static addChunkByteOffsets(builder:flatbuffers.Builder, chunkByteOffsetsOffset:flatbuffers.Offset) {
+  builder.addFieldOffset(11, chunkByteOffsetsOffset, 0);
 }
 
-static createChunkOffsetsVector(builder:flatbuffers.Builder, data:bigint[]):flatbuffers.Offset {
+static createChunkByteOffsetsVector(builder:flatbuffers.Builder, data:bigint[]):flatbuffers.Offset {
   builder.startVector(8, data.length, 8);
   for (let i = data.length - 1; i >= 0; i--) {
     builder.addInt64(data[i]!);
@@ -654,7 +654,7 @@ static createChunkOffsetsVector(builder:flatbuffers.Builder, data:bigint[]):flat
   return builder.endVector();
 }
 
-static startChunkOffsetsVector(builder:flatbuffers.Builder, numElems:number) {
+static startChunkByteOffsetsVector(builder:flatbuffers.Builder, numElems:number) {
   builder.startVector(8, numElems, 8);
 }
 

@@ -17,7 +17,7 @@ public final class Chunk {
   }
 
   public long[] offsets() {
-    long[] offsets = new long[tensor.rank()];
+    long[] offsets = new long[tensor.ndim()];
     for (int d = 0; d < offsets.length; ++d) {
       offsets[d] = tensor.interval(cell, d).begin();
     }
@@ -25,7 +25,7 @@ public final class Chunk {
   }
 
   public long[] sizes() {
-    long[] sizes = new long[tensor.rank()];
+    long[] sizes = new long[tensor.ndim()];
     for (int d = 0; d < sizes.length; ++d) {
       sizes[d] = tensor.interval(cell, d).size();
     }

@@ -56,7 +56,7 @@ public final class Columns {
           vector("boxes", 8),
           vector("chunk_order", 4),
           vector("chunk_files", 4),
-          vector("chunk_offsets", 8),
+          vector("chunk_byte_offsets", 8),
           vector("chunk_lengths", 8),
           vector("chunk_transforms", 2),
           vector("file_names", 1),
@@ -97,7 +97,7 @@ public final class Columns {
   public final LongBuffer boxes;
   public final IntBuffer chunkOrder;
   public final IntBuffer chunkFiles;
-  public final LongBuffer chunkOffsets;
+  public final LongBuffer chunkByteOffsets;
   public final LongBuffer chunkLengths;
   public final ShortBuffer chunkTransforms;
   public final TextColumn files;
@@ -135,7 +135,7 @@ public final class Columns {
     boxes = fields.bytes("boxes").asLongBuffer();
     chunkOrder = fields.bytes("chunk_order").asIntBuffer();
     chunkFiles = fields.bytes("chunk_files").asIntBuffer();
-    chunkOffsets = fields.bytes("chunk_offsets").asLongBuffer();
+    chunkByteOffsets = fields.bytes("chunk_byte_offsets").asLongBuffer();
     chunkLengths = fields.bytes("chunk_lengths").asLongBuffer();
     chunkTransforms = fields.bytes("chunk_transforms").asShortBuffer();
     files = texts(fields, "file_names", "file_name_ends");
@@ -174,8 +174,8 @@ public final class Columns {
     if (looseCount() > rows) {
       return "loose_storage has more rows than chunk_files";
     }
-    if (!absentOr(chunkOffsets.limit(), rows)) {
-      return "chunk_offsets has not one value per row of chunk_files";
+    if (!absentOr(chunkByteOffsets.limit(), rows)) {
+      return "chunk_byte_offsets has not one value per row of chunk_files";
     }
     if (!absentOr(chunkTransforms.limit(), rows)) {
       return "chunk_transforms has not one value per row of chunk_files";

@@ -21,7 +21,7 @@ public final class Entry {
       int strides,
       int dtypeName,
       int layoutName,
-      int rank,
+      int ndim,
       int storageType,
       int chunkLayout,
       boolean reordered,

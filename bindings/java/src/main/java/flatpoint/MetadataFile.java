@@ -259,8 +259,8 @@ public final class MetadataFile implements Iterable<Entry> {
     byte[] name = columns.fqn(rows.getInt(at), rows.getInt(at + 4), "loose storage " + i);
     long begin = Integer.toUnsignedLong(rows.getInt(at + 8));
     boolean hasOffset = rows.get(at + 16) != 0;
-    int rank = Byte.toUnsignedInt(rows.get(at + 17));
-    if (!TableReader.inRange(begin, rank, columns.sizes.limit())) {
+    int ndim = Byte.toUnsignedInt(rows.get(at + 17));
+    if (!TableReader.inRange(begin, ndim, columns.sizes.limit())) {
       throw FlatpointException.corrupt("E2: offset of loose storage " + i);
     }
     int order = Arrays.compareUnsigned(name, fqn);
@@ -270,7 +270,7 @@ public final class MetadataFile implements Iterable<Entry> {
     if (order != 0 || offset == null) {
       return order;
     }
-    long[] own = new long[rank];
+    long[] own = new long[ndim];
     columns.sizes.get((int) begin, own);
     return Arrays.compare(own, offset);
   }

@@ -5,12 +5,12 @@ import java.util.Optional;
 import java.util.stream.LongStream;
 
 /**
- * _StorageInfo: {@code length} bytes of a data file, from {@code offset} on; both are unsigned.
+ * _StorageInfo: {@code length} bytes of a data file, from {@code byteOffset} on; both are unsigned.
  * {@code file} is the number of the file, for grouping. Texts are bytes. {@code
  * transformDescriptors}: in DCP's stored order; null is None.
  */
 public record StorageInfo(
-    int file, byte[] relativePath, long offset, long length, List<byte[]> transformDescriptors) {
+    int file, byte[] relativePath, long byteOffset, long length, List<byte[]> transformDescriptors) {
 
   /** Rule E6. Empty without storage information. */
   static Optional<StorageInfo> at(Columns columns, long row, long lengthAt) {
@@ -21,7 +21,7 @@ public record StorageInfo(
       }
       byte[] path = columns.files.text(Integer.toUnsignedLong(file));
       if (path != null
-          && row < columns.chunkOffsets.limit()
+          && row < columns.chunkByteOffsets.limit()
           && lengthAt < columns.chunkLengths.limit()) {
         int list =
             columns.chunkTransforms.limit() == 0
@@ -31,7 +31,7 @@ public record StorageInfo(
             new StorageInfo(
                 file,
                 path,
-                columns.chunkOffsets.get((int) row),
+                columns.chunkByteOffsets.get((int) row),
                 columns.chunkLengths.get((int) lengthAt),
                 list == 0 ? null : transforms(columns, list - 1)));
       }

@@ -24,7 +24,7 @@ public final class Tensor {
     this.columns = columns;
     this.row = row;
     this.name = name;
-    int count = row.rank() * (row.strides() == StridesKind.Explicit ? 2 : 1);
+    int count = row.ndim() * (row.strides() == StridesKind.Explicit ? 2 : 1);
     if (!TableReader.inRange(row.sizeBegin(), count, columns.sizes.limit())) {
       throw FlatpointException.corrupt("E2: size of " + name);
     }
@@ -52,19 +52,19 @@ public final class Tensor {
   private long boxValues() {
     return switch (row.chunkLayout()) {
       case ChunkLayout.Whole -> row.chunkCount() == 1 ? 0 : -1;
-      case ChunkLayout.Explicit -> 2L * row.rank() * row.chunkCount();
+      case ChunkLayout.Explicit -> 2L * row.ndim() * row.chunkCount();
       case ChunkLayout.Grid, ChunkLayout.EvenGrid -> gridValues();
       default -> -1;
     };
   }
 
   private long gridValues() {
-    if (!TableReader.inRange(row.boxBegin(), row.rank(), boxLimit())) {
+    if (!TableReader.inRange(row.boxBegin(), row.ndim(), boxLimit())) {
       return -1;
     }
     long cells = 1;
-    long values = 2L * row.rank();
-    for (int d = 0; d < row.rank(); ++d) {
+    long values = 2L * row.ndim();
+    for (int d = 0; d < row.ndim(); ++d) {
       long count = columns.boxes.get((int) row.boxBegin() + d);
       if (count < 1 || count > row.chunkCount() / cells) {
         return -1;
@@ -75,13 +75,13 @@ public final class Tensor {
     return cells == row.chunkCount() ? values : -1;
   }
 
-  public int rank() {
-    return row.rank();
+  public int ndim() {
+    return row.ndim();
   }
 
   /** Elements per dimension. */
   public long[] size() {
-    return Arrays.copyOf(dimensions, rank());
+    return Arrays.copyOf(dimensions, ndim());
   }
 
   /** torch's name without "torch."; "unknown:N" where this version does not know it. */
@@ -110,7 +110,7 @@ public final class Tensor {
   public Optional<long[]> strides() {
     return switch (row.strides()) {
       case StridesKind.Explicit ->
-          Optional.of(Arrays.copyOfRange(dimensions, rank(), dimensions.length));
+          Optional.of(Arrays.copyOfRange(dimensions, ndim(), dimensions.length));
       case StridesKind.Contiguous -> {
         int cell = chunkCount() > 0 ? cell(0) : -1;
         yield Optional.of(contiguousStrides(cell < 0 ? size() : chunkByRow(cell).sizes()));
@@ -145,9 +145,9 @@ public final class Tensor {
     return Integer.compareUnsigned(cell, chunkCount()) < 0 ? cell : -1;
   }
 
-  /** The first chunk that starts at an offset. O(rank * log chunks). */
+  /** The first chunk that starts at an offset. O(ndim * log chunks). */
   public Optional<Chunk> findChunk(long... offset) {
-    if (offset.length != rank()) {
+    if (offset.length != ndim()) {
       return Optional.empty();
     }
     int cell =
@@ -166,7 +166,7 @@ public final class Tensor {
 
   private int compareOffsets(int cell, long[] offset) {
     for (int d = 0; d < offset.length; ++d) {
-      int order = Long.compare(boxes.get(2 * rank() * cell + d), offset[d]);
+      int order = Long.compare(boxes.get(2 * ndim() * cell + d), offset[d]);
       if (order != 0) {
         return order;
       }
@@ -176,7 +176,7 @@ public final class Tensor {
 
   private int findInGrid(long[] offset) {
     int cell = 0;
-    int splits = rank();
+    int splits = ndim();
     for (int d = 0; d < offset.length; ++d) {
       int dimension = d;
       int from = splits;
@@ -193,13 +193,13 @@ public final class Tensor {
 
   /**
    * The rows of all chunks that overlap a box, ascending, as torch decides it: in every dimension
-   * each begins before the other ends. Nothing overlaps a box of another rank.
+   * each begins before the other ends. Nothing overlaps a box of other dimensions.
    */
   public int[] overlapping(long[] offsets, long[] sizes) {
-    if (offsets.length != rank() || sizes.length != rank()) {
+    if (offsets.length != ndim() || sizes.length != ndim()) {
       return new int[0];
     }
-    long[] ends = new long[rank()];
+    long[] ends = new long[ndim()];
     Arrays.setAll(ends, d -> endOf(offsets[d], sizes[d]));
     if (row.chunkLayout() == ChunkLayout.Grid || row.chunkLayout() == ChunkLayout.EvenGrid) {
       return overlappingCells(offsets, ends);
@@ -223,9 +223,9 @@ public final class Tensor {
    */
   private int[] overlappingCells(long[] offsets, long[] ends) {
     IntStream cells = IntStream.of(0);
-    int splits = rank();
+    int splits = ndim();
     for (int d = 0; d < offsets.length; ++d) {
-      if (row.chunkLayout() == ChunkLayout.EvenGrid && boxes.get(rank() + d) < 0) {
+      if (row.chunkLayout() == ChunkLayout.EvenGrid && boxes.get(ndim() + d) < 0) {
         return new int[0];
       }
       int dimension = d;
@@ -245,7 +245,7 @@ public final class Tensor {
     if (row.chunkLayout() == ChunkLayout.Grid) {
       return boxes.get(splits + i);
     }
-    long step = boxes.get(rank() + d);
+    long step = boxes.get(ndim() + d);
     long point = i * step;
     boolean fits = Math.multiplyHigh(i, step) == point >> 63;
     return fits ? Math.min(point, dimensions[d]) : dimensions[d];
@@ -257,10 +257,10 @@ public final class Tensor {
       return new Interval(0, dimensions[d]);
     }
     if (row.chunkLayout() == ChunkLayout.Explicit) {
-      int at = 2 * rank() * cell + d;
-      return new Interval(boxes.get(at), boxes.get(at + rank()));
+      int at = 2 * ndim() * cell + d;
+      return new Interval(boxes.get(at), boxes.get(at + ndim()));
     }
-    int splits = rank();
+    int splits = ndim();
     int below = chunkCount();
     int rest = cell;
     for (int before = 0; before < d; ++before) {

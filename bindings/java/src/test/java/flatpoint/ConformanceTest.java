@@ -111,10 +111,10 @@ class ConformanceTest {
             make.get()
                 .map(
                     info ->
-                        "{\"file\":%s,\"offset\":%s,\"length\":%s,\"transforms\":%s}"
+                        "{\"file\":%s,\"byte_offset\":%s,\"length\":%s,\"transforms\":%s}"
                             .formatted(
                                 Integer.toUnsignedString(info.file()),
-                                Long.toUnsignedString(info.offset()),
+                                Long.toUnsignedString(info.byteOffset()),
                                 Long.toUnsignedString(info.length()),
                                 texts(info.transformDescriptors())))
                 .orElse("null"));
@@ -200,7 +200,7 @@ class ConformanceTest {
                 info ->
                     hex.formatHex(info.relativePath())
                         + "\t"
-                        + Long.toUnsignedString(info.offset())
+                        + Long.toUnsignedString(info.byteOffset())
                         + "\t"
                         + Long.toUnsignedString(info.length()));
       case "prefix":
@@ -296,8 +296,8 @@ class ConformanceTest {
     assertEquals(file.size(), file.root().entriesLength());
     assertEquals(1, file.root().opaqueLength());
     assertEquals(3, file.root().plannerOrderLength());
-    for (int i = 0; i < file.columns().chunkOffsets.limit(); ++i) {
-      assertEquals(file.root().chunkOffsets(i), file.columns().chunkOffsets.get(i));
+    for (int i = 0; i < file.columns().chunkByteOffsets.limit(); ++i) {
+      assertEquals(file.root().chunkByteOffsets(i), file.columns().chunkByteOffsets.get(i));
     }
   }
 
