@@ -30,6 +30,10 @@ enum class OpaqueKind : std::uint8_t {
   Version
 };
 
+std::string_view to_string(ChunkLayout layout) noexcept;  // "whole", "explicit", "grid", "even_grid"
+std::string_view to_string(SequenceType type) noexcept;   // Python's name: "list", "tuple"
+std::string_view to_string(OpaqueKind kind) noexcept;     // "attribute", "state_dict_item", ...
+
 /// `chunk_files` of a row without storage information.
 inline constexpr std::uint32_t kNoFile = 0xFFFFFFFF;
 

@@ -16,7 +16,7 @@
 namespace flatpoint {
 
 enum class CoverageProblem : std::uint8_t {
-  Outside,      // a chunk reaches outside the tensor, or has a negative size
+  Outside,      // a chunk has elements outside the tensor, or a negative number; an empty one may lie anywhere
   Overlap,      // two chunks hold the same elements
   Hole,         // no chunk holds these elements
   EmptyInside,  // an empty chunk lies strictly inside another: no element is held twice, but torch calls it an overlap
@@ -63,10 +63,11 @@ Coverage check_coverage(std::span<const std::int64_t> size, std::uint32_t count,
 Coverage check_coverage(const TensorView& tensor, const CoverageOptions& options = {});
 
 struct CoverageReport {
-  std::uint64_t tensors = 0;      // that were checked
+  std::uint64_t tensors = 0;      // that were judged
+  std::uint64_t not_judged = 0;   // FQNs of a foreign class: what they hold, and whether it is whole, nobody knows
   std::uint64_t not_tiled = 0;    // of these
-  std::vector<Finding> findings;  // "chunk_outside", "chunk_overlap", "chunk_hole", "empty_chunk_inside"; at most
-                                  // max_findings of each
+  std::vector<Finding> findings;  // "chunk_outside", "chunk_overlap", "chunk_hole", "empty_chunk_inside",
+                                  // "not_judged"; at most max_findings of each
   std::uint64_t suppressed = 0;   // findings beyond those maxima
 };
 

@@ -22,19 +22,17 @@ struct Fragment {
   std::string name;        // for messages: the path
 };
 
-enum class Holes {
-  Report,  // a tensor that its chunks do not cover is a finding
-  Refuse,  // it is an error
-};
-
 struct MergeOptions {
-  Holes holes = Holes::Report;
+  /// A rank below the highest without a fragment, and a tensor that its chunks do not cover, are errors. Otherwise what
+  /// is there is joined, and the tensors are findings.
+  bool complete = true;
   std::uint32_t max_messages = 10;  // findings of each kind
 };
 
 struct Merged {
   Buffer bytes;
-  std::vector<Finding> findings;  // "hole": a tensor with elements in no chunk; "chunk_outside"
+  std::vector<Finding> findings;  // "chunk_outside"; where the whole need not be complete "hole": a tensor with
+                                  // elements in no chunk
   std::uint64_t suppressed = 0;   // findings beyond the maximum
   std::uint64_t replicas = 0;     // chunks and bytes items that a lower rank has too
 };
@@ -44,8 +42,10 @@ struct Merged {
 /// * Chunks with one FQN and box are replicas of one another: the lowest rank's is kept. So it is with bytes.
 /// * Conflicts are errors that name the FQN, the ranks and the numbers: another type, size, dtype or other property
 /// (but
-///   strides: as in torch, those of the lowest rank that has the tensor), chunks that overlap or begin at one offset,
+///   strides: as in torch, those of the lowest rank that has the tensor), chunks that share elements,
 ///   another version or class, a rank that is there twice, opaque records of one name that differ.
+/// * Of chunks that begin at one offset, and so have one key in storage_data, at most one has elements: where that lies
+///   counts.
 /// * storage_meta and planner paths are those of the lowest rank that has them.
 /// * Where a fragment states DCP's orders (an import of `__R.metadata` does), the result has the orders that torch's
 ///   global plan would give: FQNs, chunks and storage data by rank, in each rank's order; planner data by falling rank.
@@ -54,7 +54,8 @@ struct Merged {
 /// Time: linear in all fragments together where ranks share FQNs, times log(fragments) where each has its own. Memory
 /// beside the fragments: twice the result, at most 16 MiB, as large columns come in pages of 2 MiB, and 2 KiB per
 /// fragment; where orders are stated also 16 bytes per chunk and per FQN of each fragment. Errors: Conflict,
-/// InvalidArgument (no fragments), Corrupt (a fragment that breaks a rule of the format), TooLarge.
+/// NotFound (a rank without a fragment), InvalidArgument (no fragments), Corrupt (a fragment that breaks a rule of the
+/// format), TooLarge.
 Result<Merged> merge(std::span<const Fragment> fragments, const MergeOptions& options = {});
 
 }  // namespace flatpoint

@@ -2,6 +2,7 @@
 // spreads.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <memory>
 #include <span>
@@ -35,7 +36,13 @@ struct LoadBalance {
   std::uint32_t most_loaded_rank = 0;  // the first with the most stored bytes
   std::uint32_t most_loaded_file = 0;  // the first with the most bytes
   std::uint64_t chunks_unstored = 0;   // needed, but without storage information: counted once for each rank, not read
+  /// What does not fit in the plan of some rank, once for each FQN and kind.
+  std::vector<LoadIssue> issues;
 
+  /// Whether every rank's plan is.
+  [[nodiscard]] bool loadable() const noexcept {
+    return std::ranges::none_of(issues, [](const LoadIssue& issue) { return issue.fatal; });
+  }
   /// Stored bytes that are read for each byte that is needed; 0 where none is.
   [[nodiscard]] double read_amplification() const noexcept {
     return total.needed_bytes == 0 ? 0

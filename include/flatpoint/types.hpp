@@ -90,6 +90,9 @@ std::string_view name_of(ScalarType type) noexcept;
 std::string_view name_of(Layout layout) noexcept;        // "strided", "_mkldnn", ...
 std::string_view name_of(MemoryFormat format) noexcept;  // "contiguous_format", ...
 
+std::string_view to_string(StorageType type) noexcept;  // "tensor", "bytes", "opaque"
+std::string_view to_string(PathType type) noexcept;     // Python's name: "None", "str", "PosixPath", ...
+
 /// The inverse of name_of, torch's aliases ("double", "half", "long", ...) included.
 std::optional<ScalarType> scalar_type_from_name(std::string_view name) noexcept;
 std::optional<Layout> layout_from_name(std::string_view name) noexcept;

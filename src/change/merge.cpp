@@ -9,21 +9,14 @@
 #include "change/fragment_walk.hpp"
 #include "change/merge_rows.hpp"
 #include "change/merge_source.hpp"
+#include "columns/boxes.hpp"
 #include "write/assembler.hpp"
-#include "write/boxes.hpp"
-#include "write/disjoint.hpp"
+#include "write/chunk_check.hpp"
 
 namespace flatpoint {
 namespace {
 
 using namespace change;
-
-/// Elements modulo 2^64.
-std::uint64_t volume(std::span<const std::int64_t> sizes) noexcept {
-  std::uint64_t product = 1;
-  for (const std::int64_t n : sizes) product *= static_cast<std::uint64_t>(n);
-  return product;
-}
 
 /// Storage information that names no chunk in its own fragment. It may name one in another.
 struct LooseItem {
@@ -156,7 +149,7 @@ class Merger {
     if (type == StorageType::Opaque) return "an opaque object";
     const auto dtype = p.dtype == ScalarType::Other ? attributes_.type_names[p.dtype_name] : name_of(p.dtype);
     const auto layout = p.layout == Layout::Other ? attributes_.type_names[p.layout_name] : name_of(p.layout);
-    return fmt::format("a {} tensor of size {} ({}, {}{}{})", dtype, write::list(size), layout,
+    return fmt::format("a {} tensor of size {} ({}, {}{}{})", dtype, columns::to_string(size), layout,
                        name_of(p.memory_format), p.requires_grad != 0 ? ", requires_grad" : "",
                        p.pin_memory != 0 ? ", pin_memory" : "");
   }
@@ -176,7 +169,7 @@ class Merger {
   }
 
   /// The row that a key of storage_data with this entry's FQN names. What is no tensor has one key, without an offset.
-  [[nodiscard]] std::optional<std::size_t> row_of(const write::LooseParts& key) const {
+  std::optional<std::size_t> row_of(const write::LooseParts& key) {
     const bool is_tensor = entry_.type == StorageType::Tensor;
     if (key.offset.has_value() != is_tensor) return std::nullopt;
     if (!is_tensor) return 0;
@@ -187,27 +180,26 @@ class Merger {
 
   Result<void> add_tensor() {
     replicas_ += rows_.drop_replicas();
-    for (std::size_t row = 0; row < rows_.size(); ++row) {
-      if (write::lies_inside(size_, rows_.offsets(row), rows_.sizes(row))) continue;
-      report("chunk_outside",
-             fmt::format("FQN '{}': {} in a tensor of size {}", entry_.fqn, describe_chunk(row), write::list(size_)));
-      add_entry();
-      return {};
-    }
+    report_outside();
     add_entry();
-    if (rows_.size() > 1) {
-      const auto count = static_cast<std::uint32_t>(rows_.size());
-      if (const auto conflict = write::find_conflict(assembler_.layout(), size_.size(), count, overlaps_)) {
-        return overlap_error(conflict->first, conflict->second);
-      }
+    const auto count = static_cast<std::uint32_t>(rows_.size());
+    const write::ChunkFaults faults = write::check_chunks(assembler_.layout(), size_, count, overlaps_);
+    if (faults.conflict) return overlap_error(faults.conflict->first, faults.conflict->second);
+    return faults.has_hole ? add_hole() : Result<void>();
+  }
+
+  void report_outside() {
+    for (std::size_t row = 0; row < rows_.size(); ++row) {
+      if (!columns::reaches_outside(size_, rows_.offsets(row), rows_.sizes(row))) continue;
+      return report(finding_kind::kChunkOutside, fmt::format("FQN '{}': {} in a tensor of size {}", entry_.fqn,
+                                                             describe_chunk(row), columns::to_string(size_)));
     }
-    return check_holes();
   }
 
   std::string describe_chunk(std::size_t row) const {
     const std::size_t ndim = size_.size();
     return fmt::format("rank {} has a chunk with offsets {} sizes {}", sources_[rows_.source(row)].rank(),
-                       write::list({rows_.offsets(row), ndim}), write::list({rows_.sizes(row), ndim}));
+                       columns::to_string({rows_.offsets(row), ndim}), columns::to_string({rows_.sizes(row), ndim}));
   }
 
   tl::unexpected<Error> overlap_error(std::uint32_t row_a, std::uint32_t row_b) const {
@@ -217,26 +209,43 @@ class Merger {
     std::sort(chunks.begin(), chunks.end());
     return fail(ErrorCode::Conflict,
                 fmt::format("FQN '{}': {}, {}, of a tensor of size {}", entry_.fqn, describe_chunk(chunks[0]),
-                            describe_chunk(chunks[1]), write::list(size_)));
+                            describe_chunk(chunks[1]), columns::to_string(size_)));
   }
 
-  /// Chunks that are inside and do not overlap cover the tensor when they have as many elements.
-  Result<void> check_holes() {
-    std::uint64_t covered = 0;
-    for (std::size_t row = 0; row < rows_.size(); ++row) covered += volume({rows_.sizes(row), size_.size()});
-    if (covered == volume(size_)) return {};
-    auto message = fmt::format("FQN '{}': its chunks hold {} of the {} elements of a tensor of size {}", entry_.fqn,
-                               covered, volume(size_), write::list(size_));
-    if (options_.holes == Holes::Refuse) return fail(ErrorCode::Conflict, std::move(message));
-    report("hole", std::move(message));
+  Result<void> add_hole() {
+    const auto covered = covered_elements();
+    std::uint64_t elements = 0;
+    const std::string all = columns::volume(size_, elements) ? std::to_string(elements) : "more than 2^64";
+    auto message = covered ? fmt::format("FQN '{}': its chunks hold {} of the {} elements of a tensor of size {}",
+                                         entry_.fqn, *covered, all, columns::to_string(size_))
+                           : fmt::format("FQN '{}': its chunks leave elements of a tensor of size {} out", entry_.fqn,
+                                         columns::to_string(size_));
+    if (options_.complete) return fail(ErrorCode::Conflict, std::move(message));
+    report(finding_kind::kHole, std::move(message));
     return {};
   }
 
-  void report(const char* kind, std::string message) {
+  /// Elements of the tensor in its chunks, which share none; unset where they leave 64 bits.
+  [[nodiscard]] std::optional<std::uint64_t> covered_elements() const {
+    std::uint64_t sum = 0;
+    Size inside(size_.size());
+    for (std::size_t row = 0; row < rows_.size(); ++row) {
+      for (std::size_t d = 0; d < inside.size(); ++d) {
+        const std::int64_t begin = rows_.offsets(row)[d];
+        const std::int64_t end = std::min(columns::end_of(begin, rows_.sizes(row)[d]), size_[d]);
+        inside[d] = std::max<std::int64_t>(end - std::clamp<std::int64_t>(begin, 0, std::max<std::int64_t>(end, 0)), 0);
+      }
+      std::uint64_t elements = 0;
+      if (!columns::volume(inside, elements) || __builtin_add_overflow(sum, elements, &sum)) return std::nullopt;
+    }
+    return sum;
+  }
+
+  void report(std::string_view kind, std::string message) {
     const auto same =
         std::count_if(findings_.begin(), findings_.end(), [&](const Finding& finding) { return finding.kind == kind; });
     if (same < options_.max_messages) {
-      findings_.push_back({kind, std::move(message)});
+      findings_.push_back({std::string(kind), std::move(message)});
     } else {
       ++suppressed_;
     }
@@ -252,16 +261,20 @@ class Merger {
     if (states_orders_ && rows_.size() > 0) map_rows(row_begin);
   }
 
-  /// Notes where the sources' rows went. Of rows with one key in storage_data only the first has a place in its order.
+  /// Notes where the sources' rows went. Rows with one key in storage_data have one place in its order, the first's.
   void map_rows(std::size_t row_begin) {
     const bool is_tensor = entry_.type == StorageType::Tensor;
     const write::ChunkLayoutFinder& layout = assembler_.layout();
     const auto order = is_tensor ? layout.order() : std::span<const std::uint32_t>();
-    const bool repeats = is_tensor && layout.equal_offsets().has_value();
+    key_rows_.resize(rows_.size());
+    std::iota(key_rows_.begin(), key_rows_.end(), 0U);
+    for (std::uint32_t row = 1; is_tensor && layout.equal_offsets() && row < rows_.size(); ++row) {
+      if (layout.repeats_offset(row)) key_rows_[row] = key_rows_[row - 1];
+    }
     for (std::size_t i = 0; i < rows_.size(); ++i) {
-      const std::size_t row = order.empty() ? i : order[i];
-      if (rows_.file(i) == kNoFile || (repeats && row > 0 && layout.repeats_offset(row))) continue;
-      sources_[rows_.source(i)].rows[rows_.source_row(i)] = static_cast<std::uint32_t>(row_begin + row);
+      if (rows_.file(i) == kNoFile) continue;
+      const std::uint32_t row = key_rows_[order.empty() ? i : order[i]];
+      sources_[rows_.source(i)].rows[rows_.source_row(i)] = static_cast<std::uint32_t>(row_begin) + row;
     }
   }
 
@@ -326,7 +339,7 @@ class Merger {
   MergeOptions options_;
   write::DraftAttributes attributes_;
   write::Assembler assembler_;
-  write::OverlapFinder overlaps_;
+  columns::OverlapFinder overlaps_;
   bool states_orders_ = false;
   std::uint32_t entry_count_ = 0;
   std::vector<std::uint32_t> file_rank_;  // the lowest rank with a row in the file
@@ -338,11 +351,36 @@ class Merger {
   std::vector<std::int64_t> size_;
   std::vector<std::int64_t> strides_;
   MergeRows rows_;
+  std::vector<std::uint32_t> key_rows_;  // per row the first with its key
 
   std::vector<Finding> findings_;
   std::uint64_t suppressed_ = 0;
   std::uint64_t replicas_ = 0;
 };
+
+/// "ranks 0, 2, 3".
+std::string list_of_ranks(std::span<const std::uint32_t> ranks) {
+  constexpr std::size_t kShown = 16;
+  return fmt::format("rank{} {}{}", ranks.size() > 1 ? "s" : "",
+                     fmt::join(ranks.first(std::min(ranks.size(), kShown)), ", "),
+                     ranks.size() > kShown ? ", ..." : "");
+}
+
+/// Ranks count from 0; the highest that wrote something tells how many there are at least.
+Result<void> check_ranks(std::span<const Fragment* const> by_rank) {
+  constexpr std::size_t kEnough = 32;  // to be listed
+  std::vector<std::uint32_t> there;
+  std::vector<std::uint32_t> missing;
+  for (const Fragment* fragment : by_rank) {
+    for (std::uint32_t rank = there.empty() ? 0 : there.back() + 1; rank < fragment->rank && missing.size() < kEnough;
+         ++rank)
+      missing.push_back(rank);
+    there.push_back(fragment->rank);
+  }
+  if (missing.empty()) return {};
+  return fail(ErrorCode::NotFound,
+              fmt::format("there are fragments of {}, but none of {}", list_of_ranks(there), list_of_ranks(missing)));
+}
 
 }  // namespace
 
@@ -357,6 +395,9 @@ Result<Merged> merge(std::span<const Fragment> fragments, const MergeOptions& op
     if (by_rank[i - 1]->rank != by_rank[i]->rank) continue;
     return fail(ErrorCode::Conflict, fmt::format("rank {} is there twice: {} and {}", by_rank[i]->rank,
                                                  by_rank[i - 1]->name, by_rank[i]->name));
+  }
+  if (options.complete) {
+    if (auto all = check_ranks(by_rank); !all) return tl::unexpected(std::move(all.error()));
   }
   std::vector<MergeSource> sources;
   sources.reserve(by_rank.size());

@@ -1,6 +1,7 @@
 #include "change/merge_rows.hpp"
 
 #include <algorithm>
+#include <numeric>
 
 namespace flatpoint::change {
 
@@ -8,6 +9,7 @@ void MergeRows::start(std::size_t ndim) {
   ndim_ = ndim;
   boxes_.clear(), files_.clear(), byte_offsets_.clear(), lengths_.clear(), transforms_.clear();
   sources_.clear(), source_rows_.clear();
+  by_offset_.clear();
 }
 
 void MergeRows::add(const MergeSource& source, std::uint32_t number, const write::EntryParts& parts) {
@@ -130,10 +132,17 @@ void MergeRows::lend(std::size_t row, const write::LooseParts& parts, std::uint3
   source_rows_[row] = source_row;
 }
 
-std::size_t MergeRows::find(std::span<const std::int64_t> offset) const noexcept {
-  std::size_t row = 0;
-  while (row < size() && !std::equal(offset.begin(), offset.end(), offsets(row))) ++row;
-  return row;
+std::size_t MergeRows::find(std::span<const std::int64_t> offset) {
+  if (by_offset_.size() != size()) {
+    by_offset_.resize(size());
+    std::iota(by_offset_.begin(), by_offset_.end(), 0U);
+    std::stable_sort(by_offset_.begin(), by_offset_.end(), [&](std::uint32_t a, std::uint32_t b) {
+      return std::lexicographical_compare(offsets(a), offsets(a) + ndim_, offsets(b), offsets(b) + ndim_);
+    });
+  }
+  const auto found = std::ranges::lower_bound(by_offset_, offset, std::ranges::lexicographical_compare,
+                                              [&](std::uint32_t row) { return std::span(offsets(row), ndim_); });
+  return found != by_offset_.end() && std::ranges::equal(std::span(offsets(*found), ndim_), offset) ? *found : size();
 }
 
 void MergeRows::show(write::EntryParts& parts) const noexcept {

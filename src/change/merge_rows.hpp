@@ -26,8 +26,8 @@ class MergeRows {
   /// Gives a row the storage information of a loose item, if it has none. REQUIRES: row < size(), or row == size() == 0
   /// of what is no tensor.
   void lend(std::size_t row, const write::LooseParts& parts, std::uint32_t source, std::uint32_t source_row);
-  /// The first row whose chunk begins at an offset; size() where none does.
-  [[nodiscard]] std::size_t find(std::span<const std::int64_t> offset) const noexcept;
+  /// The first row whose chunk begins at an offset; size() where none does. REQUIRES: replicas were not dropped yet.
+  [[nodiscard]] std::size_t find(std::span<const std::int64_t> offset);
 
   [[nodiscard]] std::size_t size() const noexcept { return files_.size(); }
   [[nodiscard]] const std::int64_t* offsets(std::size_t row) const noexcept { return boxes_.data() + row * 2 * ndim_; }
@@ -55,6 +55,7 @@ class MergeRows {
   std::vector<std::uint32_t> source_rows_;
   std::vector<bool> is_replica_;
   std::vector<std::uint32_t> sorted_;
+  std::vector<std::uint32_t> by_offset_;  // made by the first `find`
 };
 
 }  // namespace flatpoint::change

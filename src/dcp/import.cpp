@@ -81,8 +81,9 @@ Result<ImportedDraft> import_draft(std::span<const std::byte> bytes, const Impor
 
   ImportedDraft imported{std::move(ran->heap), std::move(*draft), {}};
   if (ran->end < pickle.size()) {
-    imported.findings.push_back({"bytes_after_stop", fmt::format("{} bytes follow the end of the pickle at byte {}",
-                                                                 pickle.size() - ran->end, ran->end)});
+    imported.findings.push_back(
+        {std::string(finding_kind::kBytesAfterStop),
+         fmt::format("{} bytes follow the end of the pickle at byte {}", pickle.size() - ran->end, ran->end)});
   }
   return imported;
 }

@@ -4,6 +4,8 @@
 #include <algorithm>
 #include <array>
 
+#include "flatpoint/columns.hpp"
+
 namespace flatpoint {
 namespace {
 
@@ -141,6 +143,60 @@ Size contiguous_strides(std::span<const std::int64_t> size) {
     if (__builtin_mul_overflow(stride, std::max<std::int64_t>(size[i], 1), &stride)) stride = 0;
   }
   return strides;
+}
+
+std::string_view to_string(StorageType type) noexcept {
+  switch (type) {
+    case StorageType::Tensor: return "tensor";
+    case StorageType::Bytes: return "bytes";
+    case StorageType::Opaque: return "opaque";
+  }
+  return "unknown";
+}
+
+std::string_view to_string(ChunkLayout layout) noexcept {
+  switch (layout) {
+    case ChunkLayout::Whole: return "whole";
+    case ChunkLayout::Explicit: return "explicit";
+    case ChunkLayout::Grid: return "grid";
+    case ChunkLayout::EvenGrid: return "even_grid";
+  }
+  return "unknown";
+}
+
+std::string_view to_string(OpaqueKind kind) noexcept {
+  switch (kind) {
+    case OpaqueKind::Attribute: return "attribute";
+    case OpaqueKind::StateDictItem: return "state_dict_item";
+    case OpaqueKind::StateDictValue: return "state_dict_value";
+    case OpaqueKind::PlannerData: return "planner_data";
+    case OpaqueKind::PlannerItem: return "planner_item";
+    case OpaqueKind::StorageData: return "storage_data";
+    case OpaqueKind::StorageItem: return "storage_item";
+    case OpaqueKind::StorageMeta: return "storage_meta";
+    case OpaqueKind::Version: return "version";
+  }
+  return "unknown";
+}
+
+std::string_view to_string(PathType type) noexcept {
+  switch (type) {
+    case PathType::Absent: return "None";
+    case PathType::Str: return "str";
+    case PathType::PosixPath: return "PosixPath";
+    case PathType::WindowsPath: return "WindowsPath";
+    case PathType::PurePosixPath: return "PurePosixPath";
+    case PathType::PureWindowsPath: return "PureWindowsPath";
+  }
+  return "unknown";
+}
+
+std::string_view to_string(SequenceType type) noexcept {
+  switch (type) {
+    case SequenceType::List: return "list";
+    case SequenceType::Tuple: return "tuple";
+  }
+  return "unknown";
 }
 
 }  // namespace flatpoint

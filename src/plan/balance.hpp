@@ -4,6 +4,8 @@
 #include <cstdint>
 #include <optional>
 #include <span>
+#include <string>
+#include <string_view>
 #include <vector>
 
 #include "flatpoint/mesh_plan.hpp"
@@ -21,20 +23,31 @@ class Balancer {
   Result<LoadBalance> run(MeshTargets& targets);
 
  private:
+  /// Wide enough for whatever a hostile file claims: 2^32 rows of 2^64 bytes for 2^31 ranks.
+  __extension__ using Sum = unsigned __int128;
+
+  struct RankSums {
+    std::uint64_t items = 0;
+    Sum needed_bytes = 0;
+    Sum stored_bytes = 0;
+  };
+
   /// The ranks that read each chunk of a class: readers[begin[chunk], begin[chunk + 1]).
   struct Readers {
     std::vector<std::uint32_t> begin;
     std::vector<std::uint32_t> ranks;
-    std::vector<std::uint64_t> elements;  // per rank
-    std::vector<std::uint32_t> items;     // per rank
-    std::vector<std::uint32_t> file;      // per chunk: of the tensor looked at last
+    std::vector<Sum> elements;         // per rank
+    std::vector<std::uint32_t> items;  // per rank
+    std::uint32_t chunks = 0;          // that someone reads
+    std::string uncovered;             // what some rank wants and no chunk holds; empty where there is none
+    std::vector<std::uint32_t> file;   // per chunk: of the tensor looked at last
     [[nodiscard]] std::span<const std::uint32_t> of(std::uint32_t chunk) const noexcept {
       return std::span(ranks).subspan(begin[chunk], begin[chunk + 1] - begin[chunk]);
     }
   };
   struct ClassSums {
     std::uint64_t tensors = 0;
-    std::uint64_t lengths = 0;     // of tensors whose chunks have one length
+    Sum lengths = 0;               // of tensors whose chunks have one length
     std::uint64_t item_sizes = 0;  // of tensors whose dtype is known
   };
 
@@ -43,9 +56,11 @@ class Balancer {
   Result<void> add_tensor(const Target& target, ClassSums& sums);
   void add_class(const ClassSums& sums);
   void finish();
+  void report(LoadIssueKind kind, bool fatal, const Target& target, std::string_view what);
   void take_off(std::span<const std::uint32_t> readers, std::uint64_t length);
   [[nodiscard]] std::uint32_t file_of(const Target& target, std::uint32_t chunk) const noexcept;
   [[nodiscard]] std::optional<std::uint64_t> length_of(const Target& target, std::uint32_t chunk) const noexcept;
+  [[nodiscard]] bool ends_inside(const Target& target, std::uint32_t chunk, std::uint64_t length) const noexcept;
   [[nodiscard]] tl::unexpected<Error> corrupt(const Target& target, std::uint32_t chunk) const;
   void mark(std::uint32_t rank, std::uint32_t file) noexcept;
 
@@ -53,7 +68,9 @@ class Balancer {
   std::span<const std::int64_t> mesh_shape_;
   std::uint32_t rank_count_;
   LoadBalance balance_;
-  RankLoad everyone_;  // what every rank reads
+  RankSums everyone_;  // what every rank reads
+  std::vector<RankSums> ranks_;
+  std::vector<Sum> file_bytes_;
   Readers readers_;
   std::vector<bool> read_by_all_;     // per file
   std::vector<std::uint64_t> marks_;  // per rank, a bit per file

@@ -4,7 +4,7 @@
 #include <map>
 
 #include "base/format.hpp"
-#include "plan/boxes.hpp"
+#include "columns/boxes.hpp"
 #include "plan/tiling.hpp"
 #include "read/view_access.hpp"
 
@@ -67,6 +67,7 @@ Coverage check_grid(const TensorView& tensor, const CoverageOptions& options) {
     coverage.tiles = false;
     if (coverage.findings.size() < most_of(options)) coverage.findings.push_back(finding);
   };
+  bool may_reach_outside = false;
   std::uint64_t splits = tensor.ndim();
   for (unsigned i = 0; i < tensor.ndim(); ++i) {
     const auto d = static_cast<std::uint8_t>(i);
@@ -74,9 +75,7 @@ Coverage check_grid(const TensorView& tensor, const CoverageOptions& options) {
     splits += static_cast<std::uint64_t>(
                   GridReader{ViewAccess::columns_of(tensor)->boxes, tensor.row().box_begin, tensor.ndim()}.count(d)) +
               1;
-    const std::uint32_t last = tensor.chunk_count() - 1;
-    if (begin < 0 || !ascends) report({CoverageProblem::Outside, 0, 0, tensor.chunk_by_row(0)->to_value()});
-    if (end > size[d]) report({CoverageProblem::Outside, last, 0, tensor.chunk_by_row(last)->to_value()});
+    may_reach_outside |= begin < 0 || !ascends || end > size[d];
     if (!has_elements(size)) continue;
     CoverageFinding hole{CoverageProblem::Hole, 0, 0, whole(size)};
     if (begin > 0) {
@@ -89,15 +88,21 @@ Coverage check_grid(const TensorView& tensor, const CoverageOptions& options) {
       report(hole);
     }
   }
+  for (std::uint32_t row = 0; may_reach_outside && row < tensor.chunk_count(); ++row) {
+    const ChunkStorageMetadata box = tensor.chunk_by_row(row)->to_value();
+    if (!columns::reaches_outside(size, box.offsets.data(), box.sizes.data())) continue;
+    report({CoverageProblem::Outside, row, 0, box});
+    break;  // the others lie behind it
+  }
   return coverage;
 }
 
-const char* kind_name(CoverageProblem problem) noexcept {
+std::string_view kind_name(CoverageProblem problem) noexcept {
   switch (problem) {
-    case CoverageProblem::Outside: return "chunk_outside";
-    case CoverageProblem::Overlap: return "chunk_overlap";
-    case CoverageProblem::Hole: return "chunk_hole";
-    case CoverageProblem::EmptyInside: return "empty_chunk_inside";
+    case CoverageProblem::Outside: return finding_kind::kChunkOutside;
+    case CoverageProblem::Overlap: return finding_kind::kChunkOverlap;
+    case CoverageProblem::Hole: return finding_kind::kChunkHole;
+    case CoverageProblem::EmptyInside: return finding_kind::kEmptyChunkInside;
   }
   return "unknown";
 }
@@ -115,6 +120,11 @@ class FileChecker {
       rows_ += entry->row().chunk_count;
       if (rows_ > metadata_.columns().chunk_rows()) {
         return fail(ErrorCode::Corrupt, fmt::format("FQN '{}': its rows belong to other FQNs as well", entry->fqn()));
+      }
+      if (entry->type() > StorageType::Bytes) {
+        ++report_.not_judged;
+        report(finding_kind::kNotJudged,
+               fmt::format("FQN '{}': an object of a foreign class, which may hold a tensor", entry->fqn()));
       }
       if (entry->type() != StorageType::Tensor) continue;
       const auto tensor = entry->tensor();
@@ -140,13 +150,16 @@ class FileChecker {
   void add(const TensorView& tensor, const Coverage& coverage) {
     report_.not_tiled += !coverage.tiles;
     for (const CoverageFinding& finding : coverage.findings) {
-      if (seen_[static_cast<std::size_t>(finding.kind)]++ >= most_of(options_)) {
-        ++report_.suppressed;
-        continue;
-      }
-      report_.findings.push_back(
-          {kind_name(finding.kind),
-           fmt::format("FQN '{}' of size {}: {}", tensor.fqn(), plan::to_string(tensor.size()), to_string(finding))});
+      report(kind_name(finding.kind), fmt::format("FQN '{}' of size {}: {}", tensor.fqn(),
+                                                  columns::to_string(tensor.size()), to_string(finding)));
+    }
+  }
+
+  void report(std::string_view kind, std::string message) {
+    if (seen_[kind]++ >= most_of(options_)) {
+      ++report_.suppressed;
+    } else {
+      report_.findings.push_back({std::string(kind), std::move(message)});
     }
   }
 
@@ -155,14 +168,14 @@ class FileChecker {
   CoverageReport report_;
   std::uint64_t rows_ = 0;
   std::map<std::tuple<std::uint32_t, std::uint32_t, std::uint32_t, std::uint8_t>, Coverage> explicit_;
-  std::array<std::uint64_t, 4> seen_{};  // per kind
+  std::map<std::string_view, std::uint64_t> seen_;  // per kind
 };
 
 }  // namespace
 
 std::string to_string(const CoverageFinding& finding) {
   const auto& [offsets, sizes] = finding.box;
-  const std::string where = fmt::format("at {} with sizes {}", plan::to_string(offsets), plan::to_string(sizes));
+  const std::string where = fmt::format("at {} with sizes {}", columns::to_string(offsets), columns::to_string(sizes));
   switch (finding.kind) {
     case CoverageProblem::Outside: return fmt::format("chunk {} {} reaches outside", finding.chunk, where);
     case CoverageProblem::Overlap:

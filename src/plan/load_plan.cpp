@@ -7,11 +7,11 @@
 
 #include "base/checked.hpp"
 #include "base/format.hpp"
-#include "plan/boxes.hpp"
+#include "columns/boxes.hpp"
+#include "columns/seed.hpp"
 #include "plan/entry_finder.hpp"
 #include "plan/id_table.hpp"
 #include "plan/plan_writer.hpp"
-#include "plan/seed.hpp"
 
 namespace flatpoint {
 namespace {
@@ -102,8 +102,8 @@ class Resolver {
     }
     if (!std::ranges::equal(wanted.size, tensor->size())) {
       mismatch(LoadIssueKind::SizeMismatch, true, wanted,
-               fmt::format("size {} is wanted, the checkpoint holds {}", plan::to_string(wanted.size),
-                           plan::to_string(tensor->size())));
+               fmt::format("size {} is wanted, the checkpoint holds {}", columns::to_string(wanted.size),
+                           columns::to_string(tensor->size())));
       return {};
     }
     if (wanted.dtype && *wanted.dtype != tensor->dtype()) {
@@ -144,14 +144,14 @@ class Resolver {
     const std::size_t ndim = wanted.size.size();
     const auto box = [&] {
       const auto values = wanted.boxes.subspan(2 * ndim * pattern.fault_box, 2 * ndim);
-      return fmt::format("box {} at {} with sizes {}", pattern.fault_box, plan::to_string(values.first(ndim)),
-                         plan::to_string(values.last(ndim)));
+      return fmt::format("box {} at {} with sizes {}", pattern.fault_box, columns::to_string(values.first(ndim)),
+                         columns::to_string(values.last(ndim)));
     };
     switch (pattern.fault) {
       case Pattern::Fault::None: break;
       case Pattern::Fault::Outside:
         mismatch(LoadIssueKind::BoxOutside, true, wanted,
-                 fmt::format("{} reaches outside size {}", box(), plan::to_string(wanted.size)));
+                 fmt::format("{} reaches outside size {}", box(), columns::to_string(wanted.size)));
         return false;
       case Pattern::Fault::Overflow:
         mismatch(LoadIssueKind::BoxOutside, true, wanted, fmt::format("the elements of {} leave 64 bits", box()));
@@ -190,7 +190,7 @@ class Resolver {
   LoadOptions options_;
   plan::EntryFinder finder_;
   PlanWriter writer_;
-  std::uint64_t seed_ = plan::next_seed();
+  std::uint64_t seed_ = columns::next_seed();
   plan::IdTable patterns_;
   std::vector<Known> known_;
   std::vector<bool> seen_;  // per entry

@@ -3,8 +3,8 @@
 #include <utility>
 
 #include "base/format.hpp"
+#include "columns/boxes.hpp"
 #include "plan/balance.hpp"
-#include "plan/boxes.hpp"
 #include "plan/mesh_targets.hpp"
 
 namespace flatpoint {
@@ -70,7 +70,7 @@ Result<void> MeshPlanner::State::write(std::uint32_t rank, LoadPlan& plan) {
 Result<void> MeshPlanner::State::add_pattern(std::uint32_t rank, TensorClass& tensors, PlanWriter& writer) {
   const TensorView& tensor = tensors.tensor;
   const auto named = [&](ErrorCode code, std::string_view what) {
-    return fail(code, fmt::format("FQN '{}' of size {}: {}", tensor.fqn(), plan::to_string(tensor.size()), what));
+    return fail(code, fmt::format("FQN '{}' of size {}: {}", tensor.fqn(), columns::to_string(tensor.size()), what));
   };
   if (const auto done = tensors.local_box(mesh_shape, rank, box); !done)
     return named(done.error().code, done.error().message);

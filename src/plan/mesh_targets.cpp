@@ -4,7 +4,7 @@
 #include <cstring>
 
 #include "base/format.hpp"
-#include "plan/boxes.hpp"
+#include "columns/boxes.hpp"
 
 namespace flatpoint::plan {
 namespace {
@@ -100,8 +100,8 @@ Result<void> MeshTargets::add_tensor(const TensorView& tensor, std::span<const s
     classes.push_back(
         {.geometry = geometry, .tensor = tensor, .placements = placements_for(placements, tensor.ndim())});
     if (auto box = local_box(tensor.size(), mesh_shape, classes.back().placements, 0); !box) {
-      return fail(box.error().code,
-                  fmt::format("FQN '{}' of size {}: {}", tensor.fqn(), to_string(tensor.size()), box.error().message));
+      return fail(box.error().code, fmt::format("FQN '{}' of size {}: {}", tensor.fqn(),
+                                                columns::to_string(tensor.size()), box.error().message));
     }
   }
   const EntryRow& row = tensor.row();

@@ -6,10 +6,10 @@
 #include <span>
 #include <vector>
 
+#include "columns/seed.hpp"
 #include "flatpoint/sharding.hpp"
 #include "plan/id_table.hpp"
 #include "plan/plan_writer.hpp"
-#include "plan/seed.hpp"
 
 namespace flatpoint::plan {
 
@@ -53,7 +53,7 @@ struct MeshTargets {
   /// Finds the classes whose tensors are spread over files alike, as they are where every rank wrote its own file.
   void find_shared_files(const MetadataView& metadata);
 
-  std::uint64_t seed_ = next_seed();
+  std::uint64_t seed_ = columns::next_seed();
   IdTable ids_;
 };
 

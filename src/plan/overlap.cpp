@@ -2,7 +2,7 @@
 
 #include <algorithm>
 
-#include "plan/boxes.hpp"
+#include "columns/boxes.hpp"
 #include "read/view_access.hpp"
 
 namespace flatpoint {
@@ -55,7 +55,7 @@ Overlaps::Overlaps(const OverlapIndex& index, std::span<const std::int64_t> offs
 void Overlaps::set_box(std::span<const std::int64_t> offsets, std::span<const std::int64_t> sizes) noexcept {
   for (std::size_t d = 0; d < ndim_; ++d) {
     dimensions_[d].box_begin = offsets[d];
-    dimensions_[d].box_end = plan::end_of(offsets[d], sizes[d]);
+    dimensions_[d].box_end = columns::end_of(offsets[d], sizes[d]);
   }
 }
 
@@ -186,8 +186,8 @@ void Overlaps::next_row() noexcept {
     for (; d < ndim_; ++d) {
       detail::OverlapDimension& dimension = dimensions_[d];
       dimension.chunk_begin = base::read_once(boxes_, at + d);
-      dimension.chunk_end = plan::end_of(dimension.chunk_begin, base::read_once(boxes_, at + ndim_ + d));
-      if (!plan::overlap(dimension.chunk_begin, dimension.chunk_end, dimension.box_begin, dimension.box_end)) break;
+      dimension.chunk_end = columns::end_of(dimension.chunk_begin, base::read_once(boxes_, at + ndim_ + d));
+      if (!columns::overlap(dimension.chunk_begin, dimension.chunk_end, dimension.box_begin, dimension.box_end)) break;
     }
     chunk_ = row_++;
     if (d == ndim_) return;
@@ -207,7 +207,7 @@ void Overlaps::start_index(const OverlapIndex& index) noexcept {
 void Overlaps::next_in_index() noexcept {
   const auto overlaps_at = [&](const std::int64_t* bounds) {
     for (std::size_t d = 0; d < ndim_; ++d) {
-      if (!plan::overlap(bounds[2 * d], bounds[2 * d + 1], dimensions_[d].box_begin, dimensions_[d].box_end))
+      if (!columns::overlap(bounds[2 * d], bounds[2 * d + 1], dimensions_[d].box_begin, dimensions_[d].box_end))
         return false;
     }
     return true;

@@ -1,8 +1,8 @@
 #include <algorithm>
 #include <numeric>
 
+#include "columns/boxes.hpp"
 #include "flatpoint/overlap.hpp"
-#include "plan/boxes.hpp"
 #include "read/view_access.hpp"
 
 namespace flatpoint {
@@ -31,7 +31,7 @@ OverlapIndex::OverlapIndex(std::uint8_t ndim, std::uint32_t count, std::span<con
     for (std::size_t d = 0; d < ndim_; ++d) {
       const std::int64_t begin = base::read_once(boxes, 2 * ndim_ * box + d);
       ends[2 * (ndim_ * box + d)] = begin;
-      ends[2 * (ndim_ * box + d) + 1] = plan::end_of(begin, base::read_once(boxes, 2 * ndim_ * box + ndim_ + d));
+      ends[2 * (ndim_ * box + d) + 1] = columns::end_of(begin, base::read_once(boxes, 2 * ndim_ * box + ndim_ + d));
     }
   }
   chunks_.resize(count);

@@ -10,7 +10,7 @@
 
 #include "base/checked.hpp"
 #include "base/format.hpp"
-#include "plan/boxes.hpp"
+#include "columns/boxes.hpp"
 
 namespace flatpoint {
 
@@ -38,20 +38,8 @@ void add(std::uint64_t& sum, std::uint64_t value) noexcept {
 
 /// Elements of a box; false where they leave int64.
 bool volume(std::span<const std::int64_t> sizes, std::uint64_t& elements) noexcept {
-  elements = std::ranges::find(sizes, 0) == sizes.end() ? 1 : 0;
-  if (elements == 0) return true;
-  for (const std::int64_t size : sizes) {
-    if (!base::multiply(elements, static_cast<std::uint64_t>(size), elements)) return false;
-  }
-  return elements <= static_cast<std::uint64_t>(std::numeric_limits<std::int64_t>::max());
-}
-
-bool lies_inside(std::span<const std::int64_t> size, std::span<const std::int64_t> offsets,
-                 std::span<const std::int64_t> sizes) noexcept {
-  for (std::size_t d = 0; d < size.size(); ++d) {
-    if (offsets[d] < 0 || sizes[d] < 0 || offsets[d] > size[d] || sizes[d] > size[d] - offsets[d]) return false;
-  }
-  return true;
+  return columns::volume(sizes, elements) &&
+         elements <= static_cast<std::uint64_t>(std::numeric_limits<std::int64_t>::max());
 }
 
 }  // namespace
@@ -97,7 +85,7 @@ std::uint32_t PlanWriter::add_pattern(const TensorView& tensor, std::uint32_t bo
     const auto sizes = boxes.subspan(2 * ndim * box + ndim, ndim);
     std::uint64_t elements = 0;
     pattern.fault_box = box;
-    if (!lies_inside(tensor.size(), offsets, sizes)) {
+    if (columns::reaches_outside(tensor.size(), offsets.data(), sizes.data())) {
       pattern.fault = Pattern::Fault::Outside;
     } else if (!volume(sizes, elements)) {
       pattern.fault = Pattern::Fault::Overflow;

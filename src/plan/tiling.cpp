@@ -3,8 +3,8 @@
 #include <algorithm>
 #include <numeric>
 
+#include "columns/boxes.hpp"
 #include "flatpoint/overlap.hpp"
-#include "plan/boxes.hpp"
 
 namespace flatpoint::plan {
 namespace {
@@ -26,7 +26,7 @@ Tiling::Tiling(std::span<const std::int64_t> size, std::uint32_t count, std::spa
 /// Boxes may lie in a mapping that changes underneath; nothing here is indexed by what they say.
 Tiling::Interval Tiling::interval(std::uint32_t box, std::size_t d) const noexcept {
   const std::int64_t* at = boxes_.data() + 2 * ndim_ * box + d;
-  return {at[0], end_of(at[0], at[ndim_])};
+  return {at[0], columns::end_of(at[0], at[ndim_])};
 }
 
 ChunkStorageMetadata Tiling::stated(std::uint32_t box) const {
@@ -35,53 +35,12 @@ ChunkStorageMetadata Tiling::stated(std::uint32_t box) const {
   return {Size(values.begin(), middle), Size(middle, values.end())};
 }
 
-bool Tiling::lies_inside(std::uint32_t box, std::size_t d) const noexcept {
-  const std::int64_t* at = boxes_.data() + 2 * ndim_ * box + d;
-  const auto [begin, length] = std::pair(at[0], at[ndim_]);
-  return begin >= 0 && length >= 0 && begin <= size_[d] && length <= size_[d] - begin;
-}
-
 void Tiling::find_outside(std::size_t most, std::vector<CoverageFinding>& findings) const {
   for (std::uint32_t box = 0; box < count_ && findings.size() < most; ++box) {
-    std::size_t d = 0;
-    while (d < ndim_ && lies_inside(box, d)) ++d;
-    if (d == ndim_) continue;
+    const std::int64_t* at = boxes_.data() + 2 * ndim_ * box;
+    if (!columns::reaches_outside(size_, at, at + ndim_)) continue;
     findings.push_back({CoverageProblem::Outside, box, 0, stated(box)});
   }
-}
-
-/// The part of an interval that lies inside the tensor.
-Weight Tiling::weigh_inside(std::size_t d, std::int64_t begin, std::int64_t end) noexcept {
-  begin = std::clamp<std::int64_t>(begin, 0, size_[d]);
-  return weigher_.interval(d, begin, std::clamp(end, begin, size_[d]));
-}
-
-Tiling::Verdict Tiling::weigh() {
-  Verdict verdict{true, false, false};
-  Weight all{0};
-  const std::int64_t* at = boxes_.data();
-  for (std::uint32_t box = 0; box < count_; ++box, at += ndim_) {
-    Weight weight{1};
-    for (std::size_t d = 0; d < ndim_; ++d, ++at) {
-      const std::int64_t begin = at[0];
-      const std::int64_t length = at[ndim_];
-      const std::int64_t n = size_[d];
-      Weight along;
-      if (begin >= 0 && length >= 0 && begin <= n && length <= n - begin) [[likely]] {
-        verdict.any_empty |= length == 0;
-        along = weigher_.interval(d, begin, begin + length);
-      } else {
-        verdict.inside = false;
-        along = weigh_inside(d, begin, end_of(begin, length));
-      }
-      weight = d == 0 ? along : weight * along;
-    }
-    all = all + weight;
-  }
-  Weight tensor{1};
-  for (std::size_t d = 0; d < ndim_; ++d) tensor = tensor * weigher_.interval(d, 0, size_[d]);
-  verdict.tiles = all == tensor;
-  return verdict;
 }
 
 Tiling::Interval Tiling::clipped(std::uint32_t box, std::size_t d, const Region& region) const noexcept {
@@ -98,11 +57,11 @@ bool Tiling::reaches_into(std::uint32_t box, const Region& region) const noexcep
 }
 
 bool Tiling::is_tiled(const Region& region) {
-  Weight whole{1};
+  columns::Weight whole{1};
   for (std::size_t d = 0; d < ndim_; ++d) whole = whole * weigher_.interval(d, region.begin[d], region.end[d]);
-  Weight all{0};
+  columns::Weight all{0};
   for (const std::uint32_t box : region.boxes) {
-    Weight weight{1};
+    columns::Weight weight{1};
     for (std::size_t d = 0; d < ndim_; ++d) {
       const auto [begin, end] = clipped(box, d, region);
       weight = weight * weigher_.interval(d, begin, end);

@@ -5,8 +5,8 @@
 #include <span>
 #include <vector>
 
+#include "columns/weigher.hpp"
 #include "flatpoint/coverage.hpp"
-#include "plan/weigher.hpp"
 
 namespace flatpoint::plan {
 
@@ -16,12 +16,7 @@ class Tiling {
   /// REQUIRES: no size is negative; boxes as check_coverage takes them. Borrows both.
   Tiling(std::span<const std::int64_t> size, std::uint32_t count, std::span<const std::int64_t> boxes);
 
-  struct Verdict {
-    bool inside;  // no box reaches outside
-    bool tiles;   // the boxes, cut off at the tensor's edges, tile it
-    bool any_empty;
-  };
-  [[nodiscard]] Verdict weigh();
+  [[nodiscard]] columns::TilingVerdict weigh() noexcept { return columns::weigh(weigher_, size_, boxes_, count_); }
 
   /// Chunks that reach outside, at most `most`.
   void find_outside(std::size_t most, std::vector<CoverageFinding>& findings) const;
@@ -48,9 +43,7 @@ class Tiling {
   [[nodiscard]] ChunkStorageMetadata stated(std::uint32_t box) const;
   [[nodiscard]] Interval interval(std::uint32_t box, std::size_t d) const noexcept;
   [[nodiscard]] Interval clipped(std::uint32_t box, std::size_t d, const Region& region) const noexcept;
-  [[nodiscard]] bool lies_inside(std::uint32_t box, std::size_t d) const noexcept;
   [[nodiscard]] bool reaches_into(std::uint32_t box, const Region& region) const noexcept;
-  [[nodiscard]] Weight weigh_inside(std::size_t d, std::int64_t begin, std::int64_t end) noexcept;
   [[nodiscard]] bool is_tiled(const Region& region);
   [[nodiscard]] bool find_cut(const Region& region, Cut& cut) const;
   [[nodiscard]] Region half(const Region& region, const Cut& cut, bool upper) const;
@@ -60,7 +53,7 @@ class Tiling {
   std::uint32_t count_;
   std::span<const std::int64_t> boxes_;
   std::size_t ndim_;
-  Weigher weigher_;
+  columns::Weigher weigher_;
 };
 
 }  // namespace flatpoint::plan

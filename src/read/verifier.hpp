@@ -1,7 +1,9 @@
 // read/verifier.hpp - the rules V1 to V12 of docs/format.md, one method each.
 #pragma once
 
+#include <cstdint>
 #include <map>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -60,6 +62,7 @@ class Verifier {
   void planner();                                      // V10
   void path(std::size_t entry, std::uint16_t number);  // V10
   void opaque_records();                               // V11
+  void shards();
   // verify_chunks.cpp
   void rows();                                    // E4, V4
   void entry(const EntryView& entry);             // E2 to E5, V4
@@ -71,7 +74,11 @@ class Verifier {
   void enumerations(const EntryView& entry);
   // verify_storage.cpp
   void storage_of(const EntryView& entry);  // E6, V8
-  LookupStatus storage_of_row(std::uint64_t row, std::uint64_t length_at);
+  /// The length that a row states; unset where it has no storage information, or a broken one.
+  std::optional<std::uint64_t> storage_of_row(std::uint64_t row, std::uint64_t length_at);
+  void empty_storage(const EntryView& entry, std::uint32_t row);
+  void byte_ranges();
+  [[nodiscard]] std::string owner_of(std::uint32_t row) const;
   /// A row of a tensor starts where the row before it does: they have one key in storage_data, so one storage
   /// information.
   void equal_keys(const TensorView& tensor, std::uint32_t row);  // V8
@@ -83,10 +90,18 @@ class Verifier {
   void permutation(std::string_view range_rule, std::string_view rule, std::string_view what,
                    std::span<const std::uint32_t> order, std::size_t size);
 
+  /// What a row says of a file, where that is not nothing.
+  struct ByteRange {
+    std::uint32_t file;
+    std::uint64_t begin, end;
+    std::uint32_t row;
+  };
+
   const Columns& c_;
   ReportBuilder& report_;
-  bool names_apart_ = true;        // names lie inside `fqns` and do not overlap: together they are not longer than that
-  bool keys_known_ = true;         // every row was looked at
+  bool names_apart_ = true;  // names lie inside `fqns` and do not overlap: together they are not longer than that
+  bool keys_known_ = true;   // every row was looked at
+  std::vector<ByteRange> ranges_;
   std::vector<bool> repeats_key_;  // per row: starts where the row before it starts, in one tensor
 };
 

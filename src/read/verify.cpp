@@ -42,11 +42,13 @@ BrokenRule split_rule(const std::string& message) {
 
 void read::Verifier::run() {
   names();
+  shards();
   slots();
   orders();
   texts();
   rows();
   storage_of_loose();
+  byte_ranges();
   storage_order();
   index_hints();
   planner();

@@ -1,24 +1,10 @@
 // Rules about rows and boxes: E2 to E5, V4 to V6, and findings about chunks.
 #include <algorithm>
 
+#include "columns/boxes.hpp"
 #include "read/verifier.hpp"
 
 namespace flatpoint::read {
-namespace {
-
-std::string join(std::span<const std::int64_t> values) { return fmt::format("[{}]", fmt::join(values, ", ")); }
-
-bool lies_inside(std::span<const std::int64_t> offsets, std::span<const std::int64_t> sizes,
-                 std::span<const std::int64_t> size) {
-  for (std::size_t d = 0; d < size.size(); ++d) {
-    std::int64_t end = 0;
-    if (offsets[d] < 0 || sizes[d] < 0 || !base::add(offsets[d], sizes[d], end) || end > size[d]) return false;
-  }
-  return true;
-}
-
-}  // namespace
-
 void Verifier::rows() {
   repeats_key_.assign(c_.chunk_files.size(), false);
   std::uint64_t end = 0;
@@ -95,8 +81,8 @@ void Verifier::explicit_boxes(const TensorView& view) {
     const bool elements = holds_elements(after);
     if (same_start) equal_keys(view, static_cast<std::uint32_t>(row));
     if (same_start && elements && elements_here) {
-      report_.finding("duplicate_chunk", "FQN '{}': several chunks start at {}", shown(view.fqn()),
-                      join(after.first(view.ndim())));
+      report_.finding(finding_kind::kDuplicateChunk, "FQN '{}': several chunks start at {}", shown(view.fqn()),
+                      columns::to_string(after.first(view.ndim())));
     }
     elements_here = elements || (same_start && elements_here);
   }
@@ -152,7 +138,7 @@ bool Verifier::has_empty_cells(const TensorView& view) const {
 
 void Verifier::enumerations(const EntryView& entry) {
   const auto unknown = [&](std::string_view what, auto value) {
-    report_.finding("unknown_value", "FQN '{}': {} {}", shown(entry.fqn()), what, static_cast<int>(value));
+    report_.finding(finding_kind::kUnknownValue, "FQN '{}': {} {}", shown(entry.fqn()), what, static_cast<int>(value));
   };
   if (entry.type() > StorageType::Opaque) unknown("storage type", entry.type());
   if (entry.type() != StorageType::Tensor) return;
@@ -168,12 +154,13 @@ void Verifier::enumerations(const EntryView& entry) {
 void Verifier::findings_of(const TensorView& view) {
   const auto size = view.size();
   if (std::any_of(size.begin(), size.end(), [](std::int64_t n) { return n < 0; })) {
-    report_.finding("negative_size", "FQN '{}': size {}", shown(view.fqn()), join(size));
+    report_.finding(finding_kind::kNegativeSize, "FQN '{}': size {}", shown(view.fqn()), columns::to_string(size));
   }
   const auto check = [&](std::span<const std::int64_t> offsets, std::span<const std::int64_t> sizes) {
-    if (lies_inside(offsets, sizes, size)) return;
-    report_.finding("chunk_outside", "FQN '{}': chunk with offsets {} sizes {} in a tensor of size {}",
-                    shown(view.fqn()), join(offsets), join(sizes), join(size));
+    if (!columns::reaches_outside(size, offsets.data(), sizes.data())) return;
+    report_.finding(finding_kind::kChunkOutside, "FQN '{}': chunk with offsets {} sizes {} in a tensor of size {}",
+                    shown(view.fqn()), columns::to_string(offsets), columns::to_string(sizes),
+                    columns::to_string(size));
   };
   if (view.row().chunk_layout == ChunkLayout::Explicit) {
     const auto boxes = c_.boxes.subspan(view.row().box_begin, std::size_t{2} * view.ndim() * view.chunk_count());
@@ -181,8 +168,9 @@ void Verifier::findings_of(const TensorView& view) {
       check(boxes.subspan(i, view.ndim()), boxes.subspan(i + view.ndim(), view.ndim()));
     }
   } else {
-    // A grid lies inside the tensor when its outermost cells do: two rows speak for all.
-    const std::uint32_t step = std::max(view.chunk_count() - 1, 1U);
+    // A grid lies inside the tensor when its outermost cells do: two rows speak for all where none is empty.
+    const bool is_grid = view.row().chunk_layout != ChunkLayout::Whole;
+    const std::uint32_t step = is_grid && has_empty_cells(view) ? 1 : std::max(view.chunk_count() - 1, 1U);
     for (std::uint32_t row = 0; row < view.chunk_count(); row += step) {
       const ChunkStorageMetadata box = view.chunk_by_row(row)->to_value();
       check(box.offsets, box.sizes);
@@ -192,8 +180,8 @@ void Verifier::findings_of(const TensorView& view) {
   const auto files = c_.chunk_files.subspan(view.row().chunk_begin, view.chunk_count());
   const auto unstored = std::count(files.begin(), files.end(), kNoFile);
   if (unstored > 0) {
-    report_.finding("no_storage", "FQN '{}': {} of {} chunks have no storage information", shown(view.fqn()), unstored,
-                    files.size());
+    report_.finding(finding_kind::kNoStorage, "FQN '{}': {} of {} chunks have no storage information",
+                    shown(view.fqn()), unstored, files.size());
   }
 }
 

@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <charconv>
 #include <functional>
+#include <map>
 #include <tuple>
 
 #include "format/fqn_slots.hpp"
@@ -85,7 +86,54 @@ bool leaves_folder(std::string_view path) {
   return false;
 }
 
+/// What about a relative_path programs disagree on; null where nothing is.
+const char* oddity_of(std::string_view path) {
+  if (path.empty()) return "names no file";
+  if (path.find("://") != std::string_view::npos) return "is a URL";
+  if (path.find('\\') != std::string_view::npos) return "holds a backslash, which parts names on Windows";
+  return nullptr;
+}
+
+/// Megatron's name for one of several objects: "PREFIX/shard_2_3" is number 2 of 3.
+struct Shard {
+  std::string_view prefix;
+  std::uint32_t number;
+  std::uint32_t count;
+};
+
+std::optional<Shard> shard_of(std::string_view fqn) {
+  constexpr std::string_view kMark = "/shard_";
+  const std::size_t mark = fqn.rfind(kMark);
+  if (mark == std::string_view::npos) return std::nullopt;
+  Shard shard{fqn.substr(0, mark), 0, 0};
+  const char* const end = fqn.data() + fqn.size();
+  const auto number = std::from_chars(fqn.data() + mark + kMark.size(), end, shard.number);
+  if (number.ec != std::errc() || number.ptr == end || *number.ptr != '_') return std::nullopt;
+  const auto count = std::from_chars(number.ptr + 1, end, shard.count);
+  if (count.ec != std::errc() || count.ptr != end || shard.number >= shard.count) return std::nullopt;
+  return shard;
+}
+
 }  // namespace
+
+/// Series of which some members are not there.
+void Verifier::shards() {
+  if (!names_apart_) return;
+  std::map<std::pair<std::string_view, std::uint32_t>, std::vector<std::uint32_t>> series;  // numbers by prefix, count
+  for (const EntryRow& entry : c_.entries) {
+    if (const auto shard = shard_of(*text_at(c_.fqns, entry.fqn_begin, entry.fqn_length)))
+      series[{shard->prefix, shard->count}].push_back(shard->number);
+  }
+  for (auto& [key, numbers] : series) {
+    const auto& [prefix, count] = key;
+    if (numbers.size() == count) continue;
+    std::ranges::sort(numbers);
+    std::uint32_t missing = 0;
+    while (missing < numbers.size() && numbers[missing] == missing) ++missing;
+    report_.finding(finding_kind::kMissingShard, "FQN '{}/shard_{}_{}' is missing: {} of {} are there", shown(prefix),
+                    missing, count, numbers.size(), count);
+  }
+}
 
 void Verifier::names() {
   std::uint64_t end = 0;
@@ -168,8 +216,12 @@ void Verifier::texts() {
   check_texts(report_, "file_names", c_.file_names);
   for (std::size_t i = 0; i < c_.file_names.ends.size(); ++i) {
     const auto path = text_at(c_.file_names, i);
-    if (path && leaves_folder(*path))
-      report_.finding("path_outside", "data file {}: '{}' leads out of the checkpoint's folder", i, shown(*path));
+    if (!path) continue;
+    if (leaves_folder(*path))
+      report_.finding(finding_kind::kPathOutside, "data file {}: '{}' leads out of the checkpoint's folder", i,
+                      shown(*path));
+    if (const char* odd = oddity_of(*path))
+      report_.finding(finding_kind::kOddPath, "data file {}: '{}' {}", i, shown(*path), odd);
   }
   check_texts(report_, "type_names", c_.type_names);
   check_texts(report_, "transform_names", c_.transform_names);
@@ -180,10 +232,10 @@ void Verifier::texts() {
   for (std::size_t i = 0; i < c_.transform_lists.size(); ++i) {
     const SequenceType type = c_.transform_lists[i].type;
     if (type > SequenceType::Tuple)
-      report_.finding("unknown_value", "transform list {}: type {}", i, static_cast<int>(type));
+      report_.finding(finding_kind::kUnknownValue, "transform list {}: type {}", i, static_cast<int>(type));
   }
   if (c_.storage_meta && c_.storage_meta->checkpoint_id_type > PathType::PureWindowsPath) {
-    report_.finding("unknown_value", "storage_meta: checkpoint_id has type {}",
+    report_.finding(finding_kind::kUnknownValue, "storage_meta: checkpoint_id has type {}",
                     static_cast<int>(c_.storage_meta->checkpoint_id_type));
   }
 }
@@ -236,9 +288,9 @@ void Verifier::opaque_records() {
     name_end = std::uint64_t{row.name_begin} + row.name_length;
     pickle_end = std::uint64_t{row.pickle_begin} + row.pickle_length;
     if (row.kind > OpaqueKind::Version)
-      report_.finding("unknown_value", "opaque record {} has kind {}", i, static_cast<int>(row.kind));
-    report_.finding("opaque_record", "'{}': {} bytes of pickle that is not executed", shown(name_of_row(row)),
-                    row.pickle_length);
+      report_.finding(finding_kind::kUnknownValue, "opaque record {} has kind {}", i, static_cast<int>(row.kind));
+    report_.finding(finding_kind::kOpaqueRecord, "'{}': {} bytes of pickle that is not executed",
+                    shown(name_of_row(row)), row.pickle_length);
   }
   if (name_end != c_.opaque_names.size() || pickle_end != c_.opaque_pickles.size()) {
     report_.broken("V11", "the opaque records end before their columns do");

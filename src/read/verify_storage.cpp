@@ -1,6 +1,9 @@
 // Rules about where chunks lie: E6, V8, V9, V12.
 #include <algorithm>
+#include <limits>
+#include <tuple>
 
+#include "columns/boxes.hpp"
 #include "read/verifier.hpp"
 
 namespace flatpoint::read {
@@ -34,22 +37,79 @@ void Verifier::storage_of(const EntryView& entry) {
   const EntryRow& row = entry.row();
   for (std::uint32_t i = 0; i < row.chunk_count; ++i) {
     const std::uint64_t length_at = std::uint64_t{row.length_begin} + (row.lengths_differ != 0 ? i : 0);
-    storage_of_row(row.chunk_begin + i, length_at);
+    const auto length = storage_of_row(row.chunk_begin + i, length_at);
+    if (length && *length == 0) empty_storage(entry, i);
   }
 }
 
-LookupStatus Verifier::storage_of_row(std::uint64_t row, std::uint64_t length_at) {
+/// A chunk that has elements, but no bytes.
+void Verifier::empty_storage(const EntryView& entry, std::uint32_t row) {
+  const auto tensor = entry.tensor();
+  if (!tensor) return;
+  const ChunkStorageMetadata box = tensor->chunk_by_row(row)->to_value();
+  if (columns::is_empty(box.sizes)) return;
+  report_.finding(finding_kind::kEmptyStorage,
+                  "FQN '{}': the chunk with offsets {} sizes {} has elements, but a length of 0", shown(entry.fqn()),
+                  columns::to_string(box.offsets), columns::to_string(box.sizes));
+}
+
+std::optional<std::uint64_t> Verifier::storage_of_row(std::uint64_t row, std::uint64_t length_at) {
   const auto storage = ViewAccess::storage(c_, row, length_at);
   if (storage.corrupt())
     report_.broken("E6", "row {}: its file, offset, length or transforms do not fit their columns", row);
   if (storage.found() && !c_.has_storage_data)
     report_.broken("V8", "row {} has a file although storage_data is None", row);
-  return storage.status();
+  if (!storage) return std::nullopt;
+  if (storage->byte_offset() > std::numeric_limits<std::uint64_t>::max() - storage->length()) {
+    report_.finding(finding_kind::kByteRange, "row {}: {} bytes at byte {} end beyond 64 bits", row, storage->length(),
+                    storage->byte_offset());
+  } else if (storage->length() > 0) {
+    ranges_.push_back({storage->file(), storage->byte_offset(), storage->byte_offset() + storage->length(),
+                       static_cast<std::uint32_t>(row)});
+  }
+  return storage->length();
+}
+
+/// Who a row belongs to. Entries' rows follow one another (V4), those of loose storage come behind.
+std::string Verifier::owner_of(std::uint32_t row) const {
+  const auto behind =
+      std::ranges::upper_bound(c_.entries, row, {}, [](const EntryRow& entry) { return entry.chunk_begin; });
+  const auto name = row >= c_.chunk_rows() ? text_at(c_.fqns, c_.loose_storage[row - c_.chunk_rows()].fqn_begin,
+                                                     c_.loose_storage[row - c_.chunk_rows()].fqn_length)
+                    : behind != c_.entries.begin()
+                        ? text_at(c_.fqns, std::prev(behind)->fqn_begin, std::prev(behind)->fqn_length)
+                        : std::nullopt;
+  return shown(name.value_or("?"));
+}
+
+/// Two keys of storage_data whose bytes overlap. Equal ranges may be meant: tied weights that were saved once.
+void Verifier::byte_ranges() {
+  if (!keys_known_) return;
+  std::erase_if(ranges_, [&](const ByteRange& range) { return repeats_key_[range.row]; });
+  const auto key = [](const ByteRange& r) { return std::tuple(r.file, r.begin, r.end, r.row); };
+  const auto less = [&](const ByteRange& a, const ByteRange& b) { return key(a) < key(b); };
+  if (!std::ranges::is_sorted(ranges_, less)) std::ranges::sort(ranges_, less);
+  const ByteRange* last = nullptr;  // of those before in the file, the one that ends last
+  for (const ByteRange& range : ranges_) {
+    if (last != nullptr && range.file == last->file && range.begin < last->end) {
+      const bool equal = range.begin == last->begin && range.end == last->end;
+      report_.finding(equal ? finding_kind::kSharedBytes : finding_kind::kOverlappingBytes,
+                      "data file {}: bytes {} to {} of FQN '{}' {} FQN '{}'", range.file, range.begin, range.end,
+                      owner_of(range.row), equal ? "are also those of" : "overlap those of", owner_of(last->row));
+    }
+    if (last == nullptr || range.file != last->file || range.end > last->end) last = &range;
+  }
 }
 
 void Verifier::equal_keys(const TensorView& view, std::uint32_t row) {
   const ChunkView chunk = *view.chunk_by_row(row);
   repeats_key_[chunk.row()] = true;
+  const auto sizes_of = [&](std::uint32_t r) { return view.chunk_by_row(r)->to_value().sizes; };
+  if (columns::is_empty(sizes_of(row - 1)) != columns::is_empty(sizes_of(row))) {
+    report_.finding(finding_kind::kEmptyChunkInPlace,
+                    "FQN '{}': an empty chunk starts at {} as another does, and takes its place in storage_data",
+                    shown(view.fqn()), columns::to_string(chunk.to_value().offsets));
+  }
   if (!same_storage(*view.chunk_by_row(row - 1), chunk, c_)) {
     report_.broken("V8", "FQN '{}': rows {} and {} start at the same place, but lie in different ones",
                    shown(view.fqn()), row - 1, row);
@@ -60,7 +120,8 @@ void Verifier::storage_of_loose() {
   const LooseStorageRow* before = nullptr;
   for (std::size_t i = 0; i < c_.loose_storage.size(); ++i) {
     const LooseStorageRow& row = c_.loose_storage[i];
-    if (storage_of_row(c_.chunk_rows() + i, row.length_begin) == LookupStatus::Absent) {
+    storage_of_row(c_.chunk_rows() + i, row.length_begin);
+    if (c_.chunk_files[c_.chunk_rows() + i] == kNoFile) {
       report_.broken("V8", "loose storage {} has no file", i);
     }
     if (!base::in_range(row.offset_begin, row.ndim, c_.sizes.size())) {
@@ -69,9 +130,9 @@ void Verifier::storage_of_loose() {
     }
     if (!names_apart_) continue;  // E1 or V1
     const auto offset = c_.sizes.subspan(row.offset_begin, row.ndim);
-    report_.finding("loose_storage", "FQN '{}' offset {}: storage information without a chunk",
+    report_.finding(finding_kind::kLooseStorage, "FQN '{}' offset {}: storage information without a chunk",
                     shown(*text_at(c_.fqns, row.fqn_begin, row.fqn_length)),
-                    row.has_offset != 0 ? fmt::format("[{}]", fmt::join(offset, ", ")) : "None");
+                    row.has_offset != 0 ? columns::to_string(offset) : "None");
     if (before != nullptr && !loose_before(c_, *before, row)) {
       report_.broken("V12", "loose storage {} does not sort after the one before it", i);
     }

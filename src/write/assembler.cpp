@@ -97,17 +97,29 @@ void Assembler::add_rows(const EntryParts& entry, std::span<const std::uint32_t>
   if (entry.type == StorageType::Tensor && rows > 1 && layout_.equal_offsets()) repeat_storage(begin, rows);
 }
 
-/// Rows with one offset have one key in storage_data: the first speaks for all.
+/// Rows with one offset have one key in storage_data. The first that has elements and lies somewhere speaks for all,
+/// else the first.
 void Assembler::repeat_storage(std::size_t begin, std::size_t rows) {
-  for (std::size_t row = 1; row < rows; ++row) {
-    if (!layout_.repeats_offset(row)) continue;
-    const std::size_t at = begin + row;
-    keys_ -= files_[at] != kNoFile;
-    files_[at] = files_[at - 1];
-    offsets_[at] = offsets_[at - 1];
-    row_lengths_[row] = row_lengths_[row - 1];
-    if (!transforms_.empty()) transforms_[at] = transforms_[at - 1];
+  for (std::size_t first = 0; first < rows;) {
+    std::size_t end = first + 1;
+    while (end < rows && layout_.repeats_offset(end)) ++end;
+    std::size_t speaker = first;
+    while (speaker < end && (files_[begin + speaker] == kNoFile || !layout_.has_elements(speaker))) ++speaker;
+    if (speaker == end) speaker = first;
+    for (std::size_t row = first; row < end; ++row) {
+      keys_ -= files_[begin + row] != kNoFile;
+      if (row != speaker) copy_storage(begin, row, speaker);
+    }
+    keys_ += files_[begin + first] != kNoFile;
+    first = end;
   }
+}
+
+void Assembler::copy_storage(std::size_t begin, std::size_t to, std::size_t from) {
+  files_[begin + to] = files_[begin + from];
+  offsets_[begin + to] = offsets_[begin + from];
+  row_lengths_[to] = row_lengths_[from];
+  if (!transforms_.empty()) transforms_[begin + to] = transforms_[begin + from];
 }
 
 /// One length where all rows share it, else one per row.

@@ -26,7 +26,8 @@ struct EntryParts {
   std::span<const std::int64_t> strides{};  // where properties.strides is Explicit: as many as `size`
   std::span<const std::int64_t> boxes{};    // per chunk offsets, then sizes
   std::span<const std::uint32_t> files{};   // a row per chunk; kNoFile: no storage information. Of chunks with equal
-                                            // offsets, which have one key, the first speaks for all
+                                            // offsets, which have one key, the first with elements and a file speaks
+                                            // for all, else the first
   std::span<const std::uint64_t> offsets{};
   std::span<const std::uint64_t> lengths{};
   std::span<const std::uint16_t> transforms{};  // empty: None everywhere
@@ -75,6 +76,7 @@ class Assembler {
   void add_size(const EntryParts& entry, EntryRow& row);
   void add_rows(const EntryParts& entry, std::span<const std::uint32_t> chunk_of_row);
   void repeat_storage(std::size_t row_begin, std::size_t row_count);
+  void copy_storage(std::size_t row_begin, std::size_t to, std::size_t from);
   void add_lengths(EntryRow& row);
   [[nodiscard]] std::optional<Error> check_limits(const DraftAttributes& attributes) const;
   [[nodiscard]] std::optional<Error> check_numbers(const Tail& tail) const;

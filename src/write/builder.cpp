@@ -7,8 +7,8 @@
 
 #include "base/checked.hpp"
 #include "base/format.hpp"
+#include "columns/boxes.hpp"
 #include "format/constants.hpp"
-#include "write/boxes.hpp"
 #include "write/builder_checks.hpp"
 #include "write/builder_state.hpp"
 
@@ -21,7 +21,6 @@ using write::check_boxes;
 using write::check_columns;
 using write::invalid;
 using write::kMaxDimensions;
-using write::list;
 using write::value_at;
 
 namespace {
@@ -102,7 +101,8 @@ Result<BuilderEntry> BuilderState::make_tensor(std::string_view fqn, const Tenso
     if (from.memory_format == MemoryFormat::Other) return invalid(fqn, "a memory format that DCP cannot write");
   }
   if (from.strides && from.strides->size() != size.size()) {
-    return invalid(fqn, fmt::format("strides {} do not fit size {}", list(*from.strides), list(size)));
+    return invalid(
+        fqn, fmt::format("strides {} do not fit size {}", columns::to_string(*from.strides), columns::to_string(size)));
   }
   BuilderEntry entry;
   TensorPropertiesRow& to = entry.properties;
@@ -261,8 +261,9 @@ Result<TensorId> MetadataBuilder::add_tensor(std::string_view fqn, const TensorS
   Size sizes;
   for (const ChunkStorageMetadata& chunk : tensor.chunks) {
     if (chunk.offsets.size() != ndim || chunk.sizes.size() != ndim) {
-      return invalid(fqn, fmt::format("chunk with offsets {} sizes {} in a tensor of size {}", list(chunk.offsets),
-                                      list(chunk.sizes), list(tensor.size)));
+      return invalid(
+          fqn, fmt::format("chunk with offsets {} sizes {} in a tensor of size {}", columns::to_string(chunk.offsets),
+                           columns::to_string(chunk.sizes), columns::to_string(tensor.size)));
     }
     offsets.insert(offsets.end(), chunk.offsets.begin(), chunk.offsets.end());
     sizes.insert(sizes.end(), chunk.sizes.begin(), chunk.sizes.end());
@@ -295,8 +296,8 @@ Result<void> MetadataBuilder::add_sharded(TensorId tensor, const Sharding& shard
     const BuilderEntry& entry = s.entries[number];
     const auto size = std::span(std::as_const(s.sizes)).subspan(entry.size_begin, entry.ndim);
     if (!std::ranges::equal(size, sharding.size())) {
-      return invalid(entry.fqn,
-                     fmt::format("a sharding of size {} for a tensor of size {}", list(sharding.size()), list(size)));
+      return invalid(entry.fqn, fmt::format("a sharding of size {} for a tensor of size {}",
+                                            columns::to_string(sharding.size()), columns::to_string(size)));
     }
   }
   const std::vector<std::uint32_t> ranks = sharding.chunk_ranks();

@@ -3,7 +3,8 @@
 #include <algorithm>
 #include <optional>
 
-#include "write/boxes.hpp"
+#include "base/format.hpp"
+#include "columns/boxes.hpp"
 
 namespace flatpoint::write {
 namespace {
@@ -41,10 +42,10 @@ Result<void> check_size(std::string_view fqn, std::span<const std::int64_t> size
   std::int64_t elements = 1;
   bool overflows = false;
   for (const std::int64_t n : size) {
-    if (n < 0) return invalid(fqn, fmt::format("size {} has a negative dimension", list(size)));
+    if (n < 0) return invalid(fqn, fmt::format("size {} has a negative dimension", columns::to_string(size)));
     overflows |= __builtin_mul_overflow(elements, std::max<std::int64_t>(n, 1), &elements);
   }
-  if (overflows) return invalid(fqn, fmt::format("size {} has more than 2^63 - 1 elements", list(size)));
+  if (overflows) return invalid(fqn, fmt::format("size {} has more than 2^63 - 1 elements", columns::to_string(size)));
   return {};
 }
 
@@ -52,9 +53,10 @@ Result<void> check_boxes(std::string_view fqn, std::span<const std::int64_t> siz
                          const std::int64_t* offsets, const std::int64_t* sizes) {
   const std::size_t ndim = size.size();
   for (std::size_t i = 0; i < count; ++i, offsets += ndim, sizes += ndim) {
-    if (lies_inside(size, offsets, sizes)) continue;
+    if (columns::lies_inside(size, offsets, sizes)) continue;
     return invalid(fqn, fmt::format("chunk with offsets {} sizes {} is not inside the tensor of size {}",
-                                    list({offsets, ndim}), list({sizes, ndim}), list(size)));
+                                    columns::to_string({offsets, ndim}), columns::to_string({sizes, ndim}),
+                                    columns::to_string(size)));
   }
   return {};
 }

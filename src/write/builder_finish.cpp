@@ -5,11 +5,11 @@
 #include <numeric>
 
 #include "base/format.hpp"
+#include "columns/boxes.hpp"
 #include "format/constants.hpp"
 #include "write/assembler.hpp"
-#include "write/boxes.hpp"
 #include "write/builder_state.hpp"
-#include "write/disjoint.hpp"
+#include "write/chunk_check.hpp"
 
 namespace flatpoint::write {
 namespace {
@@ -93,7 +93,7 @@ class BuilderFinish {
     if (entry.type != StorageType::Tensor) return "bytes";
     const auto dtype = entry.properties.dtype == ScalarType::Other ? s_.type_names[entry.properties.dtype_name]
                                                                    : name_of(entry.properties.dtype);
-    return fmt::format("a {} tensor of size {}", dtype, list(size_of(entry)));
+    return fmt::format("a {} tensor of size {}", dtype, columns::to_string(size_of(entry)));
   }
 
   std::span<const std::int64_t> size_of(const BuilderEntry& entry) const {
@@ -273,8 +273,9 @@ class BuilderFinish {
   Result<void> check_conflicts(const EntryParts& parts) {
     if (parts.type != StorageType::Tensor || parts.files.size() < 2) return {};
     const auto& layout = assembler_.layout();
-    const auto conflict =
-        find_conflict(layout, parts.size.size(), static_cast<std::uint32_t>(parts.files.size()), overlaps_);
+    auto conflict = layout.equal_offsets();
+    if (!conflict)
+      conflict = check_chunks(layout, parts.size, static_cast<std::uint32_t>(parts.files.size()), overlaps_).conflict;
     if (!conflict) return {};
     const std::size_t ndim = parts.size.size();
     const auto box = [&](std::uint32_t row) {
@@ -286,7 +287,8 @@ class BuilderFinish {
     const bool same_offset = std::ranges::equal(a.first(ndim), b.first(ndim));
     return fail(ErrorCode::Conflict,
                 fmt::format("FQN '{}': chunks with offsets {} sizes {} and offsets {} sizes {} {}", parts.fqn,
-                            list(a.first(ndim)), list(a.last(ndim)), list(b.first(ndim)), list(b.last(ndim)),
+                            columns::to_string(a.first(ndim)), columns::to_string(a.last(ndim)),
+                            columns::to_string(b.first(ndim)), columns::to_string(b.last(ndim)),
                             same_offset ? "begin at one offset" : "overlap"));
   }
 
@@ -319,7 +321,7 @@ class BuilderFinish {
 
   BuilderState& s_;
   Assembler assembler_;
-  OverlapFinder overlaps_;
+  columns::OverlapFinder overlaps_;
   std::vector<std::uint32_t> order_;    // entries by FQN
   std::vector<std::uint32_t> path_of_;  // per entry; empty where nothing has a path
   std::vector<std::uint32_t> file_order_;

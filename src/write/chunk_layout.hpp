@@ -35,6 +35,10 @@ class ChunkLayoutFinder {
   [[nodiscard]] bool repeats_offset(std::size_t row) const noexcept {
     return compare_offsets(box(row - 1), box(row)) == 0;
   }
+  /// REQUIRES: row < chunk count.
+  [[nodiscard]] bool has_elements(std::size_t row) const noexcept {
+    return std::all_of(box(row) + ndim_, box(row) + 2 * ndim_, [](std::int64_t n) { return n > 0; });
+  }
 
  private:
   [[nodiscard]] std::span<const std::uint32_t> in_order(std::span<const std::uint32_t> numbers) const noexcept {

@@ -17,7 +17,9 @@ struct Fragments {
     fragments.push_back(
         {&columns, static_cast<std::uint32_t>(columns.fragment_rank), "f" + std::to_string(columns.fragment_rank)});
   }
-  Result<Merged> merge(const MergeOptions& options = {}) const { return flatpoint::merge(fragments, options); }
+  Result<Merged> merge(const MergeOptions& options = {.complete = false}) const {
+    return flatpoint::merge(fragments, options);
+  }
 };
 
 inline void check_conflict(const Result<Merged>& merged, std::string_view message) {

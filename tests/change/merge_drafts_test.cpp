@@ -123,9 +123,10 @@ BOOST_AUTO_TEST_CASE(a_replica_outside_its_tensor_is_the_lowest_ranks) {
     fragments.add(expect(std::move(builder).finish()));
   }
   const Merged done = expect(fragments.merge());
-  BOOST_REQUIRE_EQUAL(done.findings.size(), 1);
+  BOOST_REQUIRE_EQUAL(done.findings.size(), 2);
   BOOST_TEST(done.findings[0].message ==
              "FQN 'w': rank 0 has a chunk with offsets [3] sizes [2] in a tensor of size [4]");
+  BOOST_TEST(done.findings[1].message == "FQN 'w': its chunks hold 1 of the 4 elements of a tensor of size [4]");
 }
 
 BOOST_AUTO_TEST_CASE(files_go_by_the_lowest_rank_that_writes_into_them) {

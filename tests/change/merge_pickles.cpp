@@ -37,7 +37,7 @@ int main(int argc, char** argv) {
     fragments.push_back({&files.back().view().columns(), rank, name});
   }
   for (std::size_t i = 0; i < files.size(); ++i) fragments[i].columns = &files[i].view().columns();
-  auto merged = merge(fragments);
+  auto merged = merge(fragments, {.complete = false});
   if (!merged) return refuse(merged.error());
   const auto file = MetadataFile::from_buffer(std::move(merged->bytes));
   if (!file) return refuse(file.error());

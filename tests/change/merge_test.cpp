@@ -17,10 +17,11 @@ ChunkFact chunk(Size offsets, Size sizes, std::uint32_t rank, std::uint64_t byte
 }
 
 /// Merges fragments of one tensor `w` of size [4, 6], each with its own declaration.
-Result<Merged> merge_tensors(const std::vector<EntryFact>& per_rank, const MergeOptions& options = {}) {
+Result<Merged> merge_tensors(const std::vector<EntryFact>& per_rank, const MergeOptions& options = {.complete = false},
+                             Checks checks = Checks::Strict) {
   Fragments fragments;
   for (std::uint32_t rank = 0; rank < per_rank.size(); ++rank) {
-    auto builder = MetadataBuilder::create_fragment(rank);
+    auto builder = MetadataBuilder::create_fragment(rank, checks);
     add(builder, per_rank[rank]);
     fragments.add(expect(std::move(builder).finish()));
   }
@@ -175,7 +176,7 @@ BOOST_AUTO_TEST_CASE(holes_are_found) {
   BOOST_REQUIRE_EQUAL(merged.findings.size(), 1);
   BOOST_TEST(merged.findings[0].kind == "hole");
   BOOST_TEST(merged.findings[0].message == message);
-  check_conflict(merge_tensors(facts, {.holes = Holes::Refuse, .max_messages = 10}), message);
+  check_conflict(merge_tensors(facts, {}), message);
 }
 
 BOOST_AUTO_TEST_CASE(findings_are_counted) {
@@ -185,7 +186,7 @@ BOOST_AUTO_TEST_CASE(findings_are_counted) {
     fact.fqn = std::to_string(i);
     facts.push_back(fact);
   }
-  const Merged merged = expect(fragments_of(facts, 1).merge({.holes = Holes::Report, .max_messages = 2}));
+  const Merged merged = expect(fragments_of(facts, 1).merge({.complete = false, .max_messages = 2}));
   BOOST_TEST(merged.findings.size() == 2);
   BOOST_TEST(merged.suppressed == 3);
 }
@@ -196,12 +197,121 @@ BOOST_AUTO_TEST_CASE(chunks_outside_are_kept_and_found) {
   add(builder, tensor({chunk({3, 0}, {2, 6}, 3)}));
   fragments.add(expect(std::move(builder).finish()));
   const Merged merged = expect(fragments.merge());
-  BOOST_REQUIRE_EQUAL(merged.findings.size(), 1);
+  BOOST_REQUIRE_EQUAL(merged.findings.size(), 2);
   BOOST_TEST(merged.findings[0].kind == "chunk_outside");
   BOOST_TEST(merged.findings[0].message ==
              "FQN 'w': rank 3 has a chunk with offsets [3, 0] sizes [2, 6] in a tensor of size [4, 6]");
+  BOOST_TEST(merged.findings[1].kind == "hole");
+  BOOST_TEST(merged.findings[1].message == "FQN 'w': its chunks hold 6 of the 24 elements of a tensor of size [4, 6]");
   const auto file = expect(MetadataFile::from_bytes(merged.bytes.bytes()));
   BOOST_TEST(file.view().find("w")->tensor()->chunk(0)->offset(0) == 3);
+}
+
+BOOST_AUTO_TEST_CASE(a_chunk_outside_hides_no_hole_and_no_overlap) {
+  const EntryFact outside = tensor({chunk({3, 0}, {2, 6}, 0)});
+  const std::string hole = "FQN 'w': its chunks hold 18 of the 24 elements of a tensor of size [4, 6]";
+  const std::vector<EntryFact> with_hole{outside, tensor({chunk({0, 0}, {2, 6}, 1)})};
+  check_conflict(merge_tensors(with_hole, {}, Checks::Preserve), hole);
+  const Merged merged = expect(merge_tensors(with_hole, {.complete = false}, Checks::Preserve));
+  BOOST_REQUIRE_EQUAL(merged.findings.size(), 2);
+  BOOST_TEST(merged.findings[1].message == hole);
+
+  check_conflict(merge_tensors({outside, tensor({chunk({2, 0}, {2, 6}, 1)})}, {}, Checks::Preserve),
+                 "FQN 'w': rank 0 has a chunk with offsets [3, 0] sizes [2, 6], rank 1 has a chunk with offsets [2, 0] "
+                 "sizes [2, 6], of a tensor of size [4, 6]");
+  // What reaches over the whole tensor leaves no hole in it.
+  const std::vector<EntryFact> covered{outside, tensor({chunk({0, 0}, {3, 6}, 1)})};
+  BOOST_TEST(expect(merge_tensors(covered, {}, Checks::Preserve)).findings.size() == 1);
+}
+
+BOOST_AUTO_TEST_CASE(elements_are_counted_beyond_64_bits) {
+  EntryFact fact = tensor({chunk({0, 0}, {4, 6}, 0)});
+  fact.size = {std::int64_t{1} << 32, std::int64_t{1} << 32};
+  check_conflict(
+      merge_tensors({fact}, {}, Checks::Preserve),
+      "FQN 'w': its chunks hold 24 of the more than 2^64 elements of a tensor of size [4294967296, 4294967296]");
+  fact.chunks.clear();
+  check_conflict(
+      merge_tensors({fact}, {}, Checks::Preserve),
+      "FQN 'w': its chunks hold 0 of the more than 2^64 elements of a tensor of size [4294967296, 4294967296]");
+  constexpr std::int64_t kHalf = std::int64_t{1} << 31;
+  fact.chunks = {chunk({0, 0}, {kHalf, 2 * kHalf}, 0), chunk({kHalf, 0}, {kHalf, 2 * kHalf}, 0, 8)};
+  BOOST_TEST(expect(merge_tensors({fact}, {}, Checks::Preserve)).findings.empty());
+  // Two chunks of 2^63 elements, one of them beside a hole of the same size.
+  fact.chunks[1] = chunk({0, kHalf}, {kHalf, kHalf}, 0, 8);
+  fact.chunks[0] = chunk({0, 0}, {kHalf, kHalf}, 0, 8);
+  check_conflict(merge_tensors({fact}, {}, Checks::Preserve),
+                 "FQN 'w': its chunks hold 9223372036854775808 of the more than 2^64 elements of a tensor of size "
+                 "[4294967296, 4294967296]");
+}
+
+BOOST_AUTO_TEST_CASE(storage_keeps_its_transforms_wherever_it_goes) {
+  const auto fragment = [](std::uint32_t rank, const char* stored_with) {
+    auto builder = MetadataBuilder::create_fragment(rank);
+    const auto id = expect(builder.add_tensor("w", {}, Size{4, 6}));
+    if (stored_with == nullptr) {
+      expect(builder.add_chunk(id, Size{0, 0}, Size{4, 6}));
+    } else {
+      const std::string_view descriptors[] = {stored_with};
+      StoredAt at{.file = builder.add_file("f" + std::to_string(rank)), .length = 8};
+      at.transforms = expect(builder.add_transforms(descriptors));
+      expect(builder.add_chunk(id, Size{0, 0}, Size{4, 6}, at));
+    }
+    return expect(std::move(builder).finish());
+  };
+  const auto kept = [](const Fragments& fragments) {
+    const Merged merged = expect(fragments.merge());
+    const auto file = expect(MetadataFile::from_bytes(merged.bytes.bytes()));
+    const auto storage = file.view().find("w")->tensor()->chunk(0)->storage();
+    std::string text(storage->relative_path());
+    for (std::uint32_t i = 0; i < storage->transform_count().value_or(0); ++i)
+      text += " " + std::string(storage->transform_descriptor(i));
+    return text;
+  };
+  Fragments lent;  // the copy that is kept takes what the next one says
+  lent.add(fragment(0, nullptr));
+  lent.add(fragment(1, "zstd"));
+  lent.add(fragment(2, "lz4"));
+  BOOST_TEST(kept(lent) == "f1 zstd");
+  Fragments own;
+  own.add(fragment(0, "gzip"));
+  own.add(fragment(1, "zstd"));
+  BOOST_TEST(kept(own) == "f0 gzip");
+}
+
+BOOST_AUTO_TEST_CASE(a_rank_that_is_missing) {
+  Fragments fragments;
+  for (const std::uint32_t rank : {0U, 2U, 3U}) fragments.add(build_fragment({}, rank));
+  const auto merged = fragments.merge({});
+  BOOST_REQUIRE(!merged.has_value());
+  BOOST_TEST(to_string(merged.error().code) == "not_found");
+  BOOST_TEST(merged.error().message == "there are fragments of ranks 0, 2, 3, but none of rank 1");
+  expect(fragments.merge({.complete = false}));
+  Fragments last;
+  last.add(build_fragment({}, 0x7FFFFFFF));
+  BOOST_TEST(
+      last.merge({}).error().message ==
+      "there are fragments of rank 2147483647, but none of ranks 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, "
+      "15, ...");
+}
+
+BOOST_AUTO_TEST_CASE(empty_chunks_where_others_begin) {
+  // Rank 0 holds nothing of w, and says so at the offset where rank 1's chunk begins.
+  for (const bool reversed : {false, true}) {
+    EntryFact empty = tensor({chunk({0, 0}, {0, 6}, reversed ? 1U : 0U, 500)});
+    EntryFact whole = tensor({chunk({0, 0}, {4, 6}, reversed ? 0U : 1U, 700)});
+    const Merged merged = expect(reversed ? merge_tensors({whole, empty}, {}) : merge_tensors({empty, whole}, {}));
+    const auto file = expect(MetadataFile::from_bytes(merged.bytes.bytes()));
+    check_sound(file);
+    BOOST_TEST(file.view().find("w")->tensor()->chunk_count() == 2);
+    BOOST_TEST(file.view().find({"w", Size{0, 0}, {}})->byte_offset() == 700);
+    const VerifyReport report = verify(file);
+    BOOST_TEST(std::ranges::count(report.findings, "empty_chunk_in_place", &Finding::kind) == 1);
+  }
+  // Nor does one beyond the end.
+  const EntryFact beyond = tensor({chunk({9, 0}, {0, 6}, 0)});
+  const auto merged = expect(merge_tensors({beyond, tensor({chunk({0, 0}, {4, 6}, 1)})}, {}, Checks::Preserve));
+  BOOST_TEST(merged.findings.empty());
 }
 
 BOOST_AUTO_TEST_CASE(a_rank_that_is_there_twice) {
@@ -258,7 +368,7 @@ BOOST_AUTO_TEST_CASE(broken_fragments_are_named_and_never_believed) {
     if (!opened) continue;
     const auto first = expect(MetadataFile::from_bytes(good[0].bytes()));
     const Fragment fragments[] = {{&first.view().columns(), 0, "good"}, {&opened->view().columns(), 1, "broken"}};
-    const auto merged = merge(fragments);
+    const auto merged = merge(fragments, {.complete = false});
     if (merged) continue;
     ++refused;
     if (merged.error().code == ErrorCode::Corrupt) BOOST_TEST(merged.error().message.starts_with("broken: rule "));

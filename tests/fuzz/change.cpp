@@ -55,7 +55,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
         sound);
   const Fragment fragments[] = {{&view.columns(), 0, "it"}, {&other.view().columns(), 1, "the other"}};
   for (const std::size_t count : {1U, 2U}) {
-    auto merged = merge(std::span(fragments).first(count));
+    auto merged = merge(std::span(fragments).first(count), {.complete = false});
     check(merged ? Result<Buffer>(std::move(merged->bytes)) : tl::unexpected(merged.error()), sound);
   }
   for (const auto foreign : {dcp::ForeignNames::Keep, dcp::ForeignNames::Drop}) check_export(view, foreign);

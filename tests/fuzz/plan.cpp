@@ -150,14 +150,18 @@ class Checker {
     auto planner = MeshPlanner::create(metadata_, shape, placements);
     if (!planner) return require(!planner.error().message.empty(), "an error has a message");
     const auto balance = planner->balance();
-    bool loadable = balance.has_value() && balance->chunks_unstored == 0;
+    bool planned = balance.has_value();
+    bool loadable = true;
     std::uint64_t items = 0;
     for (std::uint32_t rank = 0; rank < planner->rank_count(); ++rank) {
       const auto plan = planner->plan(rank);
-      loadable = loadable && plan && plan->loadable();
+      planned &= plan.has_value();
+      loadable &= plan && plan->loadable();
       items += plan ? plan->size() : 0;
     }
-    if (loadable) require(items == balance->total.items, "the load of all ranks is that of each");
+    if (!planned) return;
+    require(loadable == balance->loadable(), "all ranks can load when each can");
+    require(items == balance->total.items, "the load of all ranks is that of each");
   }
 
   MetadataView metadata_;

@@ -92,6 +92,7 @@ json coverage_of_file(const json& arguments) {
   for (const Finding& finding : report->findings) findings.push_back({finding.kind, finding.message});
   return {{"tensors", report->tensors},
           {"not_tiled", report->not_tiled},
+          {"not_judged", report->not_judged},
           {"findings", findings},
           {"suppressed", report->suppressed}};
 }
@@ -188,11 +189,17 @@ json balance(const json& arguments) {
   const auto made = planner->balance();
   if (!made) return {{"error", {to_string(made.error().code), made.error().message}}};
   json ranks = json::array(), files = json::array(), from_plans = json::array();
+  json issues = json::array(), issues_from_plans = json::array();
+  const auto add_issue = [](json& to, const LoadIssue& issue) {
+    to.push_back({to_string(issue.kind), issue.fatal, issue.fqn});
+  };
+  for (const LoadIssue& issue : made->issues) add_issue(issues, issue);
   for (const RankLoad& load : made->ranks) ranks.push_back(rank_load_json(load));
   for (const FileLoad& load : made->files) files.push_back({load.bytes, load.ranks});
   std::vector<FileLoad> file_loads(file.view().file_count());
   for (std::uint32_t rank = 0; rank < planner->rank_count(); ++rank) {
     const auto plan = planner->plan(rank);
+    for (const LoadIssue& issue : plan->issues()) add_issue(issues_from_plans, issue);
     from_plans.push_back(
         rank_load_json({plan->size(), plan->needed_bytes(), plan->stored_bytes(), plan->file_count()}));
     std::set<std::uint32_t> seen;
@@ -209,6 +216,9 @@ json balance(const json& arguments) {
           {"most_loaded_rank", made->most_loaded_rank},
           {"most_loaded_file", made->most_loaded_file},
           {"chunks_unstored", made->chunks_unstored},
+          {"loadable", made->loadable()},
+          {"issues", issues},
+          {"issues_from_plans", issues_from_plans},
           {"read_amplification", made->read_amplification()},
           {"ranks_from_plans", from_plans},
           {"files_from_plans", files_from_plans}};

@@ -13,7 +13,8 @@
 namespace flatpoint::tests {
 
 /// {"files": [name, ...], "entries": [{"fqn", "size", "dtype", "chunks": [[offsets, sizes], ...], "storage": [[file,
-/// offset, length] or null, ...]} or {"fqn", "storage": [[file, offset, length]]}, ...]}. Without "storage": one file,
+/// offset, length] or null, ...]} or {"fqn", "storage": [[file, offset, length]], "opaque": of a foreign class},
+/// ...]}. Without "storage": one file,
 /// chunk after chunk, 100 bytes each.
 inline MetadataFile file_from(const nlohmann::json& metadata) {
   write::Draft draft;
@@ -45,7 +46,7 @@ inline MetadataFile file_from(const nlohmann::json& metadata) {
         }
       }
     } else {
-      row.type = StorageType::Bytes;
+      row.type = entry.value("opaque", false) ? StorageType::Opaque : StorageType::Bytes;
       row.chunk_count = 1;
     }
     for (std::uint32_t i = 0; i < row.chunk_count; ++i) {

@@ -1,5 +1,6 @@
 """Whole plans against torch's create_default_local_load_plan, with real DTensors on a fake process group."""
 
+import collections
 import contextlib
 import math
 import pickle
@@ -195,6 +196,10 @@ def check_balance(balance, overlapping_storage=False):
         ranks, from_plans = ([[i, n, f] for i, n, _, f in rows] for rows in (ranks, from_plans))
     assert ranks == from_plans
     assert balance["files"] == balance["files_from_plans"]
+    issues = [tuple(issue) for issue in balance["issues"]]
+    assert len(set(issues)) == len(issues)
+    assert set(issues) == {tuple(issue) for issue in balance["issues_from_plans"]}
+    assert balance["loadable"] == (not any(fatal for _, fatal, _ in issues))
     assert balance["total"][:3] == [sum(column) for column in list(zip(*balance["ranks"]))[:3]]
     assert balance["total"][3] == sum(readers > 0 for _, readers in balance["files"])
     stored = [rank[2] for rank in balance["ranks"]]
@@ -272,13 +277,18 @@ def test_random_balances(answer):
         for entry in as_json["entries"]:
             if source.random() < 0.3 and "size" in entry:
                 entry["dtype"] = source.choice(("int8", "float64", "new_dtype"))
+            if source.random() < 0.05 and "size" not in entry:
+                entry["opaque"] = True
             if source.random() < 0.2:
                 entry["storage"] = [None if source.random() < 0.3 else place for place in entry["storage"]]
         mesh = [source.randint(1, 5) for _ in range(source.randint(1, 2))]
         placements = ",".join(source.choice(("S0", "S1", "R")) for _ in mesh)
         cases.append(["balance", as_json, mesh, placements])
+    kinds = collections.Counter()
     for balance in answer(cases):
         check_balance(balance)
+        kinds.update({kind for kind, _, _ in balance["issues"]})
+    assert kinds["no_storage"] > 100 and kinds["uncovered"] > 100 and kinds["type_mismatch"] > 30, kinds
 
 
 def entry(fqn, size, chunks, **more):

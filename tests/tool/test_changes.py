@@ -43,13 +43,17 @@ class Changes(ToolTest):
         self.assertEqual(run("import", folder, "--rank", "2").code, 0)
         self.assertEqual(run("merge", folder, "--json").json["fragments"], 4)
 
-    def test_missing_ranks_leave_holes(self):
+    def test_a_missing_rank(self):
         folder = self.sample("d09_no_collectives")
         (folder / "__1.metadata").unlink()
-        answer = run("merge", folder, "--json").json
+        output = self.folder / "out"
+        self.check_error(["merge", folder, "-o", output], "not_found", "there are fragments of ranks 0, 2, 3, but none of rank 1")
+        answer = run("merge", folder, "--partial", "--json").json
         self.assertEqual([finding["kind"] for finding in answer["findings"]], ["hole"])
-        self.check_error(["merge", folder, "--no-holes", "-o", self.folder / "out"], "conflict", "48 of the 64 elements")
-        self.assertFalse((self.folder / "out").exists())
+        for rank in (2, 3):  # now only holes tell
+            (folder / f"__{rank}.metadata").unlink()
+        self.check_error(["merge", folder / "__0.metadata", "-o", output], "conflict", "16 of the 64 elements")
+        self.assertFalse(output.exists())
 
     def test_four_thousand_ranks(self):
         folder = self.folder / "many"
@@ -57,8 +61,8 @@ class Changes(ToolTest):
         pickle = (SAMPLES / "d09_no_collectives/__2.metadata").read_bytes()
         for rank in range(4096):
             (folder / f"__{rank}.metadata").write_bytes(pickle)
-        one = run("merge", folder / "__7.metadata", "-o", self.folder / "one", "--json").json
-        answer = run("merge", folder, "--json").json
+        one = run("merge", folder / "__7.metadata", "-o", self.folder / "one", "--partial", "--json").json
+        answer = run("merge", folder, "--partial", "--json").json
         self.assertEqual(answer["fragments"], 4096)
         self.assertEqual(answer["chunks"], one["chunks"])
         self.assertEqual(answer["replicas"], 4095 * 2)  # the chunk and the bytes

@@ -5,52 +5,6 @@
 
 namespace flatpoint::tool {
 
-std::string_view word(StorageType type) noexcept {
-  switch (type) {
-    case StorageType::Tensor: return "tensor";
-    case StorageType::Bytes: return "bytes";
-    case StorageType::Opaque: return "opaque";
-  }
-  return "unknown";
-}
-
-std::string_view word(ChunkLayout layout) noexcept {
-  switch (layout) {
-    case ChunkLayout::Whole: return "whole";
-    case ChunkLayout::Explicit: return "explicit";
-    case ChunkLayout::Grid: return "grid";
-    case ChunkLayout::EvenGrid: return "even_grid";
-  }
-  return "unknown";
-}
-
-std::string_view word(OpaqueKind kind) noexcept {
-  switch (kind) {
-    case OpaqueKind::Attribute: return "attribute";
-    case OpaqueKind::StateDictItem: return "state_dict_item";
-    case OpaqueKind::StateDictValue: return "state_dict_value";
-    case OpaqueKind::PlannerData: return "planner_data";
-    case OpaqueKind::PlannerItem: return "planner_item";
-    case OpaqueKind::StorageData: return "storage_data";
-    case OpaqueKind::StorageItem: return "storage_item";
-    case OpaqueKind::StorageMeta: return "storage_meta";
-    case OpaqueKind::Version: return "version";
-  }
-  return "unknown";
-}
-
-std::string_view word(PathType type) noexcept {
-  switch (type) {
-    case PathType::Absent: return "None";
-    case PathType::Str: return "str";
-    case PathType::PosixPath: return "PosixPath";
-    case PathType::WindowsPath: return "WindowsPath";
-    case PathType::PurePosixPath: return "PurePosixPath";
-    case PathType::PureWindowsPath: return "PureWindowsPath";
-  }
-  return "unknown";
-}
-
 std::string list_text(std::span<const std::int64_t> values) { return fmt::format("[{}]", fmt::join(values, ", ")); }
 
 std::string dtype_text(const TensorView& tensor) {

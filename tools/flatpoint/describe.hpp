@@ -12,11 +12,6 @@
 
 namespace flatpoint::tool {
 
-std::string_view word(StorageType type) noexcept;    // "tensor", "bytes", "opaque"
-std::string_view word(ChunkLayout layout) noexcept;  // "whole", "explicit", "grid", "even_grid"
-std::string_view word(OpaqueKind kind) noexcept;     // "attribute", "planner_item", ...
-std::string_view word(PathType type) noexcept;       // "PosixPath", "str", ...
-
 /// "[4096, 128]".
 std::string list_text(std::span<const std::int64_t> values);
 

@@ -61,7 +61,7 @@ def open_fragments(folder: str | PathLike[str], *, limits: Mapping[str, int] | N
     """What ranks wrote alone into a folder: every `__R.metadata`, or the flatpoint file beside it, and every other flatpoint
     file of one rank. Raises Error."""
 
-def merge(fragments: Sequence[Checkpoint], *, refuse_holes: bool) -> Checkpoint:
+def merge(fragments: Sequence[Checkpoint], *, partial: bool) -> Checkpoint:
     """The whole that fragments are, in memory; its findings are what is odd about it. Raises Error."""
 
 def write_file(path: str | PathLike[str], data: bytes | bytearray | memoryview, *, overwrite: bool = True) -> None:

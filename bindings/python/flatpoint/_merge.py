@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 
 from . import _core
-from ._errors import ErrorCode, NotFoundError
 
 _METADATA_NAME = ".metadata.flatpoint"
 
@@ -16,13 +15,13 @@ def merge(
     output: str | os.PathLike[str] | None = None,
     *,
     overwrite: bool = False,
-    complete: bool = True,
+    partial: bool = False,
     limits: Mapping[str, int] | None = None,
 ) -> _core.Checkpoint:
     """Join what the ranks of a save wrote alone into the metadata of the whole, and publish it.
 
     `fragments` is a folder, or files and open checkpoints. `output` is by default the `.metadata.flatpoint` of the folder;
-    where single fragments are given without it nothing is written. Reads no tensor data. `complete=False` joins what is
+    where single fragments are given without it nothing is written. Reads no tensor data. `partial=True` joins what is
     there where a rank's fragment is missing, or a tensor has elements that no rank wrote; the answer's `findings` name the
     tensors. Raises Error: NOT_FOUND (a rank is missing, or all are), CONFLICT (fragments that contradict each other, missing
     elements, a file that is there and not to be overwritten).
@@ -32,22 +31,7 @@ def merge(
         output = os.path.join(fragments, _METADATA_NAME) if output is None else output
     else:
         opened = [each if isinstance(each, _core.Checkpoint) else _core.open(each, limits=limits) for each in fragments]
-    merged = join(opened, complete=complete)
+    merged = _core.merge(opened, partial=partial)
     if output is not None:
         merged.write(output, overwrite=overwrite)
     return merged
-
-
-def join(fragments: Sequence[_core.Checkpoint], *, complete: bool) -> _core.Checkpoint:
-    if complete:
-        present = {fragment.rank for fragment in fragments if fragment.rank is not None}
-        missing = [rank for rank in range(max(present, default=-1)) if rank not in present]
-        if missing:
-            message = f"there are fragments of {_ranks(sorted(present))}, but none of {_ranks(missing)}"
-            raise NotFoundError(ErrorCode.NOT_FOUND, message)
-    return _core.merge(fragments, refuse_holes=complete)
-
-
-def _ranks(ranks: list[int]) -> str:
-    shown = ", ".join(map(str, ranks[:16]))
-    return f"rank{'s' if len(ranks) > 1 else ''} {shown}{', ...' if len(ranks) > 16 else ''}"

@@ -37,12 +37,12 @@ Result<dcp::OpenedCheckpoint> merge_all(const std::vector<Opened>& opened, const
   });
 }
 
-nb::object merge_checkpoints(nb::handle checkpoints, bool refuse_holes) {
+nb::object merge_checkpoints(nb::handle checkpoints, bool partial) {
   std::vector<Opened> opened;
   for (const nb::handle checkpoint : checkpoints) opened.push_back(opened_of(checkpoint));
   auto merged = [&] {
     const nb::gil_scoped_release release;
-    return merge_all(opened, {.holes = refuse_holes ? Holes::Refuse : Holes::Report});
+    return merge_all(opened, {.complete = !partial});
   }();
   return make_checkpoint(value_of(std::move(merged)));
 }
@@ -52,7 +52,7 @@ nb::object merge_checkpoints(nb::handle checkpoints, bool refuse_holes) {
 void bind_merge(nb::module_& m) {
   m.def("open_fragments", &open_folder, nb::arg("folder"), nb::kw_only(), nb::arg("limits") = nb::none(),
         "What ranks wrote alone into a folder, by name.");
-  m.def("merge", &merge_checkpoints, nb::arg("fragments"), nb::kw_only(), nb::arg("refuse_holes"),
+  m.def("merge", &merge_checkpoints, nb::arg("fragments"), nb::kw_only(), nb::arg("partial"),
         "The whole that fragments are, in memory; its findings are what is odd about it.");
 }
 

@@ -37,7 +37,7 @@ Aspects wanted(const Arguments& arguments) {
 
 std::string summary(const EntryView& entry) {
   const auto tensor = entry.tensor();
-  if (!tensor) return std::string(word(entry.type()));
+  if (!tensor) return std::string(to_string(entry.type()));
   return fmt::format("{} {}, {}", dtype_text(*tensor), list_text(tensor->size()),
                      counted(tensor->chunk_count(), "chunk", "chunks"));
 }
@@ -73,7 +73,7 @@ std::vector<Saying> sayings_of(const EntryView& x, const EntryView& y, const Cha
     if (!holds(changed.aspects, aspect)) continue;
     Saying saying{aspect, {}, {}};
     switch (aspect) {
-      case Aspect::Type: saying = {aspect, std::string(word(x.type())), std::string(word(y.type()))}; break;
+      case Aspect::Type: saying = {aspect, std::string(to_string(x.type())), std::string(to_string(y.type()))}; break;
       case Aspect::Dtype: saying = {aspect, dtype_text(*s), dtype_text(*t)}; break;
       case Aspect::Shape: saying = {aspect, list_text(s->size()), list_text(t->size())}; break;
       case Aspect::Properties: saying = {aspect, properties_text(*s), properties_text(*t)}; break;

@@ -117,24 +117,24 @@ void fill_details(const EntryView& entry, const Row& row, Cells& cells) {
   const auto tensor = entry.tensor();
   const auto count = [](std::optional<std::uint64_t> known) { return known ? grouped(*known) : std::string("-"); };
   cells.add(printable(entry.fqn()));
-  cells.add(tensor ? dtype_text(*tensor) : std::string(word(entry.type())));
+  cells.add(tensor ? dtype_text(*tensor) : std::string(to_string(entry.type())));
   cells.add(tensor ? list_text(tensor->size()) : std::string());
   cells.add(tensor ? strides_text(*tensor) : std::string());
   cells.add(tensor ? grouped(tensor->chunk_count()) : std::string());
   cells.add(count(row.bytes));
   cells.add(grouped(stored(entry).bytes));
-  cells.add(tensor ? word(entry.row().chunk_layout) : std::string_view());
+  cells.add(tensor ? to_string(entry.row().chunk_layout) : std::string_view());
   cells.add(tensor ? properties_text(*tensor) : std::string());
 }
 
 void fill(const EntryView& entry, const Row& row, Cells& cells) {
   const auto tensor = entry.tensor();
   cells.add(printable(entry.fqn()));
-  cells.add(tensor ? dtype_text(*tensor) : std::string(word(entry.type())));
+  cells.add(tensor ? dtype_text(*tensor) : std::string(to_string(entry.type())));
   cells.add(tensor ? list_text(tensor->size()) : std::string());
   cells.add(tensor ? grouped(tensor->chunk_count()) : std::string());
   cells.add(row.bytes ? human_size(*row.bytes) : std::string("-"));
-  cells.add(tensor ? word(entry.row().chunk_layout) : std::string_view());
+  cells.add(tensor ? to_string(entry.row().chunk_layout) : std::string_view());
 }
 
 std::uint64_t total_bytes(const std::vector<Row>& rows) {
@@ -161,12 +161,12 @@ void write_entry(Json& json, const EntryView& entry, const Row& row) {
   const auto tensor = entry.tensor();
   json.begin_object();
   json.member("fqn", entry.fqn());
-  json.member("type", word(entry.type()));
+  json.member("type", to_string(entry.type()));
   if (tensor) {
     json.member("dtype", tensor->dtype_name());
     json.member("shape", tensor->size());
     json.member("chunks", tensor->chunk_count());
-    json.member("chunk_layout", word(entry.row().chunk_layout));
+    json.member("chunk_layout", to_string(entry.row().chunk_layout));
   }
   json.member("bytes", row.bytes);
   json.member("stored_bytes", stored(entry).bytes);

@@ -17,7 +17,7 @@ namespace fs = std::filesystem;
 struct Arguments {
   std::vector<std::string> fragments;
   Destination output;
-  bool no_holes = false;
+  bool partial = false;
 };
 
 struct Opened {
@@ -100,7 +100,7 @@ Result<Exit> run(const Arguments& arguments, Context& context) {
     fragments.push_back({&columns, static_cast<std::uint32_t>(columns.fragment_rank), opened->paths[i].string()});
   }
   MergeOptions options;
-  if (arguments.no_holes) options.holes = Holes::Refuse;
+  options.complete = !arguments.partial;
   auto merged = merge(fragments, options);
   if (!merged) return tl::unexpected(std::move(merged.error()));
   if (auto written = publish(*output, merged->bytes, arguments.output.force, opened->paths); !written) {
@@ -121,7 +121,8 @@ Run declare(Command& command) {
           "A fragment, a __R.metadata, or a folder: all .flatpoint files of one rank and all __R.metadata in it")
       .required();
   add_destination(command, arguments->output, "by default FOLDER/.metadata.flatpoint where one folder is given");
-  command.add_flag("--no-holes", arguments->no_holes, "A tensor that its chunks do not cover is an error, not a note");
+  command.add_flag("--partial", arguments->partial,
+                   "Join what is there: a missing rank is no error, and a tensor with holes a note");
   return [arguments](Context& context) { return run(*arguments, context); };
 }
 
@@ -131,7 +132,7 @@ extern const Verb kMerge;
 const Verb kMerge{"merge", "Join what ranks wrote alone into the metadata of the whole",
                   "  flatpoint merge ckpt/                         writes ckpt/.metadata.flatpoint\n"
                   "  flatpoint merge rank*.flatpoint -o whole.flatpoint\n"
-                  "  flatpoint merge ckpt/ --no-holes --json\n",
+                  "  flatpoint merge ckpt/ --partial --json        where a rank's fragment is lost\n",
                   declare};
 
 }  // namespace flatpoint::tool

@@ -89,6 +89,13 @@ void print_unexpected(Context& context, const MetadataView& metadata, std::span<
   if (positions.size() > kShown) context.out.print("... and {} more\n", grouped(positions.size() - kShown));
 }
 
+void print_issues(Context& context, std::span<const LoadIssue> issues) {
+  for (const LoadIssue& issue : issues) {
+    context.out.print("{} {}: {}\n", issue.fatal ? "error" : "note", to_string(issue.kind),
+                      printable(issue.message, Backslash::Keep));
+  }
+}
+
 void print(Context& context, const MetadataView& metadata, const LoadPlan& plan) {
   constexpr std::array kColumns{Column{"file"}, Column{"items", Align::Right}, Column{"reads", Align::Right},
                                 Column{"bytes", Align::Right}};
@@ -108,10 +115,7 @@ void print(Context& context, const MetadataView& metadata, const LoadPlan& plan)
                     human_size(plan.stored_bytes()), human_size(plan.read_bytes()),
                     amplification_text(plan.stored_bytes(), plan.needed_bytes()));
   print_unexpected(context, metadata, plan.unexpected());
-  for (const LoadIssue& issue : plan.issues()) {
-    context.out.print("{} {}: {}\n", issue.fatal ? "error" : "note", to_string(issue.kind),
-                      printable(issue.message, Backslash::Keep));
-  }
+  print_issues(context, plan.issues());
 }
 
 void write_item(Json& json, const MetadataView& metadata, const ReadItemView& view) {
@@ -134,9 +138,9 @@ void write_item(Json& json, const MetadataView& metadata, const ReadItemView& vi
   json.end();
 }
 
-void write_issues(Json& json, const MetadataView& metadata, const LoadPlan& plan) {
+void write_issues(Json& json, std::span<const LoadIssue> issues) {
   json.key("issues").begin_array(Json::Style::Lines);
-  for (const LoadIssue& issue : plan.issues()) {
+  for (const LoadIssue& issue : issues) {
     json.begin_object();
     json.member("kind", to_string(issue.kind));
     json.member("fatal", issue.fatal);
@@ -145,6 +149,9 @@ void write_issues(Json& json, const MetadataView& metadata, const LoadPlan& plan
     json.end();
   }
   json.end();
+}
+
+void write_unexpected(Json& json, const MetadataView& metadata, const LoadPlan& plan) {
   json.key("unexpected").begin_array();
   for (const std::uint32_t position : plan.unexpected()) {
     if (const auto entry = metadata.entry(position)) json.value(entry->fqn());
@@ -162,7 +169,8 @@ void print_json(Context& context, const dcp::OpenedCheckpoint& opened, const Loa
   json.member("needed_bytes", plan.needed_bytes());
   json.member("stored_bytes", plan.stored_bytes());
   json.member("read_bytes", plan.read_bytes());
-  write_issues(json, metadata, plan);
+  write_issues(json, plan.issues());
+  write_unexpected(json, metadata, plan);
   json.key("reads").begin_array(Json::Style::Lines);
   for (const FileRead& read : plan.reads()) {
     json.begin_object();
@@ -208,6 +216,7 @@ void print(Context& context, const MetadataView& metadata, const LoadBalance& ba
     context.out.print("{} without storage information, counted for each rank\n",
                       counted(balance.chunks_unstored, "chunk", "chunks"));
   }
+  print_issues(context, balance.issues);
 }
 
 void write_load(Json& json, const RankLoad& load) {
@@ -222,6 +231,8 @@ void print_json(Context& context, const dcp::OpenedCheckpoint& opened, const Loa
   Json json(context.out);
   json.begin_object(Json::Style::Lines);
   write_checkpoint(json, opened);
+  json.member("loadable", balance.loadable());
+  write_issues(json, balance.issues);
   write_load(json, balance.total);
   json.member("read_amplification", balance.read_amplification());
   json.member("most_loaded_rank", balance.most_loaded_rank);
@@ -252,7 +263,7 @@ Result<Exit> run_balance(const Arguments& arguments, const dcp::OpenedCheckpoint
   const auto balance = planner->balance();
   if (!balance) return tl::unexpected(balance.error());
   context.globals.json ? print_json(context, opened, *balance) : print(context, opened.file.view(), *balance);
-  return balance->chunks_unstored == 0 ? Exit::Yes : Exit::No;
+  return balance->loadable() ? Exit::Yes : Exit::No;
 }
 
 Result<LoadPlan> make_plan(const Arguments& arguments, const MetadataView& metadata) {

@@ -57,7 +57,7 @@ struct Survey {
   bool add_tensor(const TensorView& tensor) {
     ++tensors;
     chunks += tensor.chunk_count();
-    ++layouts[word(tensor.row().chunk_layout)];
+    ++layouts[to_string(tensor.row().chunk_layout)];
     DtypeSum& sum = dtypes[dtype_text(tensor)];
     const std::uint64_t size = tensor_bytes(tensor).value_or(0);
     ++sum.tensors;
@@ -125,7 +125,8 @@ void add_storage_meta(Facts& facts, const MetadataView& metadata) {
   if (!view) return facts.add("storage meta", "None");
   const StorageMeta meta = view->to_value();
   if (meta.checkpoint_id) {
-    facts.add("checkpoint id", fmt::format("{} ({})", printable(*meta.checkpoint_id), word(meta.checkpoint_id_type)));
+    facts.add("checkpoint id",
+              fmt::format("{} ({})", printable(*meta.checkpoint_id), to_string(meta.checkpoint_id_type)));
   }
   facts.add_if_known("save id", meta.save_id);
   facts.add_if_known("load id", meta.load_id);
@@ -217,7 +218,7 @@ void print_opaque(Output& out, const MetadataView& metadata, std::size_t most) {
   print_table(out, kColumns, shown, [&](std::uint64_t i, Cells& cells) {
     const auto record = opaque_record(metadata, i);
     if (!record) return;
-    cells.add(word(record->kind));
+    cells.add(to_string(record->kind));
     cells.add(printable(record->name));
     cells.add(human_size(record->pickle.size()));
   });
@@ -232,7 +233,7 @@ void write_storage_meta(Json& json, const MetadataView& metadata) {
   const StorageMeta meta = view->to_value();
   json.begin_object();
   json.member("checkpoint_id", meta.checkpoint_id);
-  json.member("checkpoint_id_type", word(meta.checkpoint_id_type));
+  json.member("checkpoint_id_type", to_string(meta.checkpoint_id_type));
   json.member("save_id", meta.save_id);
   json.member("load_id", meta.load_id);
   json.member("modules", meta.modules);
@@ -291,7 +292,7 @@ void write_opaque(Json& json, const MetadataView& metadata) {
     const auto record = opaque_record(metadata, i);
     if (!record) continue;
     json.begin_object();
-    json.member("kind", word(record->kind));
+    json.member("kind", to_string(record->kind));
     json.member("name", record->name);
     json.member("position", record->position);
     json.member("pickle_bytes", record->pickle.size());

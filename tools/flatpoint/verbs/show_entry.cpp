@@ -86,7 +86,7 @@ void print_tensor(Context& context, const TensorView& tensor, const std::optiona
   if (path) facts.add("planner path", *path);
   facts.add("bytes", exact_bytes(tensor_bytes(tensor)));
   facts.add("stored", stored_text(tensor));
-  facts.add("chunks", fmt::format("{}, {}", grouped(tensor.chunk_count()), word(tensor.row().chunk_layout)));
+  facts.add("chunks", fmt::format("{}, {}", grouped(tensor.chunk_count()), to_string(tensor.row().chunk_layout)));
   facts.print(context.out);
   if (tensor.chunk_count() == 0) return;
   context.out.write("\n");
@@ -162,7 +162,7 @@ void write_tensor(Json& json, const MetadataView& metadata, const TensorView& te
   json.member("size", tensor.size());
   json.member("bytes", tensor_bytes(tensor));
   json.member("stored_bytes", stored(tensor).bytes);
-  json.member("chunk_layout", word(tensor.row().chunk_layout));
+  json.member("chunk_layout", to_string(tensor.row().chunk_layout));
   json.key("chunks").begin_array(Json::Style::Lines);
   for (std::uint32_t i = 0; i < tensor.chunk_count(); ++i) {
     if (const auto chunk = tensor.chunk(i)) write_chunk(json, metadata, *chunk, i);
@@ -186,7 +186,7 @@ void print_json(Context& context, const dcp::OpenedCheckpoint& opened, const Ent
   json.begin_object(Json::Style::Lines);
   write_checkpoint(json, opened);
   json.member("fqn", entry.fqn());
-  json.member("type", word(entry.type()));
+  json.member("type", to_string(entry.type()));
   write_path(json, planner_path(metadata, entry));
   if (tensor) {
     write_tensor(json, metadata, *tensor);

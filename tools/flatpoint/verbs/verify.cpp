@@ -75,7 +75,7 @@ void add_coverage(const MetadataFile& file, Verdict& verdict) {
   }
   verdict.report.suppressed += coverage->suppressed;
   for (const Finding& finding : coverage->findings) {
-    if (finding.kind != "chunk_outside") verdict.report.findings.push_back(finding);
+    if (finding.kind != finding_kind::kChunkOutside) verdict.report.findings.push_back(finding);
   }
   verdict.coverage = std::move(*coverage);
 }
@@ -173,6 +173,8 @@ void print(Output& out, const Verdict& verdict) {
     const auto& coverage = *verdict.coverage;
     out.print("{} of {} tiled by their chunks\n", grouped(coverage.tensors - coverage.not_tiled),
               counted(coverage.tensors, "tensor", "tensors"));
+    if (coverage.not_judged > 0)
+      out.print("{} that may hold tensors could not be judged\n", counted(coverage.not_judged, "object", "objects"));
   }
   if (!report.sound()) {
     out.write("\n");
@@ -217,6 +219,7 @@ void print_json(Output& out, const Verdict& verdict) {
     json.key("coverage").begin_object();
     json.member("tensors", verdict.coverage->tensors);
     json.member("not_tiled", verdict.coverage->not_tiled);
+    json.member("not_judged", verdict.coverage->not_judged);
     json.end();
   }
   json.end();
@@ -230,7 +233,7 @@ Result<Exit> run(const Arguments& arguments, Context& context) {
   } else {
     print(context.out, *verdict);
   }
-  const bool tiled = !verdict->coverage || verdict->coverage->not_tiled == 0;
+  const bool tiled = !verdict->coverage || (verdict->coverage->not_tiled == 0 && verdict->coverage->not_judged == 0);
   return verdict->report.sound() && tiled ? Exit::Yes : Exit::No;
 }
 

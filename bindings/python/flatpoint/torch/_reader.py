@@ -72,7 +72,7 @@ class FlatpointReader(FileSystemReader):
             raise self._not_found(f"neither {FLATPOINT_NAME} nor {PICKLE_NAME}")
         fragments = self._fragments()
         try:
-            return Source.of(join(fragments, complete=True))
+            return Source.of(_core.merge(fragments, partial=False))
         except flatpoint.Error as error:
             hint = "FlatpointReader(rank_local=True) lets each rank read what it wrote itself"
             self._incomplete = type(error)(error.code, f"{self.path}: {error} ({hint})")

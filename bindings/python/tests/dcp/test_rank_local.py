@@ -83,7 +83,7 @@ def test_a_rank_is_killed(run_ranks, tmp_path):
         FlatpointReader(tmp_path).read_metadata()
     with pytest.raises(flatpoint.NotFoundError, match="none of rank 1"):
         flatpoint.merge(tmp_path)
-    holes = flatpoint.merge(tmp_path, complete=False).findings
+    holes = flatpoint.merge(tmp_path, partial=True).findings
     assert {finding.kind for finding in holes} == {"hole"} and any("'model.even'" in f.message for f in holes)
 
 

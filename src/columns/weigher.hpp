@@ -1,4 +1,4 @@
-// plan/weigher.hpp - random weights of boxes, by which a tiling is told from anything else.
+// columns/weigher.hpp - random weights of boxes, by which a tiling is told from anything else.
 //
 // Let f(x) be how many boxes hold element x, and let every unit interval of every dimension have a random weight modulo
 // the prime p = 2^61 - 1. The total weight of the boxes less that of the tensor is a polynomial in those random
@@ -8,9 +8,10 @@
 #pragma once
 
 #include <cstdint>
+#include <span>
 #include <vector>
 
-namespace flatpoint::plan {
+namespace flatpoint::columns {
 
 /// A number modulo 2^61 - 1.
 class Weight {
@@ -68,4 +69,16 @@ class Weigher {
   std::vector<Last> last_;  // per dimension
 };
 
-}  // namespace flatpoint::plan
+/// What weighing tells of the boxes of a tensor.
+struct TilingVerdict {
+  bool inside;  // no box reaches outside
+  bool tiles;   // the boxes, cut off at the tensor's edges, tile it
+  bool any_empty;
+};
+
+/// `boxes`: per box as many offsets, then as many sizes as `size` has values; any numbers. REQUIRES: no size is
+/// negative; `weigher` was made for as many dimensions.
+TilingVerdict weigh(Weigher& weigher, std::span<const std::int64_t> size, std::span<const std::int64_t> boxes,
+                    std::uint32_t count) noexcept;
+
+}  // namespace flatpoint::columns

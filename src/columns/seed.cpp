@@ -1,4 +1,4 @@
-#include "plan/seed.hpp"
+#include "columns/seed.hpp"
 
 #include <unistd.h>
 
@@ -7,7 +7,7 @@
 #define XXH_INLINE_ALL
 #include <xxhash.h>
 
-namespace flatpoint::plan {
+namespace flatpoint::columns {
 namespace {
 
 std::uint64_t draw_secret() noexcept {
@@ -28,4 +28,4 @@ std::uint64_t next_seed() noexcept {
   return XXH3_64bits_withSeed(&calls, sizeof calls, secret);
 }
 
-}  // namespace flatpoint::plan
+}  // namespace flatpoint::columns
