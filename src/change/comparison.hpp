@@ -67,7 +67,8 @@ class Comparison {
   Result<void> walk();
   Result<void> compare(const EntryView& x, const EntryView& y);
   void compare_tensors(const TensorView& x, const TensorView& y, ChangedEntry& changed);
-  [[nodiscard]] bool equal_boxes(const TensorView& x, const TensorView& y, bool same_size) const;
+  [[nodiscard]] bool equal_boxes(const TensorView& x, const TensorView& y, bool same_size, bool& same_rows) const;
+  [[nodiscard]] static bool equal_box_lists(const TensorView& x, const TensorView& y);
   void compare_locations(const EntryRow& p, const EntryRow& q, ChangedEntry& changed);
   [[nodiscard]] bool same_place(const PlacedRows& x, const PlacedRows& y, std::size_t i) const noexcept;
 

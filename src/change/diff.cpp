@@ -6,6 +6,7 @@
 #include "base/format.hpp"
 #include "base/text_map.hpp"
 #include "change/comparison.hpp"
+#include "columns/grid.hpp"
 
 namespace flatpoint {
 namespace change {
@@ -61,9 +62,8 @@ std::span<const std::int64_t> box_values(const Columns& c, const EntryRow& row) 
     case ChunkLayout::EvenGrid: count = 2 * ndim; break;
     case ChunkLayout::Grid:
       count = 2 * ndim;
-      for (unsigned d = 0; d < ndim; ++d)
-        count += static_cast<std::uint64_t>(
-            GridReader{c.boxes, row.box_begin, row.ndim}.count(static_cast<std::uint8_t>(d)));
+      columns::GridAxes axes = columns::grid_axes(c, row);
+      for (unsigned d = 0; d < ndim; ++d) count += static_cast<std::uint64_t>(axes.next().count);
       break;
   }
   return base::in_range(row.box_begin, count, c.boxes.size()) ? c.boxes.subspan(row.box_begin, count)
@@ -181,10 +181,11 @@ void Comparison::compare_tensors(const TensorView& x, const TensorView& y, Chang
   if (x.dtype() != y.dtype() || x.dtype_name() != y.dtype_name()) aspects = aspects | Aspect::Dtype;
   const bool same_size = std::ranges::equal(x.size(), y.size());
   if (!same_size) aspects = aspects | Aspect::Shape;
-  const bool same_boxes = equal_boxes(x, y, same_size);
+  bool same_rows = true;
+  const bool same_boxes = equal_boxes(x, y, same_size, same_rows);
   if (!same_boxes) aspects = aspects | Aspect::Sharding;
-  same_rows_ &= same_boxes;
-  const bool same_order = same_boxes && equal_order(x, y);
+  same_rows_ &= same_boxes && same_rows;
+  const bool same_order = same_boxes && same_rows && equal_order(x, y);
   if (wants(Aspect::Properties) && !equal_properties(x, y, same_size && same_order))
     aspects = aspects | Aspect::Properties;
   if (!same_boxes) return;
@@ -193,7 +194,7 @@ void Comparison::compare_tensors(const TensorView& x, const TensorView& y, Chang
 }
 
 /// By layout where both files lay the boxes out alike, as those do that this library wrote; box by box otherwise.
-bool Comparison::equal_boxes(const TensorView& x, const TensorView& y, bool same_size) const {
+bool Comparison::equal_boxes(const TensorView& x, const TensorView& y, bool same_size, bool& same_rows) const {
   const EntryRow& p = x.row();
   const EntryRow& q = y.row();
   if (p.ndim != q.ndim || p.chunk_count != q.chunk_count) return false;
@@ -207,10 +208,27 @@ bool Comparison::equal_boxes(const TensorView& x, const TensorView& y, bool same
     const ChunkView t = *y.chunk_by_row(row);
     for (unsigned i = 0; i < p.ndim; ++i) {
       const auto d = static_cast<std::uint8_t>(i);
-      if (s.offset(d) != t.offset(d) || s.size(d) != t.size(d)) return false;
+      if (s.offset(d) != t.offset(d)) return false;
+      if (s.size(d) == t.size(d)) continue;
+      same_rows = false;
+      return equal_box_lists(x, y);
     }
   }
   return true;
+}
+
+/// The same where chunks start at one offset, whose rows have the order of DCP's list.
+bool Comparison::equal_box_lists(const TensorView& x, const TensorView& y) {
+  const auto sorted = [](const TensorView& tensor) {
+    std::vector<std::pair<Size, Size>> boxes;
+    for (std::uint32_t row = 0; row < tensor.chunk_count(); ++row) {
+      ChunkStorageMetadata box = tensor.chunk_by_row(row)->to_value();
+      boxes.emplace_back(std::move(box.offsets), std::move(box.sizes));
+    }
+    std::ranges::sort(boxes);
+    return boxes;
+  };
+  return sorted(x) == sorted(y);
 }
 
 void Comparison::compare_locations(const EntryRow& p, const EntryRow& q, ChangedEntry& changed) {

@@ -4,6 +4,8 @@
 
 #include "base/checked.hpp"
 #include "base/format.hpp"
+#include "columns/entry_rules.hpp"
+#include "columns/grid.hpp"
 #include "columns/text.hpp"
 
 namespace flatpoint::change {
@@ -26,10 +28,10 @@ tl::unexpected<Error> EntryReader::corrupt(std::string_view rule_and_what) const
 Result<void> EntryReader::open() {
   row_ = base::read_once(c_->entries, position_);
   const std::string_view before = fqn_;
-  if (!base::in_range(row_.fqn_begin, row_.fqn_length, c_->fqns.size())) return corrupt("E1: the name");
+  if (const auto rule = columns::broken_entry_rule(*c_, row_); !rule.empty())
+    return corrupt(rule == "E1" ? "E1: the name" : "E4: the rows");
   fqn_ = as_text(c_->fqns.subspan(row_.fqn_begin, row_.fqn_length));
   if (row_.fqn_begin != next_name_ || (position_ > 0 && before >= fqn_)) return corrupt("V1: the place");
-  if (!base::in_range(row_.chunk_begin, row_.chunk_count, c_->chunk_rows())) return corrupt("E4: the rows");
   const bool many = row_.storage_type != StorageType::Tensor && row_.chunk_count > 1;
   if (row_.chunk_begin != next_row_ || many || row_.storage_type > StorageType::Opaque) return corrupt("V4: the rows");
   next_name_ += row_.fqn_length;
@@ -61,9 +63,8 @@ Result<write::EntryParts> EntryReader::read() {
 }
 
 Result<void> EntryReader::read_tensor(write::EntryParts& parts) {
-  const bool explicit_strides = row_.properties.strides == StridesKind::Explicit;
-  if (!base::in_range(row_.size_begin, std::uint64_t{row_.ndim} * (explicit_strides ? 2 : 1), c_->sizes.size()))
-    return corrupt("E2: the size");
+  if (const auto rule = columns::broken_tensor_rule(*c_, row_); !rule.empty())
+    return corrupt(rule == "E2" ? "E2: the size" : rule == "E3" ? "E3: the boxes" : "E5: the chunk order");
   copy_range(size_, c_->sizes, row_.size_begin, row_.ndim);
   parts.properties = row_.properties;
   const std::size_t names = c_->type_names.ends.size();
@@ -84,14 +85,10 @@ Result<void> EntryReader::read_boxes() {
   const std::size_t ndim = row_.ndim;
   switch (row_.chunk_layout) {
     case ChunkLayout::Whole:
-      if (row_.chunk_count != 1) break;
       boxes_.assign(ndim, 0);
       boxes_.insert(boxes_.end(), size_.begin(), size_.end());
       return {};
-    case ChunkLayout::Explicit:
-      if (!base::in_range(row_.box_begin, std::uint64_t{2} * ndim * row_.chunk_count, c_->boxes.size())) break;
-      copy_range(boxes_, c_->boxes, row_.box_begin, 2 * ndim * row_.chunk_count);
-      return {};
+    case ChunkLayout::Explicit: copy_range(boxes_, c_->boxes, row_.box_begin, 2 * ndim * row_.chunk_count); return {};
     case ChunkLayout::Grid:
     case ChunkLayout::EvenGrid: return read_grid();
   }
@@ -100,32 +97,21 @@ Result<void> EntryReader::read_boxes() {
 
 Result<void> EntryReader::read_grid() {
   const std::size_t ndim = row_.ndim;
-  const bool is_even = row_.chunk_layout == ChunkLayout::EvenGrid;
-  const std::uint64_t header = std::uint64_t{ndim} * (is_even ? 2 : 1);
-  if (!base::in_range(row_.box_begin, header, c_->boxes.size())) return corrupt("E3: the boxes");
   points_.clear();
   first_.clear();
-  std::uint64_t cells = 1;
-  std::uint64_t splits = std::uint64_t{row_.box_begin} + ndim;  // of a grid that is not even
+  columns::GridAxes axes = columns::grid_axes(*c_, row_);
+  std::uint64_t cells = 1;  // counted again: the file may have changed since its rules were checked
   for (std::size_t d = 0; d < ndim; ++d) {
-    const std::int64_t count = base::read_once(c_->boxes, row_.box_begin + d);
-    if (count < 1 || !base::multiply(cells, static_cast<std::uint64_t>(count), cells) || cells > row_.chunk_count)
+    const columns::GridAxis axis = axes.next();
+    const auto count = static_cast<std::uint64_t>(axis.count);
+    if (axis.count < 1 || !base::multiply(cells, count, cells) || cells > row_.chunk_count)
       return corrupt("E3: the grid");
-    const auto points = static_cast<std::uint64_t>(count) + 1;
-    if (!is_even && !base::in_range(splits, points, c_->boxes.size())) return corrupt("E3: the split points");
     first_.push_back(points_.size());
-    const std::int64_t step = is_even ? base::read_once(c_->boxes, row_.box_begin + ndim + d) : 0;
-    for (std::uint64_t i = 0; i < points; ++i) {
-      std::int64_t point = 0;
-      if (!is_even) {
-        point = base::read_once(c_->boxes, splits + i);
-      } else if (__builtin_mul_overflow(static_cast<std::int64_t>(i), step, &point) || point > size_[d]) {
-        point = size_[d];
-      }
+    for (std::uint64_t i = 0; i <= count; ++i) {
+      const std::int64_t point = axis.point(i);
       if (i > 0 && point < points_.back()) return corrupt("V5: the split points");
       points_.push_back(point);
     }
-    splits += points;
   }
   first_.push_back(points_.size());
   if (cells != row_.chunk_count) return corrupt("E3: the grid");
@@ -148,8 +134,6 @@ Result<void> EntryReader::read_grid() {
 
 Result<void> EntryReader::read_order() {
   if (row_.reordered == 0) return {};
-  if (!base::in_range(row_.order_begin, row_.chunk_count, c_->chunk_order.size()))
-    return corrupt("E5: the chunk order");
   copy_range(order_, c_->chunk_order, row_.order_begin, row_.chunk_count);
   std::vector<bool> seen(row_.chunk_count, false);
   for (const std::uint32_t row : order_) {

@@ -5,6 +5,7 @@
 
 #include "base/format.hpp"
 #include "columns/boxes.hpp"
+#include "columns/grid.hpp"
 #include "plan/tiling.hpp"
 #include "read/view_access.hpp"
 
@@ -38,20 +39,12 @@ struct Extent {
   bool ascends = true;
 };
 
-Extent extent_of(const TensorView& tensor, std::uint8_t d, std::uint64_t splits) noexcept {
-  const EntryRow& row = tensor.row();
-  const GridReader grid{ViewAccess::columns_of(tensor)->boxes, row.box_begin, row.ndim};
-  const std::int64_t count = std::min<std::int64_t>(grid.count(d), row.chunk_count);
-  if (row.chunk_layout == ChunkLayout::EvenGrid) {
-    const std::int64_t n = tensor.size()[d];
-    const std::int64_t step = grid.step(d);
-    std::int64_t end = 0;
-    if (__builtin_mul_overflow(count, step, &end)) end = n;
-    return {0, std::min(end, n), step >= 0};
-  }
-  Extent extent{grid.at(splits), grid.at(splits), true};
-  for (std::int64_t i = 1; i <= count; ++i) {
-    const std::int64_t point = grid.at(splits + static_cast<std::uint64_t>(i));
+Extent extent_of(const columns::GridAxis& axis, std::uint32_t chunk_count) noexcept {
+  const auto count = static_cast<std::uint64_t>(std::clamp<std::int64_t>(axis.count, 0, chunk_count));
+  if (axis.is_even) return {0, axis.point(count), axis.step >= 0};
+  Extent extent{axis.point(0), axis.point(0), true};
+  for (std::uint64_t i = 1; i <= count; ++i) {
+    const std::int64_t point = axis.point(i);
     extent.ascends &= point >= extent.end;
     extent.end = point;
   }
@@ -68,13 +61,9 @@ Coverage check_grid(const TensorView& tensor, const CoverageOptions& options) {
     if (coverage.findings.size() < most_of(options)) coverage.findings.push_back(finding);
   };
   bool may_reach_outside = false;
-  std::uint64_t splits = tensor.ndim();
-  for (unsigned i = 0; i < tensor.ndim(); ++i) {
-    const auto d = static_cast<std::uint8_t>(i);
-    const auto [begin, end, ascends] = extent_of(tensor, d, splits);
-    splits += static_cast<std::uint64_t>(
-                  GridReader{ViewAccess::columns_of(tensor)->boxes, tensor.row().box_begin, tensor.ndim()}.count(d)) +
-              1;
+  columns::GridAxes axes = columns::grid_axes(*ViewAccess::columns_of(tensor), tensor.row());
+  for (std::size_t d = 0; d < size.size(); ++d) {
+    const auto [begin, end, ascends] = extent_of(axes.next(), tensor.chunk_count());
     may_reach_outside |= begin < 0 || !ascends || end > size[d];
     if (!has_elements(size)) continue;
     CoverageFinding hole{CoverageProblem::Hole, 0, 0, whole(size)};

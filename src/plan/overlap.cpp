@@ -3,34 +3,12 @@
 #include <algorithm>
 
 #include "columns/boxes.hpp"
+#include "columns/grid.hpp"
 #include "read/view_access.hpp"
 
 namespace flatpoint {
-namespace {
-
-/// The first number in [0, count) for which `holds` is true, where it stays true; count where there is none.
-template <class Holds>
-std::uint32_t first_where(std::uint32_t count, Holds&& holds) noexcept {
-  std::uint32_t begin = 0;
-  std::uint32_t end = count;
-  while (begin < end) {
-    const std::uint32_t middle = begin + (end - begin) / 2;
-    if (holds(middle)) {
-      end = middle;
-    } else {
-      begin = middle + 1;
-    }
-  }
-  return begin;
-}
-
-/// Where cell i of an even cut of [0, n) begins.
-std::int64_t even_point(std::int64_t i, std::int64_t step, std::int64_t n) noexcept {
-  std::int64_t point = 0;
-  return __builtin_mul_overflow(i, step, &point) ? n : std::min(point, n);
-}
-
-}  // namespace
+using columns::even_point;
+using columns::first_where;
 
 Overlaps::Overlaps(const TensorView& tensor, std::span<const std::int64_t> offsets, std::span<const std::int64_t> sizes,
                    const OverlapIndex* index) noexcept
@@ -74,24 +52,23 @@ void Overlaps::start_grid(const TensorView& tensor) noexcept {
   const EntryRow& entry = tensor.row();
   const auto sizes = tensor.size();
   boxes_ = ViewAccess::columns_of(tensor)->boxes;
-  const GridReader grid{boxes_, entry.box_begin, entry.ndim};
+  columns::GridAxes axes(boxes_, entry.box_begin, ndim_, layout_ == ChunkLayout::EvenGrid, {});
   std::uint64_t cells = 1;
-  std::uint64_t splits = std::uint64_t{entry.box_begin} + ndim_;
   for (std::size_t i = 0; i < ndim_; ++i) {
     const auto d = static_cast<std::uint8_t>(i);
     const std::int64_t size = base::read_once(sizes, i);
-    const std::int64_t count = layout_ == ChunkLayout::Whole ? 1 : grid.count(d);
+    const columns::GridAxis axis = axes.next();
+    const std::int64_t count = layout_ == ChunkLayout::Whole ? 1 : axis.count;
     if (count < 1 || !base::multiply(cells, static_cast<std::uint64_t>(count), cells) || cells > entry.chunk_count)
       return;
     detail::OverlapDimension& dimension = dimensions_[i];
     dimension.cells = static_cast<std::uint32_t>(count);
     dimension.size = size;
     switch (layout_) {
-      case ChunkLayout::Grid: dimension.cut = static_cast<std::int64_t>(splits); break;
-      case ChunkLayout::EvenGrid: dimension.cut = grid.step(d); break;
+      case ChunkLayout::Grid: dimension.cut = static_cast<std::int64_t>(axis.splits); break;
+      case ChunkLayout::EvenGrid: dimension.cut = axis.step; break;
       default: dimension.cut = size;
     }
-    splits += static_cast<std::uint64_t>(count) + 1;
     if (!select_cells(d, size)) return;
     set_cell(i, dimension.first);
     chunk_ = chunk_ * dimension.cells + dimension.first;

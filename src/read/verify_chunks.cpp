@@ -2,6 +2,7 @@
 #include <algorithm>
 
 #include "columns/boxes.hpp"
+#include "columns/grid.hpp"
 #include "read/verifier.hpp"
 
 namespace flatpoint::read {
@@ -37,7 +38,7 @@ void Verifier::entry(const EntryView& view) {
       tensor(*tensor_view);
     } else {
       keys_known_ = false;
-      report_.broken(ViewAccess::broken_tensor_rule(c_, row),
+      report_.broken(columns::broken_tensor_rule(c_, row),
                      "FQN '{}': its size, boxes or chunk order do not fit their columns", shown(view.fqn()));
     }
     return;
@@ -89,23 +90,19 @@ void Verifier::explicit_boxes(const TensorView& view) {
 }
 
 void Verifier::grid(const TensorView& view) {
-  const GridReader grid{c_.boxes, view.row().box_begin, view.ndim()};
-  std::uint64_t at = view.ndim();
-  for (unsigned i = 0; i < view.ndim(); ++i) {
-    const auto d = static_cast<std::uint8_t>(i);
-    if (view.row().chunk_layout == ChunkLayout::EvenGrid) {
-      if (grid.step(d) < 0)
-        report_.broken("V5", "FQN '{}': dimension {} has step {}", shown(view.fqn()), i, grid.step(d));
+  columns::GridAxes axes = columns::grid_axes(c_, view.row());
+  for (unsigned d = 0; d < view.ndim(); ++d) {
+    const columns::GridAxis axis = axes.next();
+    if (axis.is_even) {
+      if (axis.step < 0) report_.broken("V5", "FQN '{}': dimension {} has step {}", shown(view.fqn()), d, axis.step);
       continue;
     }
-    const auto count = static_cast<std::uint64_t>(grid.count(d));
-    for (std::uint64_t split = 0; split < count; ++split) {
-      if (grid.at(at + split) > grid.at(at + split + 1)) {
+    for (std::uint64_t split = 0; split < static_cast<std::uint64_t>(axis.count); ++split) {
+      if (axis.point(split) > axis.point(split + 1)) {
         report_.broken("V5", "FQN '{}': split point {} of dimension {} lies after the next", shown(view.fqn()), split,
-                       i);
+                       d);
       }
     }
-    at += count + 1;
   }
   if (!has_empty_cells(view)) return;
   Size before = view.chunk_by_row(0)->to_value().offsets;
@@ -124,14 +121,12 @@ bool Verifier::has_empty_cells(const TensorView& view) const {
     const ChunkStorageMetadata last = view.chunk_by_row(view.chunk_count() - 1)->to_value();
     return std::ranges::find(last.sizes, 0) != last.sizes.end();
   }
-  const GridReader grid{c_.boxes, view.row().box_begin, view.ndim()};
-  std::uint64_t at = view.ndim();
+  columns::GridAxes axes = columns::grid_axes(c_, view.row());
   for (unsigned d = 0; d < view.ndim(); ++d) {
-    const auto count = static_cast<std::uint64_t>(grid.count(static_cast<std::uint8_t>(d)));
-    for (std::uint64_t split = at; split < at + count; ++split) {
-      if (grid.at(split) == grid.at(split + 1)) return true;
+    const columns::GridAxis axis = axes.next();
+    for (std::uint64_t cell = 0; cell < static_cast<std::uint64_t>(axis.count); ++cell) {
+      if (axis.point(cell) == axis.point(cell + 1)) return true;
     }
-    at += count + 1;
   }
   return false;
 }

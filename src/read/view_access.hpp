@@ -1,10 +1,11 @@
-// read/view_access.hpp - makes views; the checks of rules E1 to E6 stand here.
+// read/view_access.hpp - makes views of what keeps the rules.
 #pragma once
 
 #include <optional>
 #include <string_view>
 
 #include "base/checked.hpp"
+#include "columns/entry_rules.hpp"
 #include "columns/text.hpp"
 #include "flatpoint/views.hpp"
 
@@ -25,37 +26,12 @@ inline std::optional<std::string_view> text_at(const TextColumn& column, std::si
   return text_at(column.bytes, begin, end - begin);
 }
 
-/// Cuts a tensor's box range in `boxes` into its parts. Values may change in a shared mapping: each call reads once.
-struct GridReader {
-  std::span<const std::int64_t> boxes;
-  std::uint32_t box_begin;
-  std::uint8_t ndim;
-
-  [[nodiscard]] std::int64_t at(std::uint64_t i) const noexcept {
-    return box_begin + i < boxes.size() ? base::read_once(boxes, box_begin + i) : 0;
-  }
-  /// Cells along a dimension.
-  [[nodiscard]] std::int64_t count(std::uint8_t dimension) const noexcept { return at(dimension); }
-  /// Step of an even grid.
-  [[nodiscard]] std::int64_t step(std::uint8_t dimension) const noexcept { return at(std::uint64_t{ndim} + dimension); }
-};
-
 struct ViewAccess {
-  /// Which of the rules E1 (name) and E4 (rows) an entry breaks; empty where none. An entry that keeps them may be
-  /// shown.
-  static std::string_view broken_entry_rule(const Columns& columns, const EntryRow& entry) noexcept {
-    if (!base::in_range(entry.fqn_begin, entry.fqn_length, columns.fqns.size())) return "E1";
-    if (!base::in_range(entry.chunk_begin, entry.chunk_count, columns.chunk_rows())) return "E4";
-    return {};
-  }
-  /// The same for E2 (size), E3 (boxes) and E5 (order) of a tensor.
-  static std::string_view broken_tensor_rule(const Columns& columns, const EntryRow& entry) noexcept;
-
   /// The entry at a position. REQUIRES: position < entries.size().
   static Lookup<EntryView> entry(const Columns& columns, std::uint32_t position) noexcept {
     return entry(columns, position, [&](EntryRow& row) {
       base::read_once(columns.entries, position, row);
-      return broken_entry_rule(columns, row).empty();
+      return flatpoint::columns::broken_entry_rule(columns, row).empty();
     });
   }
   /// The same where `read` fills the row in place, and says whether it may be shown.

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "columns/boxes.hpp"
+#include "columns/grid.hpp"
 #include "columns/weigher.hpp"
 
 namespace flatpoint::write {
@@ -10,20 +11,11 @@ namespace {
 
 /// Whether a grid, whose cells ascend, reaches over the whole tensor.
 bool grid_covers(const ChunkLayoutFinder& layout, std::span<const std::int64_t> size) noexcept {
-  const auto values = layout.values();
-  std::size_t splits = size.size();
-  for (std::size_t d = 0; d < size.size(); ++d) {
-    std::int64_t end = 0;
-    if (layout.layout() == ChunkLayout::EvenGrid) {
-      if (__builtin_mul_overflow(values[d], values[size.size() + d], &end)) end = size[d];
-    } else {
-      if (values[splits] > 0) return false;
-      splits += static_cast<std::size_t>(values[d]) + 1;
-      end = values[splits - 1];
-    }
-    if (end < size[d]) return false;
-  }
-  return true;
+  columns::GridAxes axes(layout.values(), 0, size.size(), layout.layout() == ChunkLayout::EvenGrid, size);
+  return std::ranges::all_of(size, [&](std::int64_t n) {
+    const columns::GridAxis axis = axes.next();
+    return axis.point(0) <= 0 && axis.point(static_cast<std::uint64_t>(axis.count)) >= n;
+  });
 }
 
 }  // namespace
