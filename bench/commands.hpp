@@ -19,6 +19,7 @@ void run_find(const std::string& work, const Files& files);
 void run_index(const std::string& work, const Files& files);
 
 void serve_imports(const std::filesystem::path& pickle);
+void serve_comparisons(const std::filesystem::path& flatpoint, const std::filesystem::path& pickle);
 void print_open_memory(const std::filesystem::path& path);
 
 // Preparation.

@@ -6,6 +6,7 @@
 #include "commands.hpp"
 #include "flatpoint/dcp.hpp"
 #include "flatpoint/metadata_file.hpp"
+#include "flatpoint/source.hpp"
 #include "support/files.hpp"
 #include "support/keep.hpp"
 
@@ -26,6 +27,21 @@ void serve_imports(const std::filesystem::path& pickle) {
     const auto imported = flatpoint::dcp::import_file(pickle);
     const std::chrono::duration<double, std::nano> time = std::chrono::steady_clock::now() - begin;
     if (!imported) die(imported.error().message);
+    std::cout << time.count() << std::endl;
+  }
+}
+
+/// The same for opening a flatpoint file and comparing all bytes of the pickle beside it, as in a folder that was
+/// copied.
+void serve_comparisons(const std::filesystem::path& flatpoint, const std::filesystem::path& pickle) {
+  for (std::string line; std::getline(std::cin, line);) {
+    if (line == "cold") drop_from_cache(pickle);
+    const auto begin = std::chrono::steady_clock::now();
+    const auto file = flatpoint::MetadataFile::open(flatpoint);
+    if (!file) die(file.error().message);
+    const auto check = flatpoint::dcp::check_source(file->view(), pickle, flatpoint::dcp::TrustTime::No);
+    const std::chrono::duration<double, std::nano> time = std::chrono::steady_clock::now() - begin;
+    if (!check || !check->is_source()) die("the flatpoint file is not the pickle's");
     std::cout << time.count() << std::endl;
   }
 }

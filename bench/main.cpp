@@ -28,6 +28,7 @@ namespace {
       "       flatpoint_bench convert PICKLE FLATPOINT\n"
       "       flatpoint_bench stores FLATPOINT LMDB SQLITE\n"
       "       flatpoint_bench import PICKLE            (a line of input is an import)\n"
+      "       flatpoint_bench compare FLATPOINT PICKLE (likewise: is the one imported from the other?)\n"
       "       flatpoint_bench open-memory FLATPOINT\n",
       stderr);
   std::exit(2);
@@ -57,6 +58,8 @@ int main(int argc, char** argv) {
     bench::build_stores(files(1));
   else if (command == "import" && count == 2)
     bench::serve_imports(arguments[1]);
+  else if (command == "compare" && count == 3)
+    bench::serve_comparisons(arguments[1], arguments[2]);
   else if (command == "open-memory" && count == 2)
     bench::print_open_memory(arguments[1]);
   else

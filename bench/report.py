@@ -195,6 +195,15 @@ def measure_import(dataset: Dataset, laps: int) -> dict[str, Times]:
     return {name: Times(times["warm"][name], times["cold"][name]) for name in contenders}
 
 
+def measure_comparison(dataset: Dataset, laps: int) -> Times:
+    """Opening where the pickle beside the file has another time: all of it is read."""
+    note(f"compare, {dataset.kind} {count(dataset.chunks)}")
+    with Server(PROGRAM, "compare", dataset.path("flatpoint"), dataset.path("metadata")) as server:
+        cold = statistics.median(server.ask("cold") for _ in range(laps))
+        server.ask("warm")
+        return Times(statistics.median(server.ask("warm") for _ in range(laps)), cold)
+
+
 # -------------------------------------------------------------------------------------------------------------- table
 
 
@@ -306,6 +315,8 @@ def import_rows(dataset: Dataset, laps: int, opened: Times) -> list[Row]:
     rows.append(compare(f"import, {what}", times["flatpoint"], "pickle.load, gc off", times["off"], at_least, 20))
     cold = {name: Times(t.cold) for name, t in times.items()}
     rows.append(compare("the same, cold", cold["flatpoint"], "pickle.load, gc off", cold["off"], at_least, 10))
+    compared = measure_comparison(dataset, laps)
+    rows.append(compare("open, all of the pickle compared", compared, "its import", times["flatpoint"], at_most, None))
     rows.append(compare("import, warm", times["flatpoint"], "pickle.load, gc on", times["on"], at_least, None))
     return rows
 

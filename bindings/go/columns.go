@@ -187,9 +187,11 @@ func decode(flatbuffer []byte) (*Columns, *Error) {
 	}
 	if at, found := root.reference(vt(fieldSource)); found {
 		source := b.table(at)
-		for i := uint16(0); i < 4; i++ {
+		for i := uint16(0); i < 3; i++ { // length, digest, modified_ns
 			source.scalar(vt(i), 8)
 		}
+		source.scalar(vt(3), 1)
+		column[byte](&source, vt(4), "source.etag")
 	}
 	if b.err != nil {
 		return nil, b.err

@@ -2997,9 +2997,10 @@ impl<'a> ::flatbuffers::Follow<'a> for Source<'a> {
 
 impl<'a> Source<'a> {
   pub const VT_LENGTH: ::flatbuffers::VOffsetT = 4;
-  pub const VT_TAIL_DIGEST: ::flatbuffers::VOffsetT = 6;
-  pub const VT_DIGEST: ::flatbuffers::VOffsetT = 8;
-  pub const VT_MODIFIED_NS: ::flatbuffers::VOffsetT = 10;
+  pub const VT_DIGEST: ::flatbuffers::VOffsetT = 6;
+  pub const VT_MODIFIED_NS: ::flatbuffers::VOffsetT = 8;
+  pub const VT_MODIFIED_RECENTLY: ::flatbuffers::VOffsetT = 10;
+  pub const VT_ETAG: ::flatbuffers::VOffsetT = 12;
 
   #[inline]
   pub unsafe fn init_from_table(table: ::flatbuffers::Table<'a>) -> Self {
@@ -3008,13 +3009,14 @@ impl<'a> Source<'a> {
   #[allow(unused_mut)]
   pub fn create<'bldr: 'args, 'args: 'mut_bldr, 'mut_bldr, A: ::flatbuffers::Allocator + 'bldr>(
     _fbb: &'mut_bldr mut ::flatbuffers::FlatBufferBuilder<'bldr, A>,
-    args: &'args SourceArgs
+    args: &'args SourceArgs<'args>
   ) -> ::flatbuffers::WIPOffset<Source<'bldr>> {
     let mut builder = SourceBuilder::new(_fbb);
     builder.add_modified_ns(args.modified_ns);
     builder.add_digest(args.digest);
-    builder.add_tail_digest(args.tail_digest);
     builder.add_length(args.length);
+    if let Some(x) = args.etag { builder.add_etag(x); }
+    builder.add_modified_recently(args.modified_recently);
     builder.finish()
   }
 
@@ -3025,13 +3027,6 @@ impl<'a> Source<'a> {
     // Created from valid Table for this object
     // which contains a valid value in this slot
     unsafe { self._tab.get::<u64>(Source::VT_LENGTH, Some(0)).unwrap()}
-  }
-  #[inline]
-  pub fn tail_digest(&self) -> u64 {
-    // Safety:
-    // Created from valid Table for this object
-    // which contains a valid value in this slot
-    unsafe { self._tab.get::<u64>(Source::VT_TAIL_DIGEST, Some(0)).unwrap()}
   }
   #[inline]
   pub fn digest(&self) -> u64 {
@@ -3047,6 +3042,20 @@ impl<'a> Source<'a> {
     // which contains a valid value in this slot
     unsafe { self._tab.get::<i64>(Source::VT_MODIFIED_NS, Some(0)).unwrap()}
   }
+  #[inline]
+  pub fn modified_recently(&self) -> bool {
+    // Safety:
+    // Created from valid Table for this object
+    // which contains a valid value in this slot
+    unsafe { self._tab.get::<bool>(Source::VT_MODIFIED_RECENTLY, Some(false)).unwrap()}
+  }
+  #[inline]
+  pub fn etag(&self) -> Option<::flatbuffers::Vector<'a, u8>> {
+    // Safety:
+    // Created from valid Table for this object
+    // which contains a valid value in this slot
+    unsafe { self._tab.get::<::flatbuffers::ForwardsUOffset<::flatbuffers::Vector<'a, u8>>>(Source::VT_ETAG, None)}
+  }
 }
 
 impl ::flatbuffers::Verifiable for Source<'_> {
@@ -3056,27 +3065,30 @@ impl ::flatbuffers::Verifiable for Source<'_> {
   ) -> Result<(), ::flatbuffers::InvalidFlatbuffer> {
     v.visit_table(pos)?
      .visit_field::<u64>("length", Self::VT_LENGTH, false)?
-     .visit_field::<u64>("tail_digest", Self::VT_TAIL_DIGEST, false)?
      .visit_field::<u64>("digest", Self::VT_DIGEST, false)?
      .visit_field::<i64>("modified_ns", Self::VT_MODIFIED_NS, false)?
+     .visit_field::<bool>("modified_recently", Self::VT_MODIFIED_RECENTLY, false)?
+     .visit_field::<::flatbuffers::ForwardsUOffset<::flatbuffers::Vector<'_, u8>>>("etag", Self::VT_ETAG, false)?
      .finish();
     Ok(())
   }
 }
-pub struct SourceArgs {
+pub struct SourceArgs<'a> {
     pub length: u64,
-    pub tail_digest: u64,
     pub digest: u64,
     pub modified_ns: i64,
+    pub modified_recently: bool,
+    pub etag: Option<::flatbuffers::WIPOffset<::flatbuffers::Vector<'a, u8>>>,
 }
-impl<'a> Default for SourceArgs {
+impl<'a> Default for SourceArgs<'a> {
   #[inline]
   fn default() -> Self {
     SourceArgs {
       length: 0,
-      tail_digest: 0,
       digest: 0,
       modified_ns: 0,
+      modified_recently: false,
+      etag: None,
     }
   }
 }
@@ -3091,16 +3103,20 @@ impl<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> SourceBuilder<'a, 'b, A> {
     self.fbb_.push_slot::<u64>(Source::VT_LENGTH, length, 0);
   }
   #[inline]
-  pub fn add_tail_digest(&mut self, tail_digest: u64) {
-    self.fbb_.push_slot::<u64>(Source::VT_TAIL_DIGEST, tail_digest, 0);
-  }
-  #[inline]
   pub fn add_digest(&mut self, digest: u64) {
     self.fbb_.push_slot::<u64>(Source::VT_DIGEST, digest, 0);
   }
   #[inline]
   pub fn add_modified_ns(&mut self, modified_ns: i64) {
     self.fbb_.push_slot::<i64>(Source::VT_MODIFIED_NS, modified_ns, 0);
+  }
+  #[inline]
+  pub fn add_modified_recently(&mut self, modified_recently: bool) {
+    self.fbb_.push_slot::<bool>(Source::VT_MODIFIED_RECENTLY, modified_recently, false);
+  }
+  #[inline]
+  pub fn add_etag(&mut self, etag: ::flatbuffers::WIPOffset<::flatbuffers::Vector<'b , u8>>) {
+    self.fbb_.push_slot_always::<::flatbuffers::WIPOffset<_>>(Source::VT_ETAG, etag);
   }
   #[inline]
   pub fn new(_fbb: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>) -> SourceBuilder<'a, 'b, A> {
@@ -3121,9 +3137,10 @@ impl ::core::fmt::Debug for Source<'_> {
   fn fmt(&self, f: &mut ::core::fmt::Formatter<'_>) -> ::core::fmt::Result {
     let mut ds = f.debug_struct("Source");
       ds.field("length", &self.length());
-      ds.field("tail_digest", &self.tail_digest());
       ds.field("digest", &self.digest());
       ds.field("modified_ns", &self.modified_ns());
+      ds.field("modified_recently", &self.modified_recently());
+      ds.field("etag", &self.etag());
       ds.finish()
   }
 }

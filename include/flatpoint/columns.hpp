@@ -123,12 +123,13 @@ struct StorageMetaColumns {
   TextColumn modules;
 };
 
-/// Which `.metadata` a file was imported from. Digests are XXH3-64; `tail_digest` covers the last 4096 bytes.
+/// Which `.metadata` a file was imported from.
 struct SourceRecord {
-  std::uint64_t length = 0;
-  std::uint64_t tail_digest = 0;
-  std::uint64_t digest = 0;
-  std::int64_t modified_ns = 0;
+  std::uint64_t length = 0;        // bytes
+  std::uint64_t digest = 0;        // XXH3-64 of all of it
+  std::int64_t modified_ns = 0;    // modification time, nanoseconds since 1970; 0: unknown
+  bool modified_recently = false;  // reading began within a tick of that time, which proves nothing then
+  std::string_view etag;           // an object store's mark of this content; empty: none. Borrowed
   bool operator==(const SourceRecord&) const = default;
 };
 

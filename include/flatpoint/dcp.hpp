@@ -9,6 +9,7 @@
 #include <optional>
 #include <span>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "flatpoint/metadata_file.hpp"
@@ -33,8 +34,11 @@ struct ImportLimits {
 
 struct ImportOptions {
   ImportLimits limits;
-  /// Modification time of the pickle, nanoseconds since 1970; recorded where the pickle holds no save_id.
+  /// Recorded: the pickle's modification time, nanoseconds since 1970, and whether reading began within a tick of it;
+  /// an object store's mark of this content, which must outlive the call. `import_file` sees to the time itself.
   std::optional<std::int64_t> modified_ns;
+  bool modified_recently = false;
+  std::string_view etag = {};
   /// The rank that wrote the pickle, where it is one of a save without collectives; recorded. -1: a whole checkpoint's.
   std::int32_t fragment_rank = -1;
 };
@@ -48,7 +52,8 @@ struct Imported {
 /// Imports the bytes of a `.metadata`. Errors: NotPickle, BadPickle, TooLarge.
 Result<Imported> import_pickle(std::span<const std::byte> pickle, const ImportOptions& options = {});
 
-/// The same from a file, mapped while it is read; records its modification time. Errors also: NotFound, Io.
+/// The same from a file, mapped while it is read; records its modification time. Errors also: NotFound, Io (also where
+/// the file changed meanwhile).
 Result<Imported> import_file(const std::filesystem::path& path, const ImportOptions& options = {});
 
 /// "module qualname" of every name that a pickle mentions, such as an opaque record's, by first mention: what Python
@@ -96,7 +101,7 @@ enum class Origin {
 
 struct OpenOptions {
   std::optional<std::uint32_t> rank;  // which `__R.metadata` of a save without collectives
-  OpenMode mode = OpenMode::Map;
+  OpenMode mode = OpenMode::Map;      // Copy for work on all of a file that others might write into meanwhile
   ImportOptions import;
 };
 
@@ -110,8 +115,8 @@ struct OpenedCheckpoint {
 
 /// Opens whatever a user points at: a checkpoint's folder, a `.metadata`, or a `.metadata.flatpoint`.
 ///
-/// In a folder with both files a `.metadata.flatpoint` whose source record matches wins (length and digest of the last
-/// 4 KiB; the modification time where the save has no id); otherwise `.metadata` is imported, with a notice. A folder
+/// In a folder with both files a `.metadata.flatpoint` whose source record matches wins (source.hpp has the rule);
+/// otherwise `.metadata` is imported, with a notice. A folder
 /// with only the files of ranks that saved alone, `__R.metadata` or `__R.metadata.flatpoint`, which are chosen between
 /// likewise: one rank is used, several are Ambiguous until `rank` picks one. A file given directly is opened as what it
 /// is; nothing beside it is looked at. Errors also: NotFound, Ambiguous.

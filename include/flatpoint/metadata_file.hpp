@@ -20,8 +20,11 @@ namespace flatpoint {
 inline constexpr const char* kMetadataFileName = ".metadata.flatpoint";
 
 enum class OpenMode {
-  Map,   // map the file; where mapping fails (some FUSE mounts) read it instead
-  Copy,  // read it into memory: for folders where others write in place (a mapped file that is truncated raises SIGBUS)
+  Map,  // map the file; where mapping fails (some FUSE mounts) read it instead
+  // Read it into memory: for folders where others write in place. A mapped file that is truncated raises SIGBUS; one
+  // that is overwritten is safe for opening and look-ups alone, not for verify, coverage, diff, edit, merge and export,
+  // which read values more than once.
+  Copy,
 };
 
 /// An open metadata file: owns the mapping or the bytes. Move-only. Reading is safe from any number of threads.

@@ -19,27 +19,47 @@ tl::unexpected<Error> system_error(const std::filesystem::path& path, const char
               fmt::format("{}: {}: {}", path.string(), call, std::generic_category().message(number)));
 }
 
+namespace {
+
+std::int64_t modified_ns_of(const struct stat& status) noexcept {
+  std::int64_t ns = 0;
+  const bool fits = !__builtin_mul_overflow(std::int64_t{status.st_mtim.tv_sec}, 1'000'000'000, &ns) &&
+                    !__builtin_add_overflow(ns, std::int64_t{status.st_mtim.tv_nsec}, &ns);
+  return fits ? ns : 0;
+}
+
+}  // namespace
+
 Result<File> File::open(const std::filesystem::path& path) {
   // O_NONBLOCK: opening a FIFO must not wait for a writer; it has no effect on regular files.
-  File file(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK), 0);
+  File file(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
   if (file.descriptor_ < 0) return system_error(path, "open", errno);
   struct stat status {};
   if (::fstat(file.descriptor_, &status) != 0) return system_error(path, "stat", errno);
   if (!S_ISREG(status.st_mode)) return fail(ErrorCode::Io, fmt::format("{}: not a regular file", path.string()));
   file.size_ = static_cast<std::size_t>(status.st_size);
+  file.modified_ns_ = modified_ns_of(status);
   return file;
 }
 
-File::File(File&& other) noexcept : descriptor_(std::exchange(other.descriptor_, -1)), size_(other.size_) {}
+File::File(File&& other) noexcept
+    : descriptor_(std::exchange(other.descriptor_, -1)), size_(other.size_), modified_ns_(other.modified_ns_) {}
 
 File& File::operator=(File&& other) noexcept {
   std::swap(descriptor_, other.descriptor_);
   std::swap(size_, other.size_);
+  std::swap(modified_ns_, other.modified_ns_);
   return *this;
 }
 
 File::~File() {
   if (descriptor_ >= 0) ::close(descriptor_);
+}
+
+bool File::is_unchanged() const noexcept {
+  struct stat status {};
+  return ::fstat(descriptor_, &status) == 0 && static_cast<std::size_t>(status.st_size) == size_ &&
+         modified_ns_of(status) == modified_ns_;
 }
 
 std::ptrdiff_t File::read(std::uint64_t position, std::span<std::byte> to) const noexcept {

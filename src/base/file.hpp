@@ -25,13 +25,18 @@ class File {
   [[nodiscard]] int descriptor() const noexcept { return descriptor_; }
   /// Bytes, when it was opened.
   [[nodiscard]] std::size_t size() const noexcept { return size_; }
+  /// Modification time when it was opened, nanoseconds since 1970; 0: none that fits.
+  [[nodiscard]] std::int64_t modified_ns() const noexcept { return modified_ns_; }
+  /// Whether size and modification time are still those of when it was opened.
+  [[nodiscard]] bool is_unchanged() const noexcept;
   /// Reads up to `to.size()` bytes from `position` on. Returns how many there were, or -1 with errno set.
   [[nodiscard]] std::ptrdiff_t read(std::uint64_t position, std::span<std::byte> to) const noexcept;
 
  private:
-  File(int descriptor, std::size_t size) noexcept : descriptor_(descriptor), size_(size) {}
+  explicit File(int descriptor) noexcept : descriptor_(descriptor) {}
   int descriptor_;
-  std::size_t size_;
+  std::size_t size_ = 0;
+  std::int64_t modified_ns_ = 0;
 };
 
 /// Reads numbers from a file by system calls. Its head, where the root table lies, is read once.

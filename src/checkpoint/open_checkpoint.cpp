@@ -1,14 +1,12 @@
 // The rule by which a folder, a `.metadata` or a `.flatpoint` becomes an open file.
-#include <sys/stat.h>
 
 #include <algorithm>
 #include <charconv>
 #include <set>
 
 #include "base/format.hpp"
-#include "base/mapping.hpp"
 #include "flatpoint/dcp.hpp"
-#include "pickle/digest.hpp"
+#include "flatpoint/source.hpp"
 
 namespace flatpoint::dcp {
 namespace {
@@ -29,12 +27,6 @@ std::optional<std::uint32_t> rank_of(std::string_view name) {
   const auto [stop, error] = std::from_chars(begin, end, rank);
   if (error != std::errc() || stop != end || rank > INT32_MAX) return std::nullopt;
   return rank;
-}
-
-std::int64_t modified_ns(const fs::path& path) {
-  struct stat status {};
-  if (::stat(path.c_str(), &status) != 0) return 0;
-  return std::int64_t{status.st_mtim.tv_sec} * 1'000'000'000 + status.st_mtim.tv_nsec;
 }
 
 Result<OpenedCheckpoint> open_flatpoint(const fs::path& path, const OpenOptions& options) {
@@ -59,40 +51,33 @@ Result<OpenedCheckpoint> open_either(const fs::path& path, const OpenOptions& op
   return open_pickle(path, options);
 }
 
-/// Whether `file` was imported from the pickle as it is now: length, last 4096 bytes, and the time where no id tells
-/// saves apart. Reads one page, not the pickle.
-bool matches_source(const MetadataFile& file, const fs::path& pickle_path) {
-  const auto& source = file.view().columns().source;
-  if (!source) return false;
-  const auto pickle = base::Mapping::open(pickle_path, /*copy=*/false);
-  if (!pickle || pickle->bytes().size() != source->length) return false;
-  const std::span bytes(reinterpret_cast<const std::uint8_t*>(pickle->bytes().data()), pickle->bytes().size());
-  return tail_digest(bytes) == source->tail_digest &&
-         (source->modified_ns == 0 || source->modified_ns == modified_ns(pickle_path));
-}
-
-Result<OpenedCheckpoint> open_both(const fs::path& flatpoint_path, const fs::path& pickle_path,
-                                   const OpenOptions& options) {
-  auto file = open_flatpoint(flatpoint_path, options);
-  if (file && matches_source(file->file, pickle_path)) return file;
-  auto opened = open_pickle(pickle_path, options);
+/// The flatpoint file, where it says what the pickle says.
+Result<OpenedCheckpoint> open_both(const CheckpointFiles& files, const OpenOptions& options) {
+  auto file = open_flatpoint(files.flatpoint, options);
+  const std::string pickle_name = files.pickle.filename().string();
+  if (file) {
+    const auto check = check_source(file->file.view(), files.pickle);
+    if (check && check->match == SourceMatch::SameBytes) {
+      file->notices.push_back(
+          fmt::format("{}: has another time than {} records, or had just been written then, so all of it was read and "
+                      "compared: it is the same; `flatpoint import --force` records the time anew",
+                      files.pickle.string(), files.flatpoint.filename().string()));
+    }
+    if (check && check->is_source()) return file;
+  }
+  auto opened = open_pickle(files.pickle, options);
   if (opened) {
     opened->notices.push_back(
-        file ? fmt::format("{} was not imported from the {} beside it, which is read instead", flatpoint_path.string(),
-                           kPickleName)
-             : fmt::format("{}; the {} beside it is read instead", file.error().message, kPickleName));
+        file ? fmt::format("{} was not imported from the {} beside it, which is read instead", files.flatpoint.string(),
+                           pickle_name)
+             : fmt::format("{}; the {} beside it is read instead", file.error().message, pickle_name));
   }
   return opened;
 }
 
-/// What is in the folder under a name of DCP's: that pickle, the flatpoint file beside it, or both.
-Result<OpenedCheckpoint> open_pair(const fs::path& folder, const std::string& pickle_name, const OpenOptions& options) {
-  const fs::path pickle_path = folder / pickle_name;
-  const fs::path flatpoint_path = folder / fmt::format("{}{}", pickle_name, kSuffix);
-  std::error_code error;
-  if (!fs::exists(flatpoint_path, error)) return open_pickle(pickle_path, options);
-  return fs::exists(pickle_path, error) ? open_both(flatpoint_path, pickle_path, options)
-                                        : open_flatpoint(flatpoint_path, options);
+Result<OpenedCheckpoint> open_files(const CheckpointFiles& files, const OpenOptions& options) {
+  if (files.flatpoint.empty()) return open_pickle(files.pickle, options);
+  return files.pickle.empty() ? open_flatpoint(files.flatpoint, options) : open_both(files, options);
 }
 
 std::string name_of_rank(std::uint32_t rank) { return fmt::format("__{}.metadata", rank); }
@@ -115,8 +100,19 @@ std::optional<std::uint32_t> rank_of_either(std::string_view name) {
   return rank_of(name);
 }
 
-/// A folder without a common file: the metadata that its ranks wrote alone.
-Result<OpenedCheckpoint> open_rank_of_folder(const fs::path& folder, const OpenOptions& options) {
+/// The pickle of that name and the flatpoint file beside it.
+CheckpointFiles pair_of(const fs::path& folder, const std::string& pickle_name) {
+  CheckpointFiles files{folder / pickle_name, folder / fmt::format("{}{}", pickle_name, kSuffix)};
+  std::error_code error;
+  if (!fs::exists(files.pickle, error)) files.pickle.clear();
+  if (!fs::exists(files.flatpoint, error)) files.flatpoint.clear();
+  return files;
+}
+
+bool is_there(const CheckpointFiles& files) { return !files.pickle.empty() || !files.flatpoint.empty(); }
+
+/// Of a folder without common files: the only rank that saved alone.
+Result<std::uint32_t> only_rank(const fs::path& folder) {
   const auto names = names_in(folder);
   if (!names) return tl::unexpected(names.error());
   std::set<std::uint32_t> ranks;
@@ -127,7 +123,7 @@ Result<OpenedCheckpoint> open_rank_of_folder(const fs::path& folder, const OpenO
     return fail(ErrorCode::NotFound, fmt::format("{}: no checkpoint: neither {} nor {} nor __R.metadata",
                                                  folder.string(), kMetadataFileName, kPickleName));
   }
-  if (ranks.size() == 1) return open_pair(folder, name_of_rank(*ranks.begin()), options);
+  if (ranks.size() == 1) return *ranks.begin();
   constexpr std::size_t kShown = 16;
   std::vector<std::uint32_t> shown(ranks.begin(), ranks.end());
   shown.resize(std::min(shown.size(), kShown));
@@ -139,12 +135,35 @@ Result<OpenedCheckpoint> open_rank_of_folder(const fs::path& folder, const OpenO
 
 }  // namespace
 
+fs::path pickle_beside(const fs::path& flatpoint_path, const MetadataView& metadata) {
+  const std::string name = flatpoint_path.filename().string();
+  if (name.ends_with(kSuffix)) {
+    const std::string stem = name.substr(0, name.size() - kSuffix.size());
+    if (stem == kPickleName || rank_of(stem)) return flatpoint_path.parent_path() / stem;
+  }
+  const std::int32_t rank = metadata.columns().fragment_rank;
+  return flatpoint_path.parent_path() / (rank < 0 ? kPickleName : name_of_rank(static_cast<std::uint32_t>(rank)));
+}
+
+Result<CheckpointFiles> find_files(const fs::path& folder, std::optional<std::uint32_t> rank) {
+  if (!rank) {
+    if (auto common = pair_of(folder, kPickleName); is_there(common)) return common;
+    const auto only = only_rank(folder);
+    if (!only) return tl::unexpected(only.error());
+    rank = *only;
+  }
+  const std::string name = name_of_rank(*rank);
+  if (auto files = pair_of(folder, name); is_there(files)) return files;
+  return fail(ErrorCode::NotFound,
+              fmt::format("{}: no checkpoint: neither {}{} nor {}", folder.string(), name, kSuffix, name));
+}
+
 Result<OpenedCheckpoint> open_checkpoint(const fs::path& path, const OpenOptions& options) {
   std::error_code error;
   if (!fs::is_directory(path, error)) return open_either(path, options);
-  if (options.rank) return open_pair(path, name_of_rank(*options.rank), options);
-  const bool has_common_file = fs::exists(path / kMetadataFileName, error) || fs::exists(path / kPickleName, error);
-  return has_common_file ? open_pair(path, kPickleName, options) : open_rank_of_folder(path, options);
+  const auto files = find_files(path, options.rank);
+  if (!files) return tl::unexpected(files.error());
+  return open_files(*files, options);
 }
 
 Result<std::vector<OpenedCheckpoint>> open_fragments(const fs::path& folder, const OpenOptions& options) {
@@ -155,7 +174,7 @@ Result<std::vector<OpenedCheckpoint>> open_fragments(const fs::path& folder, con
     const bool is_pickle = rank_of(name).has_value();
     const bool is_beside_pickle = !is_pickle && names->contains(name.substr(0, name.size() - kSuffix.size()));
     if (is_beside_pickle) continue;  // opened with the pickle
-    auto opened = is_pickle ? open_pair(folder, name, options) : open_flatpoint(folder / name, options);
+    auto opened = is_pickle ? open_files(pair_of(folder, name), options) : open_flatpoint(folder / name, options);
     if (!opened) return tl::unexpected(std::move(opened.error()));
     if (opened->file.view().columns().fragment_rank >= 0) fragments.push_back(std::move(*opened));
   }

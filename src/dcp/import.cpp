@@ -1,12 +1,8 @@
 #include "dcp/import.hpp"
 
-#include <sys/mman.h>
-#include <sys/stat.h>
-
 #include <algorithm>
 
 #include "base/format.hpp"
-#include "base/mapping.hpp"
 #include "dcp/machine.hpp"
 #include "dcp/translator.hpp"
 #include "pickle/digest.hpp"
@@ -49,17 +45,6 @@ ImportLimits in_proportion(ImportLimits limits, std::uint64_t pickle_size) {
   return limits;
 }
 
-SourceRecord source_record(std::span<const std::uint8_t> pickle, ContentDigest& digest, const write::Draft& draft,
-                           const ImportOptions& options) {
-  SourceRecord source;
-  source.length = pickle.size();
-  source.tail_digest = tail_digest(pickle);
-  source.digest = digest.finish();
-  const bool has_save_id = draft.storage_meta && draft.storage_meta->save_id;
-  if (!has_save_id) source.modified_ns = options.modified_ns.value_or(0);
-  return source;
-}
-
 }  // namespace
 
 Result<ImportedDraft> import_draft(std::span<const std::byte> bytes, const ImportOptions& options, Lane lane) {
@@ -76,7 +61,11 @@ Result<ImportedDraft> import_draft(std::span<const std::byte> bytes, const Impor
   const ImportLimits limits = in_proportion(options.limits, pickle.size());
   auto draft = Translator(*ran->heap, limits).run(ran->root);
   if (!draft) return tl::unexpected(std::move(draft.error()));
-  draft->source = source_record(pickle, digest, *draft, options);
+  draft->source = SourceRecord{.length = pickle.size(),
+                               .digest = digest.finish(),
+                               .modified_ns = options.modified_ns.value_or(0),
+                               .modified_recently = options.modified_recently,
+                               .etag = options.etag};
   draft->fragment_rank = options.fragment_rank;
 
   ImportedDraft imported{std::move(ran->heap), std::move(*draft), {}};
@@ -99,22 +88,6 @@ Result<Imported> import_pickle(std::span<const std::byte> pickle, const ImportOp
                                                  bytes->size(), limit));
   }
   return Imported{std::move(*bytes), std::move(imported->findings)};
-}
-
-Result<Imported> import_file(const std::filesystem::path& path, const ImportOptions& options) {
-  auto mapping = base::Mapping::open(path, false);
-  if (!mapping) return tl::unexpected(std::move(mapping.error()));
-  const auto bytes = mapping->bytes();
-  ImportOptions with_time = options;
-  struct stat status {};
-  if (!options.modified_ns && ::stat(path.c_str(), &status) == 0) {
-    with_time.modified_ns = std::int64_t{status.st_mtim.tv_sec} * 1'000'000'000 + status.st_mtim.tv_nsec;
-  }
-  auto imported = import_pickle(bytes, with_time);
-  if (!imported) {
-    imported.error().message = fmt::format("{}: {}", path.string(), imported.error().message);
-  }
-  return imported;
 }
 
 }  // namespace flatpoint::dcp

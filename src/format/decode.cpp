@@ -69,8 +69,14 @@ StorageMetaColumns read_storage_meta(TableReader table) {
 
 SourceRecord read_source(TableReader table) {
   using T = fb::Source;
-  return {table.scalar<std::uint64_t>(T::VT_LENGTH, 0), table.scalar<std::uint64_t>(T::VT_TAIL_DIGEST, 0),
-          table.scalar<std::uint64_t>(T::VT_DIGEST, 0), table.scalar<std::int64_t>(T::VT_MODIFIED_NS, 0)};
+  SourceRecord source;
+  source.length = table.scalar<std::uint64_t>(T::VT_LENGTH, 0);
+  source.digest = table.scalar<std::uint64_t>(T::VT_DIGEST, 0);
+  source.modified_ns = table.scalar<std::int64_t>(T::VT_MODIFIED_NS, 0);
+  source.modified_recently = table.scalar<std::uint8_t>(T::VT_MODIFIED_RECENTLY, 0) != 0;
+  const auto etag = table.column<std::uint8_t>(T::VT_ETAG, "source.etag");
+  source.etag = {reinterpret_cast<const char*>(etag.data()), etag.size()};
+  return source;
 }
 
 void read_columns(TableReader& root, Columns& c) {

@@ -20,6 +20,10 @@ class BufferAllocator final : public flatbuffers::Allocator {
   Buffer buffer;
 };
 
+ByteColumn etag_bytes(const SourceRecord& source) {
+  return {reinterpret_cast<const std::uint8_t*>(source.etag.data()), source.etag.size()};
+}
+
 /// Calls visit(column) for every vector of the file.
 template <class Visit>
 void for_each_column(const Columns& c, Visit&& visit) {
@@ -37,6 +41,7 @@ void for_each_column(const Columns& c, Visit&& visit) {
     optional(c.storage_meta->checkpoint_id), optional(c.storage_meta->save_id), optional(c.storage_meta->load_id);
     text(c.storage_meta->modules);
   }
+  if (c.source) visit(etag_bytes(*c.source));
 }
 
 using Builder = flatbuffers::FlatBufferBuilder;
@@ -69,6 +74,11 @@ flatbuffers::Offset<fb::StorageMeta> put_storage_meta(Builder& builder, const St
   const auto module_ends = unless_empty<std::uint32_t>(builder, meta.modules.ends);
   return fb::CreateStorageMeta(builder, checkpoint_id, static_cast<fb::PathType>(meta.checkpoint_id_type), save_id,
                                load_id, meta.has_modules, modules, module_ends);
+}
+
+flatbuffers::Offset<fb::Source> put_source(Builder& builder, const SourceRecord& source) {
+  const auto etag = unless_empty<std::uint8_t>(builder, etag_bytes(source));
+  return fb::CreateSource(builder, source.length, source.digest, source.modified_ns, source.modified_recently, etag);
 }
 
 /// FlatBuffers builds from the end of the file to its beginning: what is put last lies first. Large columns go behind,
@@ -107,9 +117,7 @@ flatbuffers::Offset<fb::Metadata> put_columns(Builder& b, const Columns& c) {
   const auto version = unless_unset(b, c.version);
   const auto storage_meta =
       c.storage_meta ? put_storage_meta(b, *c.storage_meta) : flatbuffers::Offset<fb::StorageMeta>();
-  const auto source =
-      c.source ? fb::CreateSource(b, c.source->length, c.source->tail_digest, c.source->digest, c.source->modified_ns)
-               : flatbuffers::Offset<fb::Source>();
+  const auto source = c.source ? put_source(b, *c.source) : flatbuffers::Offset<fb::Source>();
   return fb::CreateMetadata(
       b, kFormatMajor, kFormatMinor, c.fragment_rank, entries, fqns, fqn_slots, fqn_order, sizes, boxes, chunk_order,
       chunk_files, chunk_byte_offsets, chunk_lengths, chunk_transforms, file_names, file_name_ends, type_names,

@@ -26,10 +26,4 @@ std::uint64_t ContentDigest::finish() {
   return XXH3_64bits_digest(&state_->xxh3);
 }
 
-std::uint64_t tail_digest(std::span<const std::uint8_t> content) {
-  constexpr std::size_t kTail = 4096;
-  const auto tail = content.size() > kTail ? content.last(kTail) : content;
-  return XXH3_64bits(tail.data(), tail.size());
-}
-
 }  // namespace flatpoint::pickle

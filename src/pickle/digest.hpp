@@ -33,7 +33,4 @@ class ContentDigest {
   std::unique_ptr<State> state_;
 };
 
-/// XXH3-64 of the last 4096 bytes, of all where there are fewer.
-std::uint64_t tail_digest(std::span<const std::uint8_t> content);
-
 }  // namespace flatpoint::pickle

@@ -98,7 +98,7 @@ write::Draft random_draft(std::mt19937& random, std::deque<std::string>& texts) 
   draft.storage_meta->save_id = "id";
   draft.storage_meta->has_modules = true;
   draft.storage_meta->modules = {text("m1"), text("m2")};
-  draft.source = SourceRecord{1, 2, 3, 4};
+  draft.source = SourceRecord{1, 2, 3, true, "tag"};
   draft.metadata_class = "some where";
   return draft;
 }

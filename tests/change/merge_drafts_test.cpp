@@ -15,7 +15,7 @@ namespace {
 write::Draft imported(std::int32_t rank) {
   write::Draft draft;
   draft.fragment_rank = rank;
-  draft.source = SourceRecord{1, 2, 3, 4};
+  draft.source = SourceRecord{1, 2, 3, true, "tag"};
   draft.has_storage_data = true;
   draft.files = {"f"};
   write::DraftEntry entry;

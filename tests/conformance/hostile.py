@@ -119,6 +119,7 @@ simple(
     lambda p: p.put("I", p.table_field("storage_meta", "modules") + p.get("I", p.table_field("storage_meta", "modules")), 2**32 - 1),
 )
 simple("f5_storage_meta_vtable", "corrupt", lambda p: p.put("i", p.target("storage_meta"), 2**31 - 1))
+simple("f5_source_etag_outside", "corrupt", lambda p: p.put("I", p.table_field("source", "etag"), len(p.data)))
 simple("f5_source_vtable", "corrupt", lambda p: p.put("i", p.target("source"), -(2**31)))
 
 # F6: columns of 8-byte elements at 4 mod 8

@@ -160,7 +160,7 @@ Model small() {
   m.opaque.push_back({OpaqueKind::StateDictValue, 6, "opaque", "\x80\x04N."s});
   m.planner_data = {5, 0, 1};
   for (const std::uint32_t entry : *m.planner_data) m.entries[entry].path = {{1, 0, 0}};
-  m.source = SourceRecord{1000, 1, 2, 3};
+  m.source = SourceRecord{1000, 1, 2, true, "tag"};
   store_all(m, 3);
   std::swap(m.storage_data->front(), m.storage_data->back());
   m.storage_data->front().index = 7;

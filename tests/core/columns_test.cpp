@@ -60,7 +60,8 @@ class RandomColumns {
     if (c_.storage_meta) c_.storage_meta->has_modules = random_() % 2 == 0;
     if (c_.storage_meta) c_.storage_meta->checkpoint_id_type = static_cast<PathType>(random_() % 6);
     if (random_() % 2 == 0)
-      c_.source = SourceRecord{random_(), random_(), random_(), static_cast<std::int64_t>(random_())};
+      c_.source = SourceRecord{random_(), random_(), static_cast<std::int64_t>(random_()), random_() % 2 == 0,
+                               random_() % 2 == 0 ? "\"5d41402a\"" : ""};
   }
   [[nodiscard]] const Columns& get() const { return c_; }
 

@@ -4,6 +4,7 @@
 #include <fstream>
 
 #include "flatpoint/dcp.hpp"
+#include "flatpoint/source.hpp"
 
 namespace fs = std::filesystem;
 namespace dcp = flatpoint::dcp;
@@ -25,6 +26,23 @@ struct Folder {
 
   void copy(const std::string& sample, const std::string& from, const std::string& to) const {
     fs::copy_file(kSamples / sample / from, path / to, fs::copy_options::overwrite_existing);
+    age(to, std::chrono::hours(1));
+  }
+  /// Gives a file the time of so long ago.
+  void age(const std::string& name, std::chrono::nanoseconds by) const {
+    fs::last_write_time(path / name, fs::file_time_type::clock::now() - by);
+  }
+  /// Writes other bytes of the same length into a pickle: its first text that is `from` becomes `to`.
+  void change(const std::string& name, std::string_view from, std::string_view to) const {
+    std::string content = read(name);
+    const std::size_t at = content.find(from);
+    BOOST_REQUIRE(at != std::string::npos && from.size() == to.size());
+    content.replace(at, from.size(), to);
+    std::ofstream(path / name, std::ios::binary) << content;
+  }
+  [[nodiscard]] std::string read(const std::string& name) const {
+    std::ifstream in(path / name, std::ios::binary);
+    return {std::istreambuf_iterator<char>(in), std::istreambuf_iterator<char>()};
   }
   /// Imports a pickle of the folder to the flatpoint file beside it.
   void import(const std::string& pickle = ".metadata", std::int32_t rank = -1) const {
@@ -83,12 +101,69 @@ BOOST_AUTO_TEST_CASE(a_broken_file_beside_a_pickle_is_passed_over_with_a_notice)
   BOOST_TEST(opened->notices.size() == 1U);
 }
 
-BOOST_AUTO_TEST_CASE(the_time_counts_where_no_id_tells_saves_apart) {
+BOOST_AUTO_TEST_CASE(another_time_and_the_same_bytes_are_told_once) {
   copy("real_t2.1.2_single", ".metadata", ".metadata");
   import();
-  BOOST_TEST((dcp::open_checkpoint(path)->origin == dcp::Origin::Flatpoint));
-  fs::last_write_time(path / ".metadata", fs::last_write_time(path / ".metadata") + std::chrono::seconds(1));
-  BOOST_TEST((dcp::open_checkpoint(path)->origin == dcp::Origin::Pickle));
+  BOOST_TEST(dcp::open_checkpoint(path)->notices.empty());
+  age(".metadata", std::chrono::hours(2));  // as a copy of the folder has it
+  const auto opened = dcp::open_checkpoint(path);
+  BOOST_TEST((opened->origin == dcp::Origin::Flatpoint));
+  BOOST_TEST_REQUIRE(opened->notices.size() == 1U);
+  BOOST_TEST(opened->notices.front().find("flatpoint import") != std::string::npos);
+}
+
+BOOST_AUTO_TEST_CASE(another_time_and_other_bytes_of_the_same_length_are_stale) {
+  // The change lies before the last 4 KiB, and the save's id stays.
+  copy("synthetic_w64_1000", ".metadata", ".metadata");
+  import();
+  change(".metadata", "__0_0.distcp", "__9_0.distcp");
+  const auto opened = dcp::open_checkpoint(path);
+  BOOST_TEST((opened->origin == dcp::Origin::Pickle));
+  BOOST_TEST_REQUIRE(opened->notices.size() == 1U);
+  BOOST_TEST(opened->notices.front().find("was not imported from the .metadata") != std::string::npos);
+}
+
+BOOST_AUTO_TEST_CASE(the_same_time_proves_nothing_within_a_tick_of_the_import) {
+  for (const bool recent : {false, true}) {
+    copy("synthetic_w64_1000", ".metadata", ".metadata");
+    const auto age_of_it = std::chrono::hours(recent ? -1 : 1);  // the future is as recent
+    age(".metadata", age_of_it);
+    import();
+    const auto time = fs::last_write_time(path / ".metadata");
+    change(".metadata", "__0_0.distcp", "__9_0.distcp");
+    fs::last_write_time(path / ".metadata", time);
+    const auto opened = dcp::open_checkpoint(path);
+    BOOST_TEST((opened->origin == (recent ? dcp::Origin::Pickle : dcp::Origin::Flatpoint)));
+  }
+}
+
+BOOST_AUTO_TEST_CASE(a_time_in_whole_seconds_has_a_tick_of_two) {
+  using std::chrono::seconds;
+  copy("s01_plain_tensors", ".metadata", ".metadata");
+  for (const auto& [by, recent] : {std::pair(seconds(0), true), std::pair(seconds(3), false)}) {
+    const auto now = std::chrono::time_point_cast<seconds>(fs::file_time_type::clock::now());
+    fs::last_write_time(path / ".metadata", now - by);
+    const auto imported = dcp::import_file(path / ".metadata");
+    BOOST_REQUIRE(imported.has_value());
+    const auto file = flatpoint::MetadataFile::from_bytes(imported->bytes.bytes());
+    BOOST_TEST(file->view().columns().source->modified_recently == recent);
+  }
+}
+
+BOOST_AUTO_TEST_CASE(which_pickle_a_file_stands_beside) {
+  copy("d09_no_collectives", "__2.metadata", "__2.metadata");
+  import("__2.metadata", 2);
+  copy("s01_plain_tensors", ".metadata", ".metadata");
+  import();
+  const auto name = [&](const char* opened_as, const char* of) {
+    const auto file = flatpoint::MetadataFile::open(path / of);
+    return dcp::pickle_beside(path / opened_as, file->view()).filename().string();
+  };
+  BOOST_TEST(name("__2.metadata.flatpoint", "__2.metadata.flatpoint") == "__2.metadata");
+  BOOST_TEST(name(".metadata.flatpoint", ".metadata.flatpoint") == ".metadata");
+  BOOST_TEST(name("any.flatpoint", "__2.metadata.flatpoint") == "__2.metadata");
+  BOOST_TEST(name("any.flatpoint", ".metadata.flatpoint") == ".metadata");
+  BOOST_TEST(name("any", ".metadata.flatpoint") == ".metadata");
 }
 
 BOOST_AUTO_TEST_CASE(a_single_rank_is_used_and_several_must_be_told_apart) {
@@ -147,7 +222,8 @@ BOOST_AUTO_TEST_CASE(fragments_of_a_folder) {
   const std::vector<std::pair<std::string, std::int32_t>> expected{
       {"__1.metadata.flatpoint", 1}, {"__3.metadata", 3}, {"any.flatpoint", 0}};
   BOOST_TEST((names == expected));
-  BOOST_TEST(opened->at(1).notices.size() == 1U);
+  BOOST_TEST_REQUIRE(opened->at(1).notices.size() == 1U);
+  BOOST_TEST(opened->at(1).notices.front().find("from the __3.metadata beside it") != std::string::npos);
 
   std::ofstream(path / "__5.metadata") << "broken";
   BOOST_TEST((dcp::open_fragments(path).error().code == ErrorCode::NotPickle));

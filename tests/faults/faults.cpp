@@ -10,6 +10,10 @@
 //             short: a write takes one byte only (other calls are not counted)
 //             truncate: the file that was mapped is cut to nothing
 //   FLATPOINT_CALLS=FILE: appends the name of each call
+//   FLATPOINT_SCRIBBLE="AT VALUE": as soon as a file "scribbled.flatpoint" is opened, a thread writes VALUE and what
+//   was
+//             there in turn into the four bytes at AT, on and on
+//   FLATPOINT_NO_TMPFILE=1: the file system has no files without a name
 #include <dlfcn.h>
 #include <fcntl.h>
 #include <sys/mman.h>
@@ -17,14 +21,17 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <atomic>
 #include <cerrno>
 #include <csignal>
 #include <cstdarg>
+#include <cstdint>
 #include <cstdlib>
 #include <cstring>
 #include <sstream>
 #include <string>
 #include <string_view>
+#include <thread>
 
 namespace {
 
@@ -88,6 +95,29 @@ auto run(const char* name, std::string_view role, Call&& call) {
   return run(name, role, call, call);
 }
 
+/// What FLATPOINT_SCRIBBLE says, once.
+void scribble(const char* path) {
+  static std::atomic<bool> begun = false;
+  const char* const text = std::getenv("FLATPOINT_SCRIBBLE");
+  if (text == nullptr || std::strstr(path, "scribbled.flatpoint") == nullptr || begun.exchange(true)) return;
+  std::size_t at = 0;
+  std::uint32_t bad = 0;
+  std::istringstream(text) >> at >> bad;
+  const int file = libc<int(const char*, int, ...)>("open")(path, O_RDWR);
+  void* const mapped = ::mmap(nullptr, at + sizeof bad, PROT_READ | PROT_WRITE, MAP_SHARED, file, 0);
+  if (mapped == MAP_FAILED) ::raise(SIGKILL);
+  auto* const number = reinterpret_cast<volatile std::uint32_t*>(static_cast<char*>(mapped) + at);
+  std::atomic<bool> running = false;
+  std::thread([number, bad, &running] {
+    const std::uint32_t good = *number;
+    for (running = true;;) {
+      *number = bad;
+      *number = good;
+    }
+  }).detach();
+  while (!running) std::this_thread::yield();
+}
+
 }  // namespace
 
 extern "C" {
@@ -95,13 +125,19 @@ extern "C" {
 int open(const char* path, int flags, ...) {
   std::va_list rest;
   va_start(rest, flags);
-  const mode_t mode = (flags & O_CREAT) != 0 ? va_arg(rest, mode_t) : 0;
+  scribble(path);
+  const bool is_nameless = (flags & O_TMPFILE) == O_TMPFILE;
+  const mode_t mode = (flags & O_CREAT) != 0 || is_nameless ? va_arg(rest, mode_t) : 0;
   va_end(rest);
-  const bool is_temporary = std::strstr(path, ".flatpoint-") != nullptr;
+  if (is_nameless && std::getenv("FLATPOINT_NO_TMPFILE") != nullptr) {
+    errno = EOPNOTSUPP;
+    return -1;
+  }
+  const bool is_temporary = is_nameless || std::strstr(path, ".flatpoint-") != nullptr;
   const int file = run("open", is_temporary ? "create" : "",
                        [&] { return libc<int(const char*, int, ...)>("open")(path, flags, mode); });
   if (is_temporary) temporary_file = file;
-  if ((flags & O_DIRECTORY) != 0) folder = file;
+  if ((flags & O_DIRECTORY) != 0 && !is_nameless) folder = file;
   return file;
 }
 
@@ -147,6 +183,12 @@ int rename(const char* from, const char* to) noexcept {
 
 int link(const char* from, const char* to) noexcept {
   return run("link", "link", [&] { return libc<int(const char*, const char*)>("link")(from, to); });
+}
+
+int linkat(int from_folder, const char* from, int to_folder, const char* to, int flags) noexcept {
+  return run("linkat", "link", [&] {
+    return libc<int(int, const char*, int, const char*, int)>("linkat")(from_folder, from, to_folder, to, flags);
+  });
 }
 
 int unlink(const char* path) noexcept {

@@ -57,6 +57,7 @@ PUBLIC_HEADERS = {
     "mesh_plan.hpp": "plan",
     "overlap.hpp": "plan",
     "dcp.hpp": "dcp",
+    "source.hpp": "checkpoint",
 }
 
 FORMAT = "src/base/format."

@@ -113,7 +113,7 @@ Buffer odd_file() {
         {fmt::format("loose.{}", i / 3), Size{i % 3, i}, std::nullopt, {"loose.distcp", 1, 2, std::nullopt}});
   }
   model.version = "1.0.0";
-  model.source = SourceRecord{1, 2, 3, 4};
+  model.source = SourceRecord{1, 2, 3, true, "tag"};
   model.metadata_class = "some.module SomeMetadata";
   return encoded(model, &random);
 }

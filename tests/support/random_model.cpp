@@ -25,7 +25,9 @@ class Generator {
     if (once_in(3)) opaque();
     if (once_in(8)) model_.metadata_class = "megatron.core MCoreMetadata";
     if (once_in(8)) model_.storage_info_class = "olmo_core.distributed.checkpoint.filesystem _StorageInfo";
-    if (once_in(3)) model_.source = SourceRecord{random_(), random_(), random_(), static_cast<std::int64_t>(random_())};
+    if (once_in(3))
+      model_.source = SourceRecord{random_(), random_(), static_cast<std::int64_t>(random_()), random_() % 2 == 0,
+                                   random_() % 2 == 0 ? "\"5d41402a\"" : ""};
     if (once_in(5)) model_.fragment_rank = static_cast<std::int32_t>(below(1000));
     return std::move(model_);
   }

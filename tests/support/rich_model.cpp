@@ -50,7 +50,7 @@ Model rich_model() {
               {OpaqueKind::PlannerItem, 2, "", "\x80\x04]."}};
   m.metadata_class = "some.module SomeMetadata";
   m.storage_info_class = "some.module SomeInfo";
-  m.source = SourceRecord{1234, 5, 6, 7};
+  m.source = SourceRecord{1234, 5, 6, true, "tag"};
   m.fragment_rank = 3;
   return m;
 }

@@ -30,7 +30,7 @@ class Changes(ToolTest):
             fragments = []
             for rank in ranks:
                 fragments.append(self.folder / f"rank{rank}.{ranks[0]}.flatpoint")
-                self.assertEqual(run("import", folder, "--rank", str(rank), "-o", fragments[-1]).code, 0)
+                self.assertEqual(run("import", folder, "--of-rank", str(rank), "-o", fragments[-1]).code, 0)
             output = self.folder / f"{ranks[0]}.flatpoint"
             self.assertEqual(run("merge", *fragments, "-o", output).code, 0)
             outputs.append(output.read_bytes())
@@ -40,7 +40,7 @@ class Changes(ToolTest):
 
     def test_imports_beside_their_pickles_are_no_second_fragments(self):
         folder = self.sample("d09_no_collectives")
-        self.assertEqual(run("import", folder, "--rank", "2").code, 0)
+        self.assertEqual(run("import", folder, "--of-rank", "2").code, 0)
         self.assertEqual(run("merge", folder, "--json").json["fragments"], 4)
 
     def test_a_missing_rank(self):

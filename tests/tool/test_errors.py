@@ -87,11 +87,11 @@ class BadInput(ToolTest):
 
     def test_several_ranks(self):
         folder = self.sample("d09_no_collectives")
-        self.check_all(folder, "ambiguous", "0, 1, 2, 3", "--rank")
-        self.assertEqual(run("ls", folder, "--rank", "2").code, 0)
-        self.check_error(("ls", folder, "--rank", "7"), "not_found", "__7.metadata")
-        self.check_error(("import", folder), "ambiguous", "--rank")
-        imported = run("import", folder, "--rank", "2", "--json")
+        self.check_all(folder, "ambiguous", "0, 1, 2, 3", "--of-rank")
+        self.assertEqual(run("ls", folder, "--of-rank", "2").code, 0)
+        self.check_error(("ls", folder, "--of-rank", "7"), "not_found", "__7.metadata")
+        self.check_error(("import", folder), "ambiguous", "--of-rank")
+        imported = run("import", folder, "--of-rank", "2", "--json")
         self.assertEqual(imported.json["output"], str(folder / "__2.metadata.flatpoint"))
 
     def test_unreadable(self):
@@ -137,7 +137,7 @@ class Import(ToolTest):
         folder = self.sample("s01_plain_tensors")
         before = (folder / ".metadata").read_bytes()
         for alias in (folder / ".metadata", folder / "." / ".metadata", folder / ".." / folder.name / ".metadata"):
-            self.check_error(("import", folder, "-o", alias, "--force"), "invalid_argument", "imported")
+            self.check_error(("import", folder, "-o", alias, "--force"), "invalid_argument", "file that is read")
         self.assertEqual((folder / ".metadata").read_bytes(), before)
 
     def test_output_is_no_place_for_a_file(self):
@@ -193,6 +193,38 @@ class Verify(ToolTest):
         self.assertEqual((run("verify", file).code, run("verify", file, "--source").code), (0, 1))
         pickle.unlink()
         self.assertEqual(run("verify", folder, "--json").json["source"], "absent")
+
+    def test_the_source_of_a_rank(self):
+        """The file that a rank wrote alone belongs to that rank's pickle, for every verb."""
+        folder = self.sample("d09_no_collectives")
+        self.assertEqual(run("import", folder, "--of-rank", "0").code, 0)
+        file = folder / "__0.metadata.flatpoint"
+        for given in ((file, "--source"), (folder, "--of-rank", "0")):
+            answer = run("verify", *given, "--json")
+            self.assertEqual((answer.code, answer.json["path"], answer.json["source"]), (0, str(file), "matches"))
+            self.assertIn(b"imported from the __0.metadata beside it", run("verify", *given).out)
+        shutil.copy(folder / "__1.metadata", folder / "__0.metadata")
+        for given in ((file, "--source"), (folder, "--of-rank", "0")):
+            answer = run("verify", *given, "--json")
+            self.assertEqual((answer.code, answer.json["source"]), (1, "stale"))
+            self.assertIn("__0.metadata", answer.json["broken_rules"][0]["message"])
+        listed = run("ls", folder, "--of-rank", "0")
+        self.assertIn(b"was not imported from the __0.metadata beside it", listed.err)
+        self.assertEqual(run("import", folder, "--of-rank", "0").code, 2)
+        self.assertEqual(run("import", folder, "--of-rank", "0", "--force").code, 0)
+        self.assertEqual(run("verify", file, "--source").code, 0)
+
+    def test_a_copied_folder(self):
+        """Other times, the same bytes: the flatpoint file wins with a note, until it is imported again."""
+        folder = self.sample("s01_plain_tensors")
+        run("import", folder)
+        self.assertEqual(run("ls", folder).err, b"")
+        os.utime(folder / ".metadata", ns=(1, 1))
+        listed = run("ls", folder, "--json").json["checkpoint"]
+        self.assertEqual((listed["origin"], len(listed["notices"])), ("flatpoint", 1))
+        self.assertIn("flatpoint import", listed["notices"][0])
+        self.assertEqual(run("import", folder, "--force").code, 0)
+        self.assertEqual(run("ls", folder).err, b"")
 
     def test_changed_inside(self):
         """A change far from the end keeps length and tail: only the full digest shows it."""
@@ -259,8 +291,8 @@ class Usage(ToolTest):
             ("ls", ".", "--sort", "colour"),
             ("find", "."),
             ("show", ".", "a", "b"),
-            ("ls", ".", "--rank", "x"),
-            ("ls", ".", "--rank", "-1"),
+            ("ls", ".", "--of-rank", "x"),
+            ("ls", ".", "--of-rank", "-1"),
         ):
             with self.subTest(arguments):
                 self.check_error(arguments, "usage")

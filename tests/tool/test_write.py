@@ -10,12 +10,17 @@ import unittest
 from tool import ToolTest, run
 
 FAULTS = os.environ["FLATPOINT_FAULTS"]
-CALLS = ("create", "write", "sync", "close", "rename", "link")
+# Steps of a write (which call, the how manieth, whether it replaces a file), where files may be without a name and where
+# they may not.
+NAMELESS = [(call, 1, replace) for call in ("create", "write", "sync", "link") for replace in (False, True) if (call, replace) != ("link", True)]
+NAMELESS += [("link", 2, True), ("rename", 1, True)]
+NAMED = [(call, 1, True) for call in ("create", "write", "sync", "close", "rename")] + [("link", 1, False)]
+STEPS = [(*step, True) for step in NAMELESS] + [(*step, False) for step in NAMED]
 
 
-def with_fault(call, action, number=1):
+def with_fault(call, action, number=1, nameless=False):
     # A sanitizer's runtime wants to come first; it may come second.
-    return os.environ | {
+    return os.environ | ({} if nameless else {"FLATPOINT_NO_TMPFILE": "1"}) | {
         "LD_PRELOAD": FAULTS,
         "FLATPOINT_FAULT": f"{call} {number} {action}",
         "ASAN_OPTIONS": "verify_asan_link_order=0",
@@ -28,13 +33,13 @@ class Write(ToolTest):
         self.new = self.imported("s01_plain_tensors").read_bytes()
         self.old = self.imported("s04_dtypes").read_bytes()
 
-    def check(self, call, action, answers, replace, number=1):
+    def check(self, call, action, answers, replace, number=1, nameless=False):
         """Imports once under a fault. `answers`: what the output may be afterwards (None: it is not there)."""
-        folder = self.sample("s01_plain_tensors", f"{call}-{action}-{replace}-{number}")
+        folder = self.sample("s01_plain_tensors", f"{call}-{action}-{replace}-{number}-{nameless}")
         output = folder / ".metadata.flatpoint"
         if replace:
             output.write_bytes(self.old)
-        answer = run("import", folder, *(["--force"] if replace else []), env=with_fault(call, action, number))
+        answer = run("import", folder, *(["--force"] if replace else []), env=with_fault(call, action, number, nameless))
         self.assertIn(output.read_bytes() if output.exists() else None, answers, (call, action, answer.err))
         return answer, [name for name in os.listdir(folder) if name.endswith(".tmp")]
 
@@ -42,20 +47,18 @@ class Write(ToolTest):
         return self.old if replace else None
 
     def test_an_error_leaves_things_as_they_were(self):
-        for call in CALLS:
-            replace = call != "link"
-            for number in (errno.ENOSPC, errno.EIO, errno.EACCES):
-                with self.subTest(call, error=errno.errorcode[number]):
-                    answer, rubbish = self.check(call, number, [self.before(replace)], replace)
+        for call, number, replace, nameless in STEPS:
+            for error in (errno.ENOSPC, errno.EIO, errno.EACCES):
+                with self.subTest(call, number=number, replace=replace, nameless=nameless, error=errno.errorcode[error]):
+                    answer, rubbish = self.check(call, error, [self.before(replace)], replace, number, nameless)
                     self.assertEqual((answer.code, answer.out, rubbish), (2, b"", []))
-                    self.assertIn(os.strerror(number).encode(), answer.err)
+                    self.assertIn(os.strerror(error).encode(), answer.err)
 
     def test_killed(self):
-        for call in (*CALLS, "sync_folder"):
+        for call, number, replace, nameless in [*STEPS, ("sync_folder", 1, True, True), ("sync_folder", 1, True, False)]:
             for action in ("kill_before", "kill_after"):
-                with self.subTest(call, action=action):
-                    replace = call != "link"
-                    answer, _ = self.check(call, action, [self.before(replace), self.new], replace)
+                with self.subTest(call, number=number, replace=replace, nameless=nameless, action=action):
+                    answer, _ = self.check(call, action, [self.before(replace), self.new], replace, number, nameless)
                     self.assertEqual(answer.code, -signal.SIGKILL)
 
     def test_interrupted_and_cut_short(self):
@@ -68,14 +71,16 @@ class Write(ToolTest):
     def test_disk_full_in_the_middle(self):
         """Short writes, then no more: the hundredth fails."""
         folder = self.sample("s01_plain_tensors", "middle")
-        limited = {"preexec_fn": lambda: (signal.signal(signal.SIGXFSZ, signal.SIG_IGN), limit_file_size(100))}
+        # The signal's default would end the process; Python's children ignore it unless told.
+        limited = {"preexec_fn": lambda: (signal.signal(signal.SIGXFSZ, signal.SIG_DFL), limit_file_size(100))}
         answer = run("import", folder, **limited)
         self.assertEqual((answer.code, os.listdir(folder)), (2, [".metadata"]))
         self.assertIn(b"File too large", answer.err)
 
     def test_reading_what_is_cut_short_meanwhile(self):
         path = self.imported("s10_zstd")
-        answer = run("show", path, env=with_fault("map", "truncate"))
+        (fqn, *_) = run("ls", path, "--json").json["entries"]
+        answer = run("find", path, fqn["fqn"], env=with_fault("map", "truncate"))
         self.assertEqual((answer.code, answer.out, path.stat().st_size), (2, b"", 0))
         self.assertEqual(answer.err, b"flatpoint: error: a file was cut short while it was read\n")
 
@@ -103,6 +108,16 @@ class Write(ToolTest):
         self.assertEqual(run("import", folder, "--force").code, 0)
         self.assertEqual(target.read_bytes(), b"precious")
         self.assertFalse((folder / ".metadata.flatpoint").is_symlink())
+
+    def test_only_a_file_is_replaced(self):
+        folder = self.sample("s01_plain_tensors", "devices")
+        for make in (os.mkfifo, os.mkdir):
+            output = self.folder / make.__name__
+            make(output)
+            mode = output.lstat().st_mode
+            answer = run("import", folder, "-o", output, "--force")
+            self.assertEqual((answer.code, answer.out), (2, b""))
+            self.assertEqual(output.lstat().st_mode, mode)
 
     def test_readers_see_one_or_the_other(self):
         output = self.folder / "shared.flatpoint"

@@ -127,9 +127,27 @@ BOOST_AUTO_TEST_CASE(places_where_no_file_can_be) {
   BOOST_TEST(error_of(write_file(folder / "file", as_bytes("x"))) == "none");
   BOOST_TEST(error_of(write_file(folder / "file" / "below", as_bytes("x"))) == "not_found");
   std::filesystem::create_directory(folder / "folder");
-  BOOST_TEST(error_of(write_file(folder / "folder", as_bytes("x"))) == "io");
+  BOOST_TEST(error_of(write_file(folder / "folder", as_bytes("x"))) == "invalid_argument");
   BOOST_TEST(error_of(write_file(folder / "folder", as_bytes("x"), IfExists::Fail)) == "conflict");
   BOOST_TEST(folder.names() == "file folder");
+}
+
+BOOST_AUTO_TEST_CASE(a_modification_time_of_its_own) {
+  const Folder folder;
+  for (const std::int64_t ns : {std::int64_t{1'700'000'000'123'456'789}, std::int64_t{-1}, std::int64_t{0}}) {
+    BOOST_TEST(error_of(write_file(folder / "file", as_bytes("x"), IfExists::Replace, ns)) == "none");
+    struct ::stat status {};
+    BOOST_TEST_REQUIRE(::stat((folder / "file").c_str(), &status) == 0);
+    BOOST_TEST(status.st_mtim.tv_sec * 1'000'000'000 + status.st_mtim.tv_nsec == ns);
+  }
+}
+
+BOOST_AUTO_TEST_CASE(a_device_is_kept) {
+  const Folder folder;
+  BOOST_TEST_REQUIRE(::mkfifo((folder / "fifo").c_str(), 0666) == 0);
+  BOOST_TEST(error_of(write_file(folder / "fifo", as_bytes("x"))) == "invalid_argument");
+  BOOST_TEST(std::filesystem::is_fifo(folder / "fifo"));
+  BOOST_TEST(folder.names() == "fifo");
 }
 
 BOOST_AUTO_TEST_CASE(many_writers_and_a_reader) {

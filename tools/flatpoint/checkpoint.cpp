@@ -16,9 +16,14 @@ std::size_t difference(std::string_view a, std::string_view b) noexcept {
   return b.size() - static_cast<std::size_t>(common);
 }
 
-dcp::OpenOptions options_of(const Context& context) {
+void add_hint(Error& error) {
+  if (error.code == ErrorCode::Ambiguous) error.message += " (--of-rank R chooses)";
+}
+
+dcp::OpenOptions options_of(const Context& context, OpenMode mode) {
   dcp::OpenOptions options;
-  options.rank = context.globals.rank;
+  options.mode = mode;
+  options.rank = context.globals.of_rank;
   options.import.limits = context.globals.limits;
   return options;
 }
@@ -31,20 +36,26 @@ void print_notes(const Context& context, const dcp::OpenedCheckpoint& opened) {
 
 }  // namespace
 
-Result<dcp::OpenedCheckpoint> open_quietly(const Context& context, const std::filesystem::path& path) {
-  auto opened = dcp::open_checkpoint(path, options_of(context));
-  if (!opened && opened.error().code == ErrorCode::Ambiguous) opened.error().message += " (--rank R chooses)";
+Result<dcp::CheckpointFiles> find_files(const Context& context, const std::filesystem::path& folder) {
+  auto files = dcp::find_files(folder, context.globals.of_rank);
+  if (!files) add_hint(files.error());
+  return files;
+}
+
+Result<dcp::OpenedCheckpoint> open_quietly(const Context& context, const std::filesystem::path& path, OpenMode mode) {
+  auto opened = dcp::open_checkpoint(path, options_of(context, mode));
+  if (!opened) add_hint(opened.error());
   return opened;
 }
 
-Result<dcp::OpenedCheckpoint> open(const Context& context, const std::filesystem::path& path) {
-  auto opened = open_quietly(context, path);
+Result<dcp::OpenedCheckpoint> open(const Context& context, const std::filesystem::path& path, OpenMode mode) {
+  auto opened = open_quietly(context, path, mode);
   if (opened) print_notes(context, *opened);
   return opened;
 }
 
 Result<std::vector<dcp::OpenedCheckpoint>> open_folder(const Context& context, const std::filesystem::path& folder) {
-  auto opened = dcp::open_fragments(folder, options_of(context));
+  auto opened = dcp::open_fragments(folder, options_of(context, OpenMode::Copy));
   if (!opened) return opened;
   for (const dcp::OpenedCheckpoint& fragment : *opened) print_notes(context, fragment);
   return opened;

@@ -28,7 +28,7 @@ constexpr const char* kFooter =
     "Exit status: 0 yes, 1 a negative answer (absent, different, broken), 2 an error.";
 
 constexpr const char* kVerbFooter =
-    "`flatpoint --help` shows the options that go with every verb: --json, --rank, --limit.";
+    "`flatpoint --help` shows the options that go with every verb: --json, --of-rank, --limit.";
 
 struct LimitName {
   std::string_view name;
@@ -62,7 +62,7 @@ Result<void> set_limit(dcp::ImportLimits& limits, std::string_view text) {
 
 void add_globals(Command& all, Globals& globals) {
   all.add_flag("--json", globals.json, "JSON for programs; an error too, on standard error");
-  all.add_option("--rank", globals.rank, "Which __R.metadata of a folder that was saved without collectives")
+  all.add_option("--of-rank", globals.of_rank, "Which __R.metadata of a folder that was saved without collectives")
       .type_name("R");
   std::string help = "Change a limit of reading a .metadata:";
   for (const LimitName& limit : kLimits)

@@ -47,6 +47,7 @@ void prepare_process() {
     if (::fcntl(descriptor, F_GETFD) < 0 && errno == EBADF) static_cast<void>(::open("/dev/null", flags));
   }
   std::signal(SIGPIPE, SIG_IGN);
+  std::signal(SIGXFSZ, SIG_IGN);  // a file-size limit is an error of `write`
   std::signal(SIGBUS, on_bus_error);
 }
 

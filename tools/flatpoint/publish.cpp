@@ -18,7 +18,8 @@ void add_destination(Command& command, Destination& destination, const char* fal
   command.add_flag("-f,--force", destination.force, "Replace a file that is there already");
 }
 
-Result<void> publish(const fs::path& path, const Buffer& bytes, bool force, const std::vector<fs::path>& sources) {
+Result<void> publish(const fs::path& path, std::span<const std::byte> bytes, bool force,
+                     const std::vector<fs::path>& sources) {
   std::error_code ignored;
   for (const fs::path& source : sources) {
     if (!fs::equivalent(path, source, ignored)) continue;
@@ -27,7 +28,7 @@ Result<void> publish(const fs::path& path, const Buffer& bytes, bool force, cons
   if (fs::is_directory(path, ignored)) {
     return fail(ErrorCode::InvalidArgument, fmt::format("{}: is a folder; name a file", path.string()));
   }
-  auto written = write_file(path, bytes.bytes(), force ? IfExists::Replace : IfExists::Fail);
+  auto written = write_file(path, bytes, force ? IfExists::Replace : IfExists::Fail);
   if (!written && written.error().code == ErrorCode::Conflict) written.error().message += " (--force replaces it)";
   return written;
 }

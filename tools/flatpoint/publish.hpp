@@ -3,6 +3,7 @@
 
 #include <filesystem>
 #include <optional>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -25,7 +26,7 @@ void add_destination(Command& command, Destination& destination, const char* fal
 /// Writes a finished file, so that its readers see an old one or this one. Errors: Conflict where there is a file and
 /// no
 /// --force, InvalidArgument where it would replace one of `sources`, and those of write_file.
-Result<void> publish(const std::filesystem::path& path, const Buffer& bytes, bool force,
+Result<void> publish(const std::filesystem::path& path, std::span<const std::byte> bytes, bool force,
                      const std::vector<std::filesystem::path>& sources);
 
 /// "OUT: 3 FQNs, 12 chunks in 1.2 KiB", without the end of the line.

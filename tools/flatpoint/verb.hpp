@@ -20,7 +20,7 @@ enum class Exit {
 /// The options that every verb takes.
 struct Globals {
   bool json = false;
-  std::optional<std::uint32_t> rank;
+  std::optional<std::uint32_t> of_rank;  // whose __R.metadata, of ranks that saved alone
   dcp::ImportLimits limits;
 };
 

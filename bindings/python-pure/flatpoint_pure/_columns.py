@@ -29,7 +29,13 @@ STORAGE_META = (
     Vector("modules"),
     Vector("module_ends", "I"),
 )
-SOURCE = (Scalar("length", "Q"), Scalar("tail_digest", "Q"), Scalar("digest", "Q"), Scalar("modified_ns", "q"))
+SOURCE = (
+    Scalar("length", "Q"),
+    Scalar("digest", "Q"),
+    Scalar("modified_ns", "q"),
+    Scalar("modified_recently", "B"),
+    Vector("etag"),
+)
 METADATA = (
     Scalar("format_major", "H"),
     Scalar("format_minor", "H"),

@@ -42,9 +42,16 @@ def open(
     Raises Error; NotFoundError is a FileNotFoundError, IoError an OSError.
     """
 
-def from_bytes(data: bytes | bytearray | memoryview, *, rank: int | None = None, limits: Mapping[str, int] | None = None) -> Checkpoint:
-    """Open the bytes of a flatpoint file or of a `.metadata`, which are copied. `rank`: of the `__R.metadata` that they are.
-    Raises Error."""
+def from_bytes(
+    data: bytes | bytearray | memoryview,
+    *,
+    rank: int | None = None,
+    limits: Mapping[str, int] | None = None,
+    modified_ns: int | None = None,
+    etag: str = "",
+) -> Checkpoint:
+    """Open the bytes of a flatpoint file or of a `.metadata`, which are copied. `rank`: of the `__R.metadata` that they are;
+    `modified_ns` and `etag`: by what it is recognised later. Raises Error."""
 
 def from_object(
     metadata: object,
@@ -52,6 +59,7 @@ def from_object(
     *,
     rank: int | None = None,
     keep_pickle: bool = False,
+    modified_ns: int | None = None,
 ) -> tuple[Checkpoint, bytes | None, tuple[list[object], list[object]]] | None:
     """Open torch's Metadata, as importing its pickle would, and that pickle where it is to be kept. `results`: the ranks'
     WriteResults, from which storage_data is made in the place of the object's own; its keys and values are returned. None
@@ -64,8 +72,21 @@ def open_fragments(folder: str | PathLike[str], *, limits: Mapping[str, int] | N
 def merge(fragments: Sequence[Checkpoint], *, partial: bool) -> Checkpoint:
     """The whole that fragments are, in memory; its findings are what is odd about it. Raises Error."""
 
-def write_file(path: str | PathLike[str], data: bytes | bytearray | memoryview, *, overwrite: bool = True) -> None:
-    """Publish a file: written under another name, synced, and renamed into place. Raises Error."""
+def write_file(
+    path: str | PathLike[str],
+    data: bytes | bytearray | memoryview,
+    *,
+    overwrite: bool = True,
+    modified_ns: int | None = None,
+) -> None:
+    """Publish a file: written under another name, synced, and renamed into place, with a modification time of its own.
+    Raises Error."""
+
+def is_source(checkpoint: Checkpoint, length: int, etag: str, read: Callable[[], bytes]) -> bool:
+    """Whether a checkpoint was imported from a pickle elsewhere: by its etag, or by its bytes, which `read` gives."""
+
+def matches_file(checkpoint: Checkpoint, pickle: str | PathLike[str]) -> bool:
+    """Whether a checkpoint was imported from a pickle: by its time, or by its bytes. Raises Error."""
 
 @final
 class Checkpoint(Mapping[str, Tensor | Bytes | Opaque]):

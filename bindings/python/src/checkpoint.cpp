@@ -70,7 +70,7 @@ Fqns with_prefix(const Checkpoint& checkpoint, nb::handle prefix) {
 }
 
 nb::object verify_report(const Checkpoint& checkpoint, std::uint32_t max_messages) {
-  const Opened opened = checkpoint.get();
+  const Opened opened = value_of(private_copy(checkpoint.get()));
   const VerifyReport report = [&] {
     const nb::gil_scoped_release release;
     return verify(opened->file, {max_messages});
@@ -267,6 +267,17 @@ void bind_facts(nb::class_<Checkpoint>& type) {
 
 nb::object make_checkpoint(dcp::OpenedCheckpoint&& opened) {
   return nb::cast(Checkpoint{std::make_shared<const dcp::OpenedCheckpoint>(std::move(opened))});
+}
+
+Result<Opened> private_copy(const Opened& opened) {
+  if (opened->path.empty() || opened->origin == dcp::Origin::Pickle) return opened;
+  const auto bytes = opened->file.bytes();
+  Buffer copy(bytes.size());
+  std::memcpy(copy.mutable_bytes().data(), bytes.data(), bytes.size());
+  return MetadataFile::from_buffer(std::move(copy)).map([&](MetadataFile&& file) -> Opened {
+    return std::make_shared<const dcp::OpenedCheckpoint>(
+        dcp::OpenedCheckpoint{std::move(file), opened->path, opened->origin, opened->notices, opened->findings});
+  });
 }
 
 Opened opened_of(nb::handle checkpoint) {

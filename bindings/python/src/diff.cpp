@@ -39,8 +39,10 @@ nb::tuple fqns_at(const MetadataView& metadata, std::span<const std::uint32_t> p
 
 }  // namespace
 
-nb::object make_diff(const Opened& a, const Opened& b, nb::handle aspects) {
+nb::object make_diff(const Opened& mapped_a, const Opened& mapped_b, nb::handle aspects) {
   const Aspects compared = to_aspects(aspects);
+  const Opened a = value_of(private_copy(mapped_a));
+  const Opened b = value_of(private_copy(mapped_b));
   const Diff differences = value_of([&] {
     const nb::gil_scoped_release release;
     return diff(a->file.view(), b->file.view(), compared);

@@ -9,6 +9,7 @@ namespace {
 nb::list open_folder(nb::handle folder, nb::handle limits) {
   const auto path = to_path(folder);
   dcp::OpenOptions options;
+  options.mode = OpenMode::Copy;  // they are merged
   if (!limits.is_none()) set_limits(options.import.limits, limits);
   auto opened = value_of([&] {
     const nb::gil_scoped_release release;
@@ -19,9 +20,12 @@ nb::list open_folder(nb::handle folder, nb::handle limits) {
   return checkpoints;
 }
 
-Result<dcp::OpenedCheckpoint> merge_all(const std::vector<Opened>& opened, const MergeOptions& options) {
+Result<dcp::OpenedCheckpoint> merge_all(std::vector<Opened> opened, const MergeOptions& options) {
   std::vector<Fragment> fragments;
-  for (const Opened& each : opened) {
+  for (Opened& each : opened) {
+    auto copy = private_copy(each);
+    if (!copy) return tl::unexpected(std::move(copy.error()));
+    each = std::move(*copy);
     const Columns& columns = each->file.view().columns();
     if (columns.fragment_rank < 0) {
       return tl::unexpected(Error{ErrorCode::InvalidArgument,

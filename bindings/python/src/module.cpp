@@ -5,6 +5,7 @@
 #include <string>
 
 #include "dump.hpp"
+#include "flatpoint/source.hpp"
 #include "flatpoint/write_file.hpp"
 #include "opened.hpp"
 #include "text.hpp"
@@ -62,9 +63,12 @@ class BorrowedBytes {
   Py_buffer view_{};
 };
 
-nb::object from_bytes(nb::handle data, nb::handle rank, nb::handle limits) {
+nb::object from_bytes(nb::handle data, nb::handle rank, nb::handle limits, nb::handle modified_ns, nb::str etag) {
   const BorrowedBytes bytes(data);
   dcp::ImportOptions options;
+  if (!modified_ns.is_none()) options.modified_ns = nb::cast<std::int64_t>(modified_ns);
+  const Text tag(etag);
+  options.etag = tag.view();
   if (!rank.is_none()) options.fragment_rank = nb::cast<std::int32_t>(rank);
   if (!limits.is_none()) set_limits(options.limits, limits);
   auto opened = [&] {
@@ -74,7 +78,8 @@ nb::object from_bytes(nb::handle data, nb::handle rank, nb::handle limits) {
   return make_checkpoint(value_of(std::move(opened)));
 }
 
-nb::object from_object(nb::handle metadata, nb::handle results, nb::handle rank, bool keep_pickle) {
+nb::object from_object(nb::handle metadata, nb::handle results, nb::handle rank, bool keep_pickle,
+                       nb::handle modified_ns) {
   Pickle pickle;
   StorageLists storage;
   const bool has_results = !results.is_none();
@@ -82,6 +87,7 @@ nb::object from_object(nb::handle metadata, nb::handle results, nb::handle rank,
   if (!dump_metadata(metadata, has_results ? &storage : nullptr, pickle)) return nb::none();
   dcp::ImportOptions options;
   if (!rank.is_none()) options.fragment_rank = nb::cast<std::int32_t>(rank);
+  if (!modified_ns.is_none()) options.modified_ns = nb::cast<std::int64_t>(modified_ns);
   auto opened = [&] {
     const nb::gil_scoped_release release;
     return import_bytes(pickle.bytes(), options);
@@ -92,15 +98,41 @@ nb::object from_object(nb::handle metadata, nb::handle results, nb::handle rank,
                         nb::make_tuple(storage.keys, storage.infos));
 }
 
-void publish(nb::handle path, nb::handle data, bool overwrite) {
+void publish(nb::handle path, nb::handle data, bool overwrite, nb::handle modified_ns) {
   const auto where = to_path(path);
   const BorrowedBytes bytes(data);
+  std::optional<std::int64_t> time;
+  if (!modified_ns.is_none()) time = nb::cast<std::int64_t>(modified_ns);
   auto written = [&] {
     const nb::gil_scoped_release release;
-    return write_file(where, bytes.get(), overwrite ? IfExists::Replace : IfExists::Fail);
+    return write_file(where, bytes.get(), overwrite ? IfExists::Replace : IfExists::Fail, time);
   }();
   if (!written && written.error().code == ErrorCode::Conflict) raise_exists(written.error().message);
   value_of(std::move(written));
+}
+
+/// The rule of flatpoint/source.hpp for a pickle that is no file here. `read` gives its bytes, where only they can
+/// tell.
+bool is_source(nb::handle checkpoint, std::uint64_t length, nb::str etag, nb::handle read) {
+  const Opened opened = opened_of(checkpoint);
+  const auto& record = opened->file.view().columns().source;
+  if (!record) return false;
+  const auto digest = [&]() -> Result<std::uint64_t> {
+    const nb::object content = read();
+    return dcp::content_digest(BorrowedBytes(content).get());
+  };
+  return value_of(dcp::match_source(*record, {.length = length, .etag = Text(etag).view()}, digest)).is_source();
+}
+
+/// The same rule for a file here.
+bool matches_file(nb::handle checkpoint, nb::handle pickle) {
+  const Opened opened = opened_of(checkpoint);
+  const auto path = to_path(pickle);
+  return value_of([&] {
+           const nb::gil_scoped_release release;
+           return dcp::check_source(opened->file.view(), path);
+         }())
+      .is_source();
 }
 
 void load_types() {
@@ -202,12 +234,18 @@ NB_MODULE(_core, m) {
   m.def("open", &open_path, nb::arg("path"), nb::kw_only(), nb::arg("rank") = nb::none(), nb::arg("copy") = false,
         nb::arg("limits") = nb::none(), "Open a checkpoint's folder, a .metadata, or a flatpoint file.");
   m.def("from_bytes", &from_bytes, nb::arg("data"), nb::kw_only(), nb::arg("rank") = nb::none(),
-        nb::arg("limits") = nb::none(), "Open the bytes of a flatpoint file or of a .metadata.");
+        nb::arg("limits") = nb::none(), nb::arg("modified_ns") = nb::none(), nb::arg("etag") = "",
+        "Open the bytes of a flatpoint file or of a .metadata, whose time and etag are recorded.");
   m.def("from_object", &from_object, nb::arg("metadata"), nb::arg("results") = nb::none(), nb::kw_only(),
-        nb::arg("rank") = nb::none(), nb::arg("keep_pickle") = false,
+        nb::arg("rank") = nb::none(), nb::arg("keep_pickle") = false, nb::arg("modified_ns") = nb::none(),
         "Open torch's Metadata; its pickle or None; keys and values of the results. None: Python's pickle has to write "
         "it.");
   m.def("write_file", &publish, nb::arg("path"), nb::arg("data"), nb::kw_only(), nb::arg("overwrite") = true,
-        "Publish a file: synced, and renamed into place.");
+        nb::arg("modified_ns") = nb::none(),
+        "Publish a file: synced, and renamed into place; with a modification time of its own.");
+  m.def("is_source", &is_source, nb::arg("checkpoint"), nb::arg("length"), nb::arg("etag"), nb::arg("read"),
+        "Whether a checkpoint was imported from a pickle elsewhere: by its etag, or by its bytes, which read() gives.");
+  m.def("matches_file", &matches_file, nb::arg("checkpoint"), nb::arg("pickle"),
+        "Whether a checkpoint was imported from a pickle: by its time, or by its bytes.");
   m.attr("column_names") = column_names();
 }

@@ -117,6 +117,8 @@ nb::object make_diff(const Opened& a, const Opened& b, nb::handle aspects);
 nb::object make_checkpoint(dcp::OpenedCheckpoint&& opened);
 /// What a Checkpoint has open; raises TypeError for other objects, ValueError where it is closed.
 Opened opened_of(nb::handle checkpoint);
+/// The same in memory of its own, for work that reads values more than once: others may write into a mapped file.
+Result<Opened> private_copy(const Opened& opened);
 nb::object make_plan(const Opened& opened, nb::handle wanted, const LoadOptions& options);
 nb::object make_mesh_plan(const Opened& opened, nb::handle mesh, nb::handle placements, const LoadOptions& options);
 

@@ -233,9 +233,11 @@ fn check_others(root: &Table<'_>) -> Result<Others, Error> {
     }
     if let Some(source) = root.table(M::VT_SOURCE)? {
         use fb::Source as S;
-        for field in [S::VT_LENGTH, S::VT_TAIL_DIGEST, S::VT_DIGEST, S::VT_MODIFIED_NS] {
+        for field in [S::VT_LENGTH, S::VT_DIGEST, S::VT_MODIFIED_NS] {
             source.scalar::<8>(field)?;
         }
+        source.scalar::<1>(S::VT_MODIFIED_RECENTLY)?;
+        source.column::<u8>(S::VT_ETAG, "source.etag")?;
     }
     Ok(Others {
         fqn_order: root.column::<u32>(M::VT_FQN_ORDER, "fqn_order")?.len(),

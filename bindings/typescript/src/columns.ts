@@ -24,9 +24,10 @@ export const STORAGE_META = [
 ];
 export const SOURCE = [
   scalar("length", "u64"),
-  scalar("tail_digest", "u64"),
   scalar("digest", "u64"),
   scalar("modified_ns", "i64"),
+  scalar("modified_recently", "u8"),
+  vector("etag", "u8"),
 ];
 export const METADATA = [
   scalar("format_major", "u16"),

@@ -1185,21 +1185,16 @@ struct Source FLATBUFFERS_FINAL_CLASS : private ::flatbuffers::Table {
   struct Traits;
   enum FlatBuffersVTableOffset FLATBUFFERS_VTABLE_UNDERLYING_TYPE {
     VT_LENGTH = 4,
-    VT_TAIL_DIGEST = 6,
-    VT_DIGEST = 8,
-    VT_MODIFIED_NS = 10
+    VT_DIGEST = 6,
+    VT_MODIFIED_NS = 8,
+    VT_MODIFIED_RECENTLY = 10,
+    VT_ETAG = 12
   };
   uint64_t length() const {
     return GetField<uint64_t>(VT_LENGTH, 0);
   }
   bool mutate_length(uint64_t _length = 0) {
     return SetField<uint64_t>(VT_LENGTH, _length, 0);
-  }
-  uint64_t tail_digest() const {
-    return GetField<uint64_t>(VT_TAIL_DIGEST, 0);
-  }
-  bool mutate_tail_digest(uint64_t _tail_digest = 0) {
-    return SetField<uint64_t>(VT_TAIL_DIGEST, _tail_digest, 0);
   }
   uint64_t digest() const {
     return GetField<uint64_t>(VT_DIGEST, 0);
@@ -1213,13 +1208,27 @@ struct Source FLATBUFFERS_FINAL_CLASS : private ::flatbuffers::Table {
   bool mutate_modified_ns(int64_t _modified_ns = 0) {
     return SetField<int64_t>(VT_MODIFIED_NS, _modified_ns, 0);
   }
+  bool modified_recently() const {
+    return GetField<uint8_t>(VT_MODIFIED_RECENTLY, 0) != 0;
+  }
+  bool mutate_modified_recently(bool _modified_recently = 0) {
+    return SetField<uint8_t>(VT_MODIFIED_RECENTLY, static_cast<uint8_t>(_modified_recently), 0);
+  }
+  const ::flatbuffers::Vector<uint8_t> *etag() const {
+    return GetPointer<const ::flatbuffers::Vector<uint8_t> *>(VT_ETAG);
+  }
+  ::flatbuffers::Vector<uint8_t> *mutable_etag() {
+    return GetPointer<::flatbuffers::Vector<uint8_t> *>(VT_ETAG);
+  }
   template <bool B = false>
   bool Verify(::flatbuffers::VerifierTemplate<B> &verifier) const {
     return VerifyTableStart(verifier) &&
            VerifyField<uint64_t>(verifier, VT_LENGTH, 8) &&
-           VerifyField<uint64_t>(verifier, VT_TAIL_DIGEST, 8) &&
            VerifyField<uint64_t>(verifier, VT_DIGEST, 8) &&
            VerifyField<int64_t>(verifier, VT_MODIFIED_NS, 8) &&
+           VerifyField<uint8_t>(verifier, VT_MODIFIED_RECENTLY, 1) &&
+           VerifyOffset(verifier, VT_ETAG) &&
+           verifier.VerifyVector(etag()) &&
            verifier.EndTable();
   }
 };
@@ -1231,14 +1240,17 @@ struct SourceBuilder {
   void add_length(uint64_t length) {
     fbb_.AddElement<uint64_t>(Source::VT_LENGTH, length, 0);
   }
-  void add_tail_digest(uint64_t tail_digest) {
-    fbb_.AddElement<uint64_t>(Source::VT_TAIL_DIGEST, tail_digest, 0);
-  }
   void add_digest(uint64_t digest) {
     fbb_.AddElement<uint64_t>(Source::VT_DIGEST, digest, 0);
   }
   void add_modified_ns(int64_t modified_ns) {
     fbb_.AddElement<int64_t>(Source::VT_MODIFIED_NS, modified_ns, 0);
+  }
+  void add_modified_recently(bool modified_recently) {
+    fbb_.AddElement<uint8_t>(Source::VT_MODIFIED_RECENTLY, static_cast<uint8_t>(modified_recently), 0);
+  }
+  void add_etag(::flatbuffers::Offset<::flatbuffers::Vector<uint8_t>> etag) {
+    fbb_.AddOffset(Source::VT_ETAG, etag);
   }
   explicit SourceBuilder(::flatbuffers::FlatBufferBuilder &_fbb)
         : fbb_(_fbb) {
@@ -1254,14 +1266,16 @@ struct SourceBuilder {
 inline ::flatbuffers::Offset<Source> CreateSource(
     ::flatbuffers::FlatBufferBuilder &_fbb,
     uint64_t length = 0,
-    uint64_t tail_digest = 0,
     uint64_t digest = 0,
-    int64_t modified_ns = 0) {
+    int64_t modified_ns = 0,
+    bool modified_recently = false,
+    ::flatbuffers::Offset<::flatbuffers::Vector<uint8_t>> etag = 0) {
   SourceBuilder builder_(_fbb);
   builder_.add_modified_ns(modified_ns);
   builder_.add_digest(digest);
-  builder_.add_tail_digest(tail_digest);
   builder_.add_length(length);
+  builder_.add_etag(etag);
+  builder_.add_modified_recently(modified_recently);
   return builder_.Finish();
 }
 
@@ -1269,6 +1283,23 @@ struct Source::Traits {
   using type = Source;
   static auto constexpr Create = CreateSource;
 };
+
+inline ::flatbuffers::Offset<Source> CreateSourceDirect(
+    ::flatbuffers::FlatBufferBuilder &_fbb,
+    uint64_t length = 0,
+    uint64_t digest = 0,
+    int64_t modified_ns = 0,
+    bool modified_recently = false,
+    const std::vector<uint8_t> *etag = nullptr) {
+  auto etag__ = etag ? _fbb.CreateVector<uint8_t>(*etag) : 0;
+  return flatpoint::fb::CreateSource(
+      _fbb,
+      length,
+      digest,
+      modified_ns,
+      modified_recently,
+      etag__);
+}
 
 struct Metadata FLATBUFFERS_FINAL_CLASS : private ::flatbuffers::Table {
   typedef MetadataBuilder Builder;

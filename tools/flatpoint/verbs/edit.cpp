@@ -68,7 +68,7 @@ Result<Exit> write_edited(const Arguments& arguments, Context& context, const dc
     if (bytes.error().code == ErrorCode::OpaqueRecords) bytes.error().message += " (--drop-opaque leaves them out)";
     return tl::unexpected(std::move(bytes.error()));
   }
-  if (auto written = publish(*arguments.output.path, *bytes, arguments.output.force, {opened.path}); !written) {
+  if (auto written = publish(*arguments.output.path, bytes->bytes(), arguments.output.force, {opened.path}); !written) {
     return tl::unexpected(std::move(written.error()));
   }
   const auto file = MetadataFile::from_bytes(bytes->bytes());

@@ -67,7 +67,7 @@ Result<Exit> run(const Arguments& arguments, dcp::ExportOptions options, Context
     return tl::unexpected(std::move(error));
   }
   const fs::path path = *arguments.output.path;
-  if (auto done = publish(path, exported->bytes, arguments.output.force, {opened->path}); !done) {
+  if (auto done = publish(path, exported->bytes.bytes(), arguments.output.force, {opened->path}); !done) {
     return tl::unexpected(std::move(done.error()));
   }
   print(context, *opened, path, *exported);

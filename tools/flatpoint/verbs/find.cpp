@@ -210,7 +210,7 @@ Result<Exit> run(const Arguments& arguments, Context& context) {
   Result<Size> offset = Size();
   if (arguments.offset) offset = parse_offset(*arguments.offset);
   if (!offset) return tl::unexpected(offset.error());
-  const auto opened = open(context, arguments.checkpoint);
+  const auto opened = open(context, arguments.checkpoint, OpenMode::Map);
   if (!opened) return tl::unexpected(opened.error());
 
   const MetadataView metadata = opened->file.view();

@@ -5,7 +5,6 @@
 #include "arguments.hpp"
 #include "checkpoint.hpp"
 #include "describe.hpp"
-#include "flatpoint/write_file.hpp"
 #include "publish.hpp"
 #include "text.hpp"
 
@@ -19,32 +18,13 @@ struct Arguments {
   Destination output;
 };
 
-/// The `.metadata` to import. In a folder it is taken even where a flatpoint file that was made from it lies beside it.
-fs::path source_of(const fs::path& given, const Globals& globals) {
+/// The pickle to import. In a folder it is taken even where a flatpoint file that was made from it lies beside it.
+Result<fs::path> source_of(const fs::path& given, const Context& context) {
   std::error_code ignored;
-  const fs::path pickle = given / dcp::kPickleName;
-  return !globals.rank && fs::is_regular_file(pickle, ignored) ? pickle : given;
-}
-
-Error with_hint(Error error) {
-  if (error.code == ErrorCode::Conflict) error.message += " (--force replaces it)";
-  return error;
-}
-
-/// What `write_file` cannot know to be a mistake, or would say less well.
-std::optional<Error> check_output(const fs::path& output, const fs::path& source, bool force) {
-  std::error_code ignored;
-  if (fs::equivalent(output, source, ignored)) {
-    return Error{ErrorCode::InvalidArgument,
-                 fmt::format("{}: would replace the file that is imported", output.string())};
-  }
-  if (fs::is_directory(output, ignored)) {
-    return Error{ErrorCode::InvalidArgument, fmt::format("{}: is a folder; name a file", output.string())};
-  }
-  if (!force && fs::exists(fs::symlink_status(output, ignored))) {
-    return with_hint({ErrorCode::Conflict, fmt::format("{}: there is a file already", output.string())});
-  }
-  return std::nullopt;
+  if (!fs::is_directory(given, ignored)) return given;
+  const auto files = find_files(context, given);
+  if (!files) return tl::unexpected(files.error());
+  return files->pickle.empty() ? files->flatpoint : files->pickle;
 }
 
 void print_json(Context& context, const dcp::OpenedCheckpoint& opened, const fs::path& output) {
@@ -64,17 +44,17 @@ void print(Context& context, const dcp::OpenedCheckpoint& opened, const fs::path
 }
 
 Result<Exit> run(const Arguments& arguments, Context& context) {
-  const auto opened = open(context, source_of(arguments.checkpoint, context.globals));
+  const auto source = source_of(arguments.checkpoint, context);
+  if (!source) return tl::unexpected(source.error());
+  const auto opened = open(context, *source);
   if (!opened) return tl::unexpected(opened.error());
   if (opened->origin == dcp::Origin::Flatpoint) {
     return fail(ErrorCode::InvalidArgument, fmt::format("{}: is a flatpoint file already", opened->path.string()));
   }
   const fs::path output =
       arguments.output.path ? fs::path(*arguments.output.path) : fs::path(opened->path.string() + ".flatpoint");
-  if (auto error = check_output(output, opened->path, arguments.output.force)) return tl::unexpected(std::move(*error));
-  const auto written =
-      write_file(output, opened->file.bytes(), arguments.output.force ? IfExists::Replace : IfExists::Fail);
-  if (!written) return tl::unexpected(with_hint(written.error()));
+  const auto written = publish(output, opened->file.bytes(), arguments.output.force, {opened->path});
+  if (!written) return tl::unexpected(written.error());
   if (context.globals.json) {
     print_json(context, *opened, output);
   } else {
@@ -96,7 +76,7 @@ extern const Verb kImport;
 const Verb kImport{"import", "Turn a .metadata into a flatpoint file",
                    "  flatpoint import ckpt/                        writes ckpt/.metadata.flatpoint\n"
                    "  flatpoint import ckpt/.metadata -o out.flatpoint\n"
-                   "  flatpoint import ckpt/ --rank 3               writes ckpt/__3.metadata.flatpoint\n",
+                   "  flatpoint import ckpt/ --of-rank 3            writes ckpt/__3.metadata.flatpoint\n",
                    declare};
 
 }  // namespace flatpoint::tool

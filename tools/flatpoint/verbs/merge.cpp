@@ -103,7 +103,7 @@ Result<Exit> run(const Arguments& arguments, Context& context) {
   options.complete = !arguments.partial;
   auto merged = merge(fragments, options);
   if (!merged) return tl::unexpected(std::move(merged.error()));
-  if (auto written = publish(*output, merged->bytes, arguments.output.force, opened->paths); !written) {
+  if (auto written = publish(*output, merged->bytes.bytes(), arguments.output.force, opened->paths); !written) {
     return tl::unexpected(std::move(written.error()));
   }
   const auto file = MetadataFile::from_bytes(merged->bytes.bytes());

@@ -306,8 +306,7 @@ Run declare(Command& command) {
   command.add_option("--mesh", arguments->mesh, "Ranks per dimension of the device mesh: 8x4").type_name("MESH");
   command.add_option("--placements", arguments->placements, "A placement per dimension of the mesh: S0,R")
       .type_name("LIST");
-  command.add_option("--rank", arguments->rank, "The rank that loads (before the verb, --rank picks an __R.metadata)")
-      .type_name("R");
+  command.add_option("--rank", arguments->rank, "The rank that loads").type_name("R");
   command.add_flag("--all-ranks", arguments->all_ranks, "How the load spreads over all ranks of the mesh");
   command.add_option("--wanted", arguments->wanted, "What a rank wants, as JSON").type_name("FILE");
   command.add_flag("--partial", arguments->partial, "FQNs that the checkpoint lacks are no error");

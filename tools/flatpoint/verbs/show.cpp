@@ -29,7 +29,7 @@ struct Arguments {
 };
 
 Result<Exit> run(const Arguments& arguments, Context& context) {
-  const auto opened = open(context, arguments.checkpoint);
+  const auto opened = open(context, arguments.checkpoint, arguments.fqn ? OpenMode::Map : OpenMode::Copy);
   if (!opened) return tl::unexpected(opened.error());
   if (arguments.fqn) return show_entry(context, *opened, *arguments.fqn);
   return show_checkpoint(context, *opened, arguments.all);

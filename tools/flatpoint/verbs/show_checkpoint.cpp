@@ -245,9 +245,11 @@ void write_source(Json& json, const Columns& columns) {
   if (!columns.source) return json.value(nullptr);
   json.begin_object();
   json.member("length", columns.source->length);
-  json.member("tail_digest", fmt::format("{:016x}", columns.source->tail_digest));
   json.member("digest", fmt::format("{:016x}", columns.source->digest));
   json.member("modified_ns", columns.source->modified_ns);
+  json.member("modified_recently", columns.source->modified_recently);
+  json.key("etag");
+  columns.source->etag.empty() ? json.value(nullptr) : json.value(columns.source->etag);
   json.end();
 }
 

@@ -10,6 +10,7 @@
 #include "arguments.hpp"
 #include "checkpoint.hpp"
 #include "flatpoint/coverage.hpp"
+#include "flatpoint/source.hpp"
 #include "table.hpp"
 
 namespace flatpoint::tool {
@@ -23,7 +24,7 @@ struct Arguments {
   bool coverage = false;
 };
 
-/// What a `.metadata` beside a flatpoint file says of it.
+/// What the pickle beside a flatpoint file says of it.
 enum class Source {
   NotLookedFor,
   Absent,    // there is none
@@ -36,6 +37,7 @@ struct Verdict {
   fs::path path;  // of the file that was checked
   VerifyReport report;
   Source source = Source::NotLookedFor;
+  std::string pickle = {};                      // the name of the one that was compared
   std::optional<CoverageReport> coverage = {};  // with --coverage; its findings are in the report
 };
 
@@ -80,12 +82,35 @@ void add_coverage(const MetadataFile& file, Verdict& verdict) {
   verdict.coverage = std::move(*coverage);
 }
 
+/// Compares the source record with the pickle beside the file, byte for byte. A difference is a broken rule.
+Result<void> compare_source(Verdict& verdict, const MetadataFile& file) {
+  const fs::path pickle = dcp::pickle_beside(verdict.path, file.view());
+  verdict.pickle = pickle.filename().string();
+  verdict.source = Source::Absent;
+  if (!is_file(pickle)) return {};
+  const auto check = dcp::check_source(file.view(), pickle, dcp::TrustTime::No);
+  if (!check) return tl::unexpected(check.error());
+  if (check->match == dcp::SourceMatch::NoRecord) {
+    verdict.source = Source::NoRecord;
+  } else if (check->is_source()) {
+    verdict.source = Source::Matches;
+  } else {
+    verdict.source = Source::Stale;
+    verdict.report.broken_rules.push_back(
+        {"stale", fmt::format("{}: not what the file was imported from: {}", pickle.string(), check->difference)});
+  }
+  return {};
+}
+
 /// Errors: NotFlatpoint, and whatever kept it from being read.
-Result<Verdict> verify_flatpoint(const Arguments& arguments, const fs::path& path) {
-  const auto file = MetadataFile::open(path);
+Result<Verdict> verify_flatpoint(const Arguments& arguments, const fs::path& path, bool source) {
+  const auto file = MetadataFile::open(path, OpenMode::Copy);
   if (file) {
     Verdict verdict{path, verify(*file)};
     if (arguments.coverage) add_coverage(*file, verdict);
+    if (source) {
+      if (auto done = compare_source(verdict, *file); !done) return tl::unexpected(std::move(done.error()));
+    }
     return verdict;
   }
   switch (file.error().code) {
@@ -118,57 +143,28 @@ Result<Verdict> verify_pickle(const Context& context, const Arguments& arguments
   return verdict;
 }
 
-/// Compares the source record with the `.metadata` beside the file. A difference is a broken rule.
-void check_source(Verdict& verdict, const dcp::ImportLimits& limits) {
-  const fs::path pickle = verdict.path.parent_path() / dcp::kPickleName;
-  verdict.source = Source::Absent;
-  if (!is_file(pickle)) return;
-  const auto file = MetadataFile::open(verdict.path);
-  if (!file) return;  // reported already
-  const auto& record = file->view().columns().source;
-  verdict.source = Source::NoRecord;
-  if (!record) return;
-  dcp::ImportOptions options;
-  options.limits = limits;
-  const auto imported = dcp::import_file(pickle, options);
-  const auto source = imported ? MetadataFile::from_bytes(imported->bytes.bytes())
-                               : Result<MetadataFile>(tl::unexpect, imported.error());
-  verdict.source = Source::Stale;
-  std::string difference;
-  if (!source) {
-    difference = source.error().message;
-  } else if (const auto& actual = source->view().columns().source; actual && actual->length != record->length) {
-    difference = fmt::format("it has {} bytes, the source record says {}", actual->length, record->length);
-  } else if (actual && actual->digest != record->digest) {
-    difference = fmt::format("its XXH3-64 is {:016x}, the source record says {:016x}", actual->digest, record->digest);
-  } else {
-    verdict.source = Source::Matches;
-    return;
-  }
-  verdict.report.broken_rules.push_back(
-      {"stale", fmt::format("{}: not what the file was imported from: {}", pickle.string(), difference)});
-}
-
+/// Given a folder: its flatpoint file where it has one, which is compared with the pickle beside it.
 Result<Verdict> verify_checkpoint(const Context& context, const Arguments& arguments) {
   const fs::path given(arguments.checkpoint);
   std::error_code ignored;
-  const bool folder = fs::is_directory(given, ignored);
-  const fs::path file = folder ? given / kMetadataFileName : given;
-  if (folder && (context.globals.rank || !is_file(file))) return verify_pickle(context, arguments, given);
-  auto verdict = verify_flatpoint(arguments, file);
-  if (!verdict && verdict.error().code == ErrorCode::NotFlatpoint && !folder) {
-    return verify_pickle(context, arguments, given);
+  if (!fs::is_directory(given, ignored)) {
+    auto verdict = verify_flatpoint(arguments, given, arguments.source);
+    const bool other = !verdict && verdict.error().code == ErrorCode::NotFlatpoint;
+    return other ? verify_pickle(context, arguments, given) : verdict;
   }
-  if (verdict && (folder || arguments.source)) check_source(*verdict, context.globals.limits);
-  return verdict;
+  const auto files = find_files(context, given);
+  if (!files) return tl::unexpected(files.error());
+  return files->flatpoint.empty() ? verify_pickle(context, arguments, files->pickle)
+                                  : verify_flatpoint(arguments, files->flatpoint, /*source=*/true);
 }
 
 void print(Output& out, const Verdict& verdict) {
   static constexpr std::array kRuleColumns{Column{"rule"}, Column{"broken"}};
   static constexpr std::array kFindingColumns{Column{"finding"}, Column{"what"}};
   const VerifyReport& report = verdict.report;
-  out.print("{}: {}{}\n", printable(verdict.path.string()), report.sound() ? "sound" : "broken",
-            verdict.source == Source::Matches ? ", and imported from the .metadata beside it" : "");
+  out.print(
+      "{}: {}{}\n", printable(verdict.path.string()), report.sound() ? "sound" : "broken",
+      verdict.source == Source::Matches ? fmt::format(", and imported from the {} beside it", verdict.pickle) : "");
   if (verdict.coverage) {
     const auto& coverage = *verdict.coverage;
     out.print("{} of {} tiled by their chunks\n", grouped(coverage.tensors - coverage.not_tiled),

@@ -8,6 +8,9 @@ from typing import Any
 
 from torch.distributed.checkpoint.filesystem import FileSystemBase
 
+import flatpoint
+from flatpoint import _core
+
 PICKLE_NAME = ".metadata"
 FLATPOINT_SUFFIX = ".flatpoint"
 FLATPOINT_NAME = PICKLE_NAME + FLATPOINT_SUFFIX
@@ -43,6 +46,19 @@ def names_in(fs: FileSystemBase, folder: str | os.PathLike) -> list[str]:
 def read_file(fs: FileSystemBase, path: str | os.PathLike) -> bytes:
     with fs.create_stream(path, "rb") as stream:
         return stream.read()
+
+
+def etag_of(fs: FileSystemBase, path: str) -> str:
+    """A store's mark of a file's content; empty where it gives none."""
+    info = fs.fs.info(path)
+    return str(info.get("ETag") or info.get("etag") or "")
+
+
+def is_source(checkpoint: flatpoint.Checkpoint, fs: FileSystemBase, path: str) -> bool:
+    """Whether a flatpoint file was imported from the pickle at a URL: by its etag, else by its bytes."""
+    size = fs.fs.info(path).get("size")
+    length = len(read_file(fs, path)) if size is None else size
+    return _core.is_source(checkpoint, length, etag_of(fs, path), lambda: read_file(fs, path))
 
 
 def replace_file(fs: FileSystemBase, path: str, data: bytes) -> None:

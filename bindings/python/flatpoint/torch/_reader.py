@@ -13,11 +13,9 @@ import flatpoint
 from flatpoint import _core
 from flatpoint._merge import join
 
-from ._files import FLATPOINT_NAME, FLATPOINT_SUFFIX, PICKLE_NAME, is_url, names_in, rank_of, read_file, url_file_system
+from ._files import FLATPOINT_NAME, FLATPOINT_SUFFIX, PICKLE_NAME, is_source, is_url, names_in, rank_of, read_file, url_file_system
 from ._metadata import make_metadata
 from ._source import Source
-
-_ID_WITHIN = 4096  # the save's id stands in the last bytes of a `.metadata`, whatever its size
 
 
 class FlatpointReader(FileSystemReader):
@@ -99,7 +97,9 @@ class FlatpointReader(FileSystemReader):
             return self._read(pickle_name, rank)
         source = self._read(flatpoint_name, rank)
         has_pickle = self._has(pickle_name)
-        return self._read(pickle_name, rank) if has_pickle and not self._is_of(pickle_name, source) else source
+        if has_pickle and not is_source(source.checkpoint, self.fs, self.fs.concat_path(self.path, pickle_name)):
+            return self._read(pickle_name, rank)
+        return source
 
     def _has(self, name: str) -> bool:
         return self.fs.exists(self.fs.concat_path(self.path, name))
@@ -108,13 +108,3 @@ class FlatpointReader(FileSystemReader):
         url = self.fs.concat_path(self.path, name)
         checkpoint = flatpoint.from_bytes(read_file(self.fs, url), rank=rank, limits=self.limits)
         return Source.of(checkpoint, url=url)
-
-    def _is_of(self, pickle_name: str, source: Source) -> bool:
-        """Whether the flatpoint file was imported from the pickle beside it: the save's id is in both."""
-        meta = source.checkpoint.storage_meta
-        if meta is None or meta.save_id is None:
-            return False
-        with self.fs.create_stream(self.fs.concat_path(self.path, pickle_name), "rb") as stream:
-            length = stream.seek(0, os.SEEK_END)
-            stream.seek(max(0, length - _ID_WITHIN))
-            return meta.save_id.encode() in stream.read()

@@ -9,6 +9,7 @@ import logging
 import os
 import pickle
 from collections.abc import Iterator, Mapping
+from time import time_ns
 from typing import Any
 
 import torch.distributed as dist
@@ -20,7 +21,18 @@ from torch.distributed.checkpoint.storage import WriteResult
 import flatpoint
 from flatpoint import _core
 
-from ._files import FLATPOINT_SUFFIX, PICKLE_NAME, is_url, names_in, rank_of, replace_file, url_file_system
+from ._files import (
+    FLATPOINT_SUFFIX,
+    PICKLE_NAME,
+    etag_of,
+    is_source,
+    is_url,
+    names_in,
+    rank_of,
+    read_file,
+    replace_file,
+    url_file_system,
+)
 from ._mappings import FileMapping
 from ._metadata import ComparableMetadata, metadata_at
 from ._source import Source
@@ -62,7 +74,8 @@ class FlatpointWriter(FileSystemWriter):
     every rank holds metadata that is read from the file when it is looked at. Where ranks do not see the coordinator's
     folder, `share="bytes"` sends them the file's contents.
 
-    Both files appear at once and whole: an overwritten checkpoint's metadata is the old or the new.
+    Both files appear at once and whole: an overwritten checkpoint's metadata is the old or the new. Where the older save
+    left a `.metadata` alone and `write_pickle=False` takes it away, there is none for a moment.
 
     With dcp.save(..., use_collectives=False) each rank writes the metadata of what it wrote, `__R.metadata.flatpoint` and
     `__R.metadata`; nothing is gathered. FlatpointReader and flatpoint.merge join them. Such a save removes first what it will
@@ -146,14 +159,19 @@ class FlatpointWriter(FileSystemWriter):
         metadata.storage_meta = self.storage_meta()
 
         rank = self._lone_rank
-        checkpoint, data, storage = self._encode(metadata, results, rank)
+        # The pickle gets the time that the flatpoint file records, to the nanosecond: a later one gets that of a tick.
+        time = time_ns() if self.write_pickle and not is_url(self.path) else None
+        checkpoint, data, storage = self._encode(metadata, results, rank, time)
         pickle_name = PICKLE_NAME if rank is None else f"__{rank}{PICKLE_NAME}"
         flatpoint_name = pickle_name + FLATPOINT_SUFFIX
+        # From the older save's files to the new one's, and whatever there is between two steps wins rightly.
         if self.write_pickle:
-            self._replace(pickle_name, data)
+            self._replace(pickle_name, data, time)  # an older flatpoint file does not belong to it
+            if is_url(self.path) and (etag := etag_of(self.fs, self._path_of(pickle_name))):
+                checkpoint = flatpoint.from_bytes(data, rank=rank, etag=etag)
+        else:
+            self._remove_pickle(pickle_name, rank)
         self._replace(flatpoint_name, checkpoint._file_bytes)
-        if not self.write_pickle and self._exists(pickle_name):
-            self.fs.rm_file(self._path_of(pickle_name))  # an older save's
 
         if type(metadata) is Metadata and all(record.kind == "attribute" for record in checkpoint.opaque):
             metadata._source = self._source_of(checkpoint, flatpoint_name)
@@ -163,25 +181,44 @@ class FlatpointWriter(FileSystemWriter):
         else:  # a custom planner's own objects in the dictionaries, which travel as torch sends them
             metadata.storage_data = dict(zip(*storage))
 
+    def _remove_pickle(self, name: str, rank: int | None) -> None:
+        """An older save's, which would win over a flatpoint file that does not belong to it. Beside it stays only a
+        flatpoint file that says the same; an even older one would win alone."""
+        if not self._exists(name):
+            return
+        beside = name + FLATPOINT_SUFFIX
+        if self._exists(beside) and not self._belongs(beside, name):
+            self.fs.rm_file(self._path_of(beside))
+        self.fs.rm_file(self._path_of(name))
+
+    def _belongs(self, flatpoint_name: str, pickle_name: str) -> bool:
+        target, pickle_path = self._path_of(flatpoint_name), self._path_of(pickle_name)
+        try:
+            if is_url(self.path):
+                return is_source(flatpoint.from_bytes(read_file(self.fs, target)), self.fs, pickle_path)
+            return _core.matches_file(flatpoint.open(target), pickle_path)
+        except (flatpoint.Error, OSError):
+            return False
+
     def _encode(
-        self, metadata: Metadata, results: list[list[WriteResult]], rank: int | None
+        self, metadata: Metadata, results: list[list[WriteResult]], rank: int | None, time: int | None
     ) -> tuple[flatpoint.Checkpoint, bytes | None, StorageLists]:
         """The metadata as a flatpoint file, its pickle where that is to be written, and what storage_data is to hold."""
         with _no_collector():
-            encoded = _core.from_object(metadata, results, rank=rank, keep_pickle=self.write_pickle)
+            encoded = _core.from_object(metadata, results, rank=rank, keep_pickle=self.write_pickle, modified_ns=time)
             if encoded is not None:
                 return encoded
             of_all = [result for of_rank in results for result in of_rank]
             storage = [result.index for result in of_all], [result.storage_data for result in of_all]
             metadata.storage_data = dict(zip(*storage))
             data = pickle.dumps(metadata)  # what others attached, objects of foreign classes
-        return flatpoint.from_bytes(data, rank=rank), data, storage
+        return flatpoint.from_bytes(data, rank=rank, modified_ns=time), data, storage
 
-    def _replace(self, name: str, data: Any) -> None:
+    def _replace(self, name: str, data: Any, time: int | None = None) -> None:
         if is_url(self.path):
             replace_file(self.fs, self._path_of(name), bytes(memoryview(data)))
         else:
-            _core.write_file(self._path_of(name), data)
+            _core.write_file(self._path_of(name), data, modified_ns=time)
 
     def _source_of(self, checkpoint: flatpoint.Checkpoint, name: str) -> Source:
         inline = self.share == "bytes"

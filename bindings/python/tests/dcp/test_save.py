@@ -289,12 +289,10 @@ def test_fsdp_from_four_to_two_to_three(run_ranks, tmp_path):
     run_ranks(3, "load_fsdp", tmp_path / "c")
 
 
-@pytest.mark.parametrize("part, number", [("data", "SIGKILL"), ("metadata", "SIGXFSZ")])
-def test_a_rank_is_killed(run_ranks, tmp_path, part, number):
-    with pytest.raises(Exception, match=number):
+@pytest.mark.parametrize("part", ["data", "metadata"])
+def test_a_rank_is_killed(run_ranks, tmp_path, part):
+    with pytest.raises(Exception, match="SIGKILL"):
         run_ranks(2, f"save_then_die_in_the_{part}", tmp_path / "c")
-    halves = [path.stat().st_size for path in (tmp_path / "c").glob("*.tmp")]
-    assert halves == ([100] if part == "metadata" else [])
-    assert eager_of(tmp_path / "c").storage_meta.save_id == (tmp_path / "c/save_id").read_text()
+    assert list((tmp_path / "c").glob("*.tmp")) == []
     assert flatpoint.open(tmp_path / "c").storage_meta.save_id == (tmp_path / "c/save_id").read_text()
     assert flatpoint.open(tmp_path / "c").origin == "flatpoint"

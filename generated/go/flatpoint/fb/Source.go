@@ -53,7 +53,7 @@ func (rcv *Source) MutateLength(n uint64) bool {
 	return rcv._tab.MutateUint64Slot(4, n)
 }
 
-func (rcv *Source) TailDigest() uint64 {
+func (rcv *Source) Digest() uint64 {
 	o := flatbuffers.UOffsetT(rcv._tab.Offset(6))
 	if o != 0 {
 		return rcv._tab.GetUint64(o + rcv._tab.Pos)
@@ -61,24 +61,12 @@ func (rcv *Source) TailDigest() uint64 {
 	return 0
 }
 
-func (rcv *Source) MutateTailDigest(n uint64) bool {
+func (rcv *Source) MutateDigest(n uint64) bool {
 	return rcv._tab.MutateUint64Slot(6, n)
 }
 
-func (rcv *Source) Digest() uint64 {
-	o := flatbuffers.UOffsetT(rcv._tab.Offset(8))
-	if o != 0 {
-		return rcv._tab.GetUint64(o + rcv._tab.Pos)
-	}
-	return 0
-}
-
-func (rcv *Source) MutateDigest(n uint64) bool {
-	return rcv._tab.MutateUint64Slot(8, n)
-}
-
 func (rcv *Source) ModifiedNs() int64 {
-	o := flatbuffers.UOffsetT(rcv._tab.Offset(10))
+	o := flatbuffers.UOffsetT(rcv._tab.Offset(8))
 	if o != 0 {
 		return rcv._tab.GetInt64(o + rcv._tab.Pos)
 	}
@@ -86,23 +74,75 @@ func (rcv *Source) ModifiedNs() int64 {
 }
 
 func (rcv *Source) MutateModifiedNs(n int64) bool {
-	return rcv._tab.MutateInt64Slot(10, n)
+	return rcv._tab.MutateInt64Slot(8, n)
+}
+
+func (rcv *Source) ModifiedRecently() bool {
+	o := flatbuffers.UOffsetT(rcv._tab.Offset(10))
+	if o != 0 {
+		return rcv._tab.GetBool(o + rcv._tab.Pos)
+	}
+	return false
+}
+
+func (rcv *Source) MutateModifiedRecently(n bool) bool {
+	return rcv._tab.MutateBoolSlot(10, n)
+}
+
+func (rcv *Source) Etag(j int) byte {
+	o := flatbuffers.UOffsetT(rcv._tab.Offset(12))
+	if o != 0 {
+		a := rcv._tab.Vector(o)
+		return rcv._tab.GetByte(a + flatbuffers.UOffsetT(j*1))
+	}
+	return 0
+}
+
+func (rcv *Source) EtagLength() int {
+	o := flatbuffers.UOffsetT(rcv._tab.Offset(12))
+	if o != 0 {
+		return rcv._tab.VectorLen(o)
+	}
+	return 0
+}
+
+func (rcv *Source) EtagBytes() []byte {
+	o := flatbuffers.UOffsetT(rcv._tab.Offset(12))
+	if o != 0 {
+		return rcv._tab.ByteVector(o + rcv._tab.Pos)
+	}
+	return nil
+}
+
+func (rcv *Source) MutateEtag(j int, n byte) bool {
+	o := flatbuffers.UOffsetT(rcv._tab.Offset(12))
+	if o != 0 {
+		a := rcv._tab.Vector(o)
+		return rcv._tab.MutateByte(a+flatbuffers.UOffsetT(j*1), n)
+	}
+	return false
 }
 
 func SourceStart(builder *flatbuffers.Builder) {
-	builder.StartObject(4)
+	builder.StartObject(5)
 }
 func SourceAddLength(builder *flatbuffers.Builder, length uint64) {
 	builder.PrependUint64Slot(0, length, 0)
 }
-func SourceAddTailDigest(builder *flatbuffers.Builder, tailDigest uint64) {
-	builder.PrependUint64Slot(1, tailDigest, 0)
-}
 func SourceAddDigest(builder *flatbuffers.Builder, digest uint64) {
-	builder.PrependUint64Slot(2, digest, 0)
+	builder.PrependUint64Slot(1, digest, 0)
 }
 func SourceAddModifiedNs(builder *flatbuffers.Builder, modifiedNs int64) {
-	builder.PrependInt64Slot(3, modifiedNs, 0)
+	builder.PrependInt64Slot(2, modifiedNs, 0)
+}
+func SourceAddModifiedRecently(builder *flatbuffers.Builder, modifiedRecently bool) {
+	builder.PrependBoolSlot(3, modifiedRecently, false)
+}
+func SourceAddEtag(builder *flatbuffers.Builder, etag flatbuffers.UOffsetT) {
+	builder.PrependUOffsetTSlot(4, flatbuffers.UOffsetT(etag), 0)
+}
+func SourceStartEtagVector(builder *flatbuffers.Builder, numElems int) flatbuffers.UOffsetT {
+	return builder.StartVector(1, numElems, 1)
 }
 func SourceEnd(builder *flatbuffers.Builder) flatbuffers.UOffsetT {
 	return builder.EndObject()

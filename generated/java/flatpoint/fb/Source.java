@@ -27,28 +27,40 @@ public final class Source extends com.google.flatbuffers.Table {
   public Source __assign(int _i, ByteBuffer _bb) { __init(_i, _bb); return this; }
 
   public long length() { int o = __offset(4); return o != 0 ? bb.getLong(o + bb_pos) : 0L; }
-  public long tailDigest() { int o = __offset(6); return o != 0 ? bb.getLong(o + bb_pos) : 0L; }
-  public long digest() { int o = __offset(8); return o != 0 ? bb.getLong(o + bb_pos) : 0L; }
-  public long modifiedNs() { int o = __offset(10); return o != 0 ? bb.getLong(o + bb_pos) : 0L; }
+  public long digest() { int o = __offset(6); return o != 0 ? bb.getLong(o + bb_pos) : 0L; }
+  public long modifiedNs() { int o = __offset(8); return o != 0 ? bb.getLong(o + bb_pos) : 0L; }
+  public boolean modifiedRecently() { int o = __offset(10); return o != 0 ? 0!=bb.get(o + bb_pos) : false; }
+  public int etag(int j) { int o = __offset(12); return o != 0 ? bb.get(__vector(o) + j * 1) & 0xFF : 0; }
+  public int etagLength() { int o = __offset(12); return o != 0 ? __vector_len(o) : 0; }
+  public ByteVector etagVector() { return etagVector(new ByteVector()); }
+  public ByteVector etagVector(ByteVector obj) { int o = __offset(12); return o != 0 ? obj.__assign(__vector(o), bb) : null; }
+  public ByteBuffer etagAsByteBuffer() { return __vector_as_bytebuffer(12, 1); }
+  public ByteBuffer etagInByteBuffer(ByteBuffer _bb) { return __vector_in_bytebuffer(_bb, 12, 1); }
 
   public static int createSource(FlatBufferBuilder builder,
       long length,
-      long tailDigest,
       long digest,
-      long modifiedNs) {
-    builder.startTable(4);
+      long modifiedNs,
+      boolean modifiedRecently,
+      int etagOffset) {
+    builder.startTable(5);
     Source.addModifiedNs(builder, modifiedNs);
     Source.addDigest(builder, digest);
-    Source.addTailDigest(builder, tailDigest);
     Source.addLength(builder, length);
+    Source.addEtag(builder, etagOffset);
+    Source.addModifiedRecently(builder, modifiedRecently);
     return Source.endSource(builder);
   }
 
-  public static void startSource(FlatBufferBuilder builder) { builder.startTable(4); }
+  public static void startSource(FlatBufferBuilder builder) { builder.startTable(5); }
   public static void addLength(FlatBufferBuilder builder, long length) { builder.addLong(0, length, 0L); }
-  public static void addTailDigest(FlatBufferBuilder builder, long tailDigest) { builder.addLong(1, tailDigest, 0L); }
-  public static void addDigest(FlatBufferBuilder builder, long digest) { builder.addLong(2, digest, 0L); }
-  public static void addModifiedNs(FlatBufferBuilder builder, long modifiedNs) { builder.addLong(3, modifiedNs, 0L); }
+  public static void addDigest(FlatBufferBuilder builder, long digest) { builder.addLong(1, digest, 0L); }
+  public static void addModifiedNs(FlatBufferBuilder builder, long modifiedNs) { builder.addLong(2, modifiedNs, 0L); }
+  public static void addModifiedRecently(FlatBufferBuilder builder, boolean modifiedRecently) { builder.addBoolean(3, modifiedRecently, false); }
+  public static void addEtag(FlatBufferBuilder builder, int etagOffset) { builder.addOffset(4, etagOffset, 0); }
+  public static int createEtagVector(FlatBufferBuilder builder, byte[] data) { return builder.createByteVector(data); }
+  public static int createEtagVector(FlatBufferBuilder builder, ByteBuffer data) { return builder.createByteVector(data); }
+  public static void startEtagVector(FlatBufferBuilder builder, int numElems) { builder.startVector(1, numElems, 1); }
   public static int endSource(FlatBufferBuilder builder) {
     int o = builder.endTable();
     return o;

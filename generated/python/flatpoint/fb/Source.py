@@ -37,28 +37,55 @@ class Source(object):
         return 0
 
     # Source
-    def TailDigest(self):
+    def Digest(self):
         o = flatbuffers.number_types.UOffsetTFlags.py_type(self._tab.Offset(6))
         if o != 0:
             return self._tab.Get(flatbuffers.number_types.Uint64Flags, o + self._tab.Pos)
         return 0
 
     # Source
-    def Digest(self):
-        o = flatbuffers.number_types.UOffsetTFlags.py_type(self._tab.Offset(8))
-        if o != 0:
-            return self._tab.Get(flatbuffers.number_types.Uint64Flags, o + self._tab.Pos)
-        return 0
-
-    # Source
     def ModifiedNs(self):
-        o = flatbuffers.number_types.UOffsetTFlags.py_type(self._tab.Offset(10))
+        o = flatbuffers.number_types.UOffsetTFlags.py_type(self._tab.Offset(8))
         if o != 0:
             return self._tab.Get(flatbuffers.number_types.Int64Flags, o + self._tab.Pos)
         return 0
 
+    # Source
+    def ModifiedRecently(self):
+        o = flatbuffers.number_types.UOffsetTFlags.py_type(self._tab.Offset(10))
+        if o != 0:
+            return bool(self._tab.Get(flatbuffers.number_types.BoolFlags, o + self._tab.Pos))
+        return False
+
+    # Source
+    def Etag(self, j: int):
+        o = flatbuffers.number_types.UOffsetTFlags.py_type(self._tab.Offset(12))
+        if o != 0:
+            a = self._tab.Vector(o)
+            return self._tab.Get(flatbuffers.number_types.Uint8Flags, a + flatbuffers.number_types.UOffsetTFlags.py_type(j * 1))
+        return 0
+
+    # Source
+    def EtagAsNumpy(self):
+        o = flatbuffers.number_types.UOffsetTFlags.py_type(self._tab.Offset(12))
+        if o != 0:
+            return self._tab.GetVectorAsNumpy(flatbuffers.number_types.Uint8Flags, o)
+        return 0
+
+    # Source
+    def EtagLength(self) -> int:
+        o = flatbuffers.number_types.UOffsetTFlags.py_type(self._tab.Offset(12))
+        if o != 0:
+            return self._tab.VectorLen(o)
+        return 0
+
+    # Source
+    def EtagIsNone(self) -> bool:
+        o = flatbuffers.number_types.UOffsetTFlags.py_type(self._tab.Offset(12))
+        return o == 0
+
 def SourceStart(builder: flatbuffers.Builder):
-    builder.StartObject(4)
+    builder.StartObject(5)
 
 def Start(builder: flatbuffers.Builder):
     SourceStart(builder)
@@ -69,23 +96,35 @@ def SourceAddLength(builder: flatbuffers.Builder, length: int):
 def AddLength(builder: flatbuffers.Builder, length: int):
     SourceAddLength(builder, length)
 
-def SourceAddTailDigest(builder: flatbuffers.Builder, tailDigest: int):
-    builder.PrependUint64Slot(1, tailDigest, 0)
-
-def AddTailDigest(builder: flatbuffers.Builder, tailDigest: int):
-    SourceAddTailDigest(builder, tailDigest)
-
 def SourceAddDigest(builder: flatbuffers.Builder, digest: int):
-    builder.PrependUint64Slot(2, digest, 0)
+    builder.PrependUint64Slot(1, digest, 0)
 
 def AddDigest(builder: flatbuffers.Builder, digest: int):
     SourceAddDigest(builder, digest)
 
 def SourceAddModifiedNs(builder: flatbuffers.Builder, modifiedNs: int):
-    builder.PrependInt64Slot(3, modifiedNs, 0)
+    builder.PrependInt64Slot(2, modifiedNs, 0)
 
 def AddModifiedNs(builder: flatbuffers.Builder, modifiedNs: int):
     SourceAddModifiedNs(builder, modifiedNs)
+
+def SourceAddModifiedRecently(builder: flatbuffers.Builder, modifiedRecently: bool):
+    builder.PrependBoolSlot(3, modifiedRecently, 0)
+
+def AddModifiedRecently(builder: flatbuffers.Builder, modifiedRecently: bool):
+    SourceAddModifiedRecently(builder, modifiedRecently)
+
+def SourceAddEtag(builder: flatbuffers.Builder, etag: int):
+    builder.PrependUOffsetTRelativeSlot(4, flatbuffers.number_types.UOffsetTFlags.py_type(etag), 0)
+
+def AddEtag(builder: flatbuffers.Builder, etag: int):
+    SourceAddEtag(builder, etag)
+
+def SourceStartEtagVector(builder, numElems: int) -> int:
+    return builder.StartVector(1, numElems, 1)
+
+def StartEtagVector(builder, numElems: int) -> int:
+    return SourceStartEtagVector(builder, numElems)
 
 def SourceEnd(builder: flatbuffers.Builder) -> int:
     return builder.EndObject()

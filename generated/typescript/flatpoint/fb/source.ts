@@ -27,39 +27,70 @@ length():bigint {
   return offset ? this.bb!.readUint64(this.bb_pos + offset) : BigInt('0');
 }
 
-tailDigest():bigint {
+digest():bigint {
   const offset = this.bb!.__offset(this.bb_pos, 6);
   return offset ? this.bb!.readUint64(this.bb_pos + offset) : BigInt('0');
 }
 
-digest():bigint {
-  const offset = this.bb!.__offset(this.bb_pos, 8);
-  return offset ? this.bb!.readUint64(this.bb_pos + offset) : BigInt('0');
-}
-
 modifiedNs():bigint {
-  const offset = this.bb!.__offset(this.bb_pos, 10);
+  const offset = this.bb!.__offset(this.bb_pos, 8);
   return offset ? this.bb!.readInt64(this.bb_pos + offset) : BigInt('0');
 }
 
+modifiedRecently():boolean {
+  const offset = this.bb!.__offset(this.bb_pos, 10);
+  return offset ? !!this.bb!.readInt8(this.bb_pos + offset) : false;
+}
+
+etag(index: number):number|null {
+  const offset = this.bb!.__offset(this.bb_pos, 12);
+  return offset ? this.bb!.readUint8(this.bb!.__vector(this.bb_pos + offset) + index) : 0;
+}
+
+etagLength():number {
+  const offset = this.bb!.__offset(this.bb_pos, 12);
+  return offset ? this.bb!.__vector_len(this.bb_pos + offset) : 0;
+}
+
+etagArray():Uint8Array|null {
+  const offset = this.bb!.__offset(this.bb_pos, 12);
+  return offset ? new Uint8Array(this.bb!.bytes().buffer, this.bb!.bytes().byteOffset + this.bb!.__vector(this.bb_pos + offset), this.bb!.__vector_len(this.bb_pos + offset)) : null;
+}
+
 static startSource(builder:flatbuffers.Builder) {
-  builder.startObject(4);
+  builder.startObject(5);
 }
 
 static addLength(builder:flatbuffers.Builder, length:bigint) {
   builder.addFieldInt64(0, length, BigInt('0'));
 }
 
-static addTailDigest(builder:flatbuffers.Builder, tailDigest:bigint) {
-  builder.addFieldInt64(1, tailDigest, BigInt('0'));
-}
-
 static addDigest(builder:flatbuffers.Builder, digest:bigint) {
-  builder.addFieldInt64(2, digest, BigInt('0'));
+  builder.addFieldInt64(1, digest, BigInt('0'));
 }
 
 static addModifiedNs(builder:flatbuffers.Builder, modifiedNs:bigint) {
-  builder.addFieldInt64(3, modifiedNs, BigInt('0'));
+  builder.addFieldInt64(2, modifiedNs, BigInt('0'));
+}
+
+static addModifiedRecently(builder:flatbuffers.Builder, modifiedRecently:boolean) {
+  builder.addFieldInt8(3, +modifiedRecently, +false);
+}
+
+static addEtag(builder:flatbuffers.Builder, etagOffset:flatbuffers.Offset) {
+  builder.addFieldOffset(4, etagOffset, 0);
+}
+
+static createEtagVector(builder:flatbuffers.Builder, data:number[]|Uint8Array):flatbuffers.Offset {
+  builder.startVector(1, data.length, 1);
+  for (let i = data.length - 1; i >= 0; i--) {
+    builder.addInt8(data[i]!);
+  }
+  return builder.endVector();
+}
+
+static startEtagVector(builder:flatbuffers.Builder, numElems:number) {
+  builder.startVector(1, numElems, 1);
 }
 
 static endSource(builder:flatbuffers.Builder):flatbuffers.Offset {
@@ -67,12 +98,13 @@ static endSource(builder:flatbuffers.Builder):flatbuffers.Offset {
   return offset;
 }
 
-static createSource(builder:flatbuffers.Builder, length:bigint, tailDigest:bigint, digest:bigint, modifiedNs:bigint):flatbuffers.Offset {
+static createSource(builder:flatbuffers.Builder, length:bigint, digest:bigint, modifiedNs:bigint, modifiedRecently:boolean, etagOffset:flatbuffers.Offset):flatbuffers.Offset {
   Source.startSource(builder);
   Source.addLength(builder, length);
-  Source.addTailDigest(builder, tailDigest);
   Source.addDigest(builder, digest);
   Source.addModifiedNs(builder, modifiedNs);
+  Source.addModifiedRecently(builder, modifiedRecently);
+  Source.addEtag(builder, etagOffset);
   return Source.endSource(builder);
 }
 }

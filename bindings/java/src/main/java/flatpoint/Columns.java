@@ -40,9 +40,10 @@ public final class Columns {
   static final List<Field> SOURCE =
       List.of(
           number("length", 8),
-          number("tail_digest", 8),
           number("digest", 8),
-          number("modified_ns", 8));
+          number("modified_ns", 8),
+          number("modified_recently", 1),
+          vector("etag", 1));
   static final List<Field> METADATA =
       List.of(
           number("format_major", 2),

@@ -1,0 +1,44 @@
+
+#include <chrono>
+
+#include "base/format.hpp"
+#include "base/mapping.hpp"
+#include "flatpoint/dcp.hpp"
+
+namespace flatpoint::dcp {
+namespace {
+
+/// How long a file can change without its time changing: a tick of the kernel's clock (10 ms at most), or the two
+/// seconds of a file system that stores whole ones.
+constexpr std::int64_t tick_of(std::int64_t modified_ns) {
+  constexpr std::int64_t kSecond = 1'000'000'000;
+  return modified_ns % kSecond == 0 ? 2 * kSecond : kSecond / 50;
+}
+
+std::int64_t now_ns() {
+  const auto now = std::chrono::system_clock::now().time_since_epoch();
+  return std::chrono::duration_cast<std::chrono::nanoseconds>(now).count();
+}
+
+}  // namespace
+
+Result<Imported> import_file(const std::filesystem::path& path, const ImportOptions& options) {
+  const std::int64_t begun = now_ns();
+  const auto file = base::File::open(path);
+  if (!file) return tl::unexpected(file.error());
+  const auto mapping = base::Mapping::map(*file, path, /*copy=*/false);
+  if (!mapping) return tl::unexpected(mapping.error());
+  ImportOptions with_time = options;
+  if (!options.modified_ns) {
+    with_time.modified_ns = file->modified_ns();
+    with_time.modified_recently = file->modified_ns() > begun - tick_of(file->modified_ns());
+  }
+  auto imported = import_pickle(mapping->bytes(), with_time);
+  if (!file->is_unchanged()) {
+    return fail(ErrorCode::Io, fmt::format("{}: changed while it was imported", path.string()));
+  }
+  if (!imported) imported.error().message = fmt::format("{}: {}", path.string(), imported.error().message);
+  return imported;
+}
+
+}  // namespace flatpoint::dcp

@@ -1,0 +1,68 @@
+#include "flatpoint/source.hpp"
+
+#include <algorithm>
+#include <cerrno>
+
+#include "base/file.hpp"
+#include "base/format.hpp"
+#include "flatpoint/buffer.hpp"
+
+#define XXH_INLINE_ALL
+#include <xxhash.h>
+
+namespace flatpoint::dcp {
+namespace {
+
+/// Of a file as it is, block by block: a mapping could be cut short underneath.
+Result<std::uint64_t> file_digest(const base::File& file, const std::filesystem::path& path) {
+  constexpr std::size_t kBlock = std::size_t{1} << 18;  // hashed while the cache holds it
+  Buffer block(std::min(file.size(), kBlock));
+  XXH3_state_t state;
+  XXH3_64bits_reset(&state);
+  for (std::size_t done = 0; done < file.size();) {
+    const auto piece = block.mutable_bytes().first(std::min(file.size() - done, kBlock));
+    const auto count = file.read(done, piece);
+    if (count < 0) return base::system_error(path, "read", errno);
+    if (count != std::ssize(piece)) {
+      return fail(ErrorCode::Io, fmt::format("{}: shrank from {} bytes while it was read", path.string(), file.size()));
+    }
+    XXH3_64bits_update(&state, piece.data(), piece.size());
+    done += piece.size();
+  }
+  return XXH3_64bits_digest(&state);
+}
+
+}  // namespace
+
+Result<SourceCheck> match_source(const SourceRecord& record, const PickleFacts& pickle,
+                                 const std::function<Result<std::uint64_t>()>& digest) {
+  if (pickle.length != record.length) {
+    return SourceCheck{SourceMatch::Stale,
+                       fmt::format("it has {} bytes, the source record says {}", pickle.length, record.length)};
+  }
+  const bool same_time =
+      record.modified_ns != 0 && record.modified_ns == pickle.modified_ns && !record.modified_recently;
+  const bool same_etag = !record.etag.empty() && record.etag == pickle.etag;
+  if (same_time || same_etag) return SourceCheck{SourceMatch::Same, {}};
+  const auto actual = digest();
+  if (!actual) return tl::unexpected(actual.error());
+  if (*actual == record.digest) return SourceCheck{SourceMatch::SameBytes, {}};
+  return SourceCheck{SourceMatch::Stale,
+                     fmt::format("its XXH3-64 is {:016x}, the source record says {:016x}", *actual, record.digest)};
+}
+
+std::uint64_t content_digest(std::span<const std::byte> content) noexcept {
+  return XXH3_64bits(content.data(), content.size());
+}
+
+Result<SourceCheck> check_source(const MetadataView& metadata, const std::filesystem::path& pickle,
+                                 TrustTime trust_time) {
+  const auto& record = metadata.columns().source;
+  if (!record) return SourceCheck{};
+  const auto file = base::File::open(pickle);
+  if (!file) return tl::unexpected(file.error());
+  const std::int64_t modified_ns = trust_time == TrustTime::Yes ? file->modified_ns() : 0;
+  return match_source(*record, {file->size(), modified_ns}, [&] { return file_digest(*file, pickle); });
+}
+
+}  // namespace flatpoint::dcp
