@@ -45,7 +45,8 @@ class NamesOfPython {
 
 }  // namespace
 
-nb::object edited(const Opened& opened, nb::handle name_of, bool drop_opaque) {
+nb::object edited(const Opened& mapped, nb::handle name_of, bool drop_opaque) {
+  const Opened opened = value_of(private_copy(mapped));
   NamesOfPython names(name_of);
   auto bytes = edit(opened->file.view().columns(), [&](std::string_view fqn) { return names(fqn); },
                     {drop_opaque ? OpaqueRecords::Drop : OpaqueRecords::Refuse});
@@ -54,7 +55,8 @@ nb::object edited(const Opened& opened, nb::handle name_of, bool drop_opaque) {
   return make_checkpoint({std::move(file), {}, dcp::Origin::Flatpoint, {}, {}});
 }
 
-nb::tuple exported(const Opened& opened, std::uint32_t torch_major, std::uint32_t torch_minor, nb::handle opaque) {
+nb::tuple exported(const Opened& mapped, std::uint32_t torch_major, std::uint32_t torch_minor, nb::handle opaque) {
+  const Opened opened = value_of(private_copy(mapped));
   constexpr std::array<std::string_view, 3> kWays{"refuse", "keep", "drop"};
   constexpr std::array kForeignNames{dcp::ForeignNames::Refuse, dcp::ForeignNames::Keep, dcp::ForeignNames::Drop};
   const Text way(opaque);
@@ -75,7 +77,8 @@ nb::tuple exported(const Opened& opened, std::uint32_t torch_major, std::uint32_
   return nb::make_tuple(nb::bytes(bytes.data(), bytes.size()), nb::tuple(dropped));
 }
 
-nb::object coverage_report(const Opened& opened, std::uint32_t max_findings) {
+nb::object coverage_report(const Opened& mapped, std::uint32_t max_findings) {
+  const Opened opened = value_of(private_copy(mapped));
   const CoverageReport report = value_of([&] {
     const nb::gil_scoped_release release;
     return check_coverage(opened->file.view(), CoverageOptions{max_findings});
