@@ -82,7 +82,7 @@ std::vector<std::uint32_t> rows_in_order(const Columns& columns, const std::vect
   std::vector<std::uint32_t> rows;
   for (std::uint32_t row = 0; row < keys.size(); ++row) {
     if (keys[row].of == Key::Of::Nothing || columns.chunk_files[row] == kNoFile) continue;
-    if (row >= columns.chunk_offsets.size()) raise_corrupt();
+    if (row >= columns.chunk_byte_offsets.size()) raise_corrupt();
     rows.push_back(row);
   }
   std::ranges::sort(rows, {}, [&](std::uint32_t row) {

@@ -42,7 +42,7 @@ def without(data, name):
     raise AssertionError(f"no file lacks {name} alone")
 
 
-@pytest.mark.parametrize("name", ["chunk_offsets", "chunk_lengths", "file_name_ends", "sizes"])
+@pytest.mark.parametrize("name", ["chunk_byte_offsets", "chunk_lengths", "file_name_ends", "sizes"])
 def test_a_column_that_others_refer_to_is_absent(name):
     checkpoint = flatpoint.from_bytes(without(bytes_of(LLM), name))
     assert not checkpoint.verify().sound
