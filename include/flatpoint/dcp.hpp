@@ -60,11 +60,12 @@ Result<Imported> import_file(const std::filesystem::path& path, const ImportOpti
 /// would import and might call. Errors: as `import_pickle`.
 Result<std::vector<std::string>> named_globals(std::span<const std::byte> pickle, const ImportLimits& limits = {});
 
-/// What happens to opaque records, and classes of Metadata and _StorageInfo, that need a name which is neither DCP's
-/// nor one of plain values. Loading a pickle that holds it imports the module, and may call what it names.
+/// What happens to opaque records, and classes of Metadata and _StorageInfo, that need more than DCP's own classes and
+/// plain values: another name, or a known one that is called or changed in another way than for DCP's objects. Loading
+/// a pickle that holds it imports the module, and may call what it names.
 enum class ForeignNames {
   Refuse,  // an error that names them
-  Keep,    // written as they are
+  Keep,    // written as they are; what stands around them is judged nevertheless
   Drop,    // records are left out, and said; DCP's own class takes the place of a foreign one
 };
 
@@ -74,6 +75,9 @@ struct ExportOptions {
   std::uint32_t torch_major = 2;
   std::uint32_t torch_minor = 15;
   ForeignNames foreign_names = ForeignNames::Refuse;
+  /// Write DCP's own Metadata and _StorageInfo where the file names classes of another project with the same attributes
+  /// (OLMo-core has a _StorageInfo of its own): torch then reads the checkpoint without that project.
+  bool dcp_classes = false;
   /// max_output_bytes is that of the pickle; the others hold for each opaque record, which is read as a pickle is.
   ImportLimits limits{.max_output_bytes = std::uint64_t{16} << 30};
 };

@@ -21,9 +21,11 @@ Result<Exporter::Record> Exporter::open_record(std::uint32_t number) {
     return tl::unexpected(std::move(error));
   }
   record.value = machine.result();
-  if (options_.foreign_names == ForeignNames::Keep) return record;
-  const auto foreign = foreign_names(*record.heap, record.value);
-  if (foreign.empty()) return record;
+  const bool is_item = view->kind == OpaqueKind::StateDictItem || view->kind == OpaqueKind::PlannerItem ||
+                       view->kind == OpaqueKind::StorageItem;
+  const auto foreign = foreign_parts(*record.heap, record.value, is_item);
+  record.unjudged = !foreign.empty();
+  if (!record.unjudged || options_.foreign_names == ForeignNames::Keep) return record;
   const std::string what = fmt::format("{} needs {}", describe(*view), fmt::join(foreign, ", "));
   if (options_.foreign_names == ForeignNames::Refuse) {
     return fail(ErrorCode::OpaqueRecords, fmt::format("{}, which DCP does not define", what));
@@ -38,12 +40,22 @@ ValueWriter Exporter::writer_of(const Record& record) {
   return writer;
 }
 
-Result<void> Exporter::write_record(const Record& record, Value value) { return writer_of(record).write(value); }
+Result<void> Exporter::write_record(const Record& record) {
+  ValueWriter writer = writer_of(record);
+  return write_value(record, writer, record.value, false);
+}
+
+Result<void> Exporter::write_value(const Record& record, ValueWriter& writer, Value value, bool continues) {
+  const std::uint64_t begin = pickle_.size();
+  auto done = writer.write(value);
+  if (done && record.unjudged) unjudged_.push_back({begin, pickle_.size(), continues});
+  return done;
+}
 
 Result<void> Exporter::whole_attribute(OpaqueKind kind) {
   const auto record = open_record(records(kind).front());
   if (!record) return tl::unexpected(record.error());
-  if (record->heap) return write_record(*record, record->value);
+  if (record->heap) return write_record(*record);
   pickle_.none();
   return {};
 }
@@ -53,10 +65,16 @@ Result<void> Exporter::other_attributes(Batches& items) {
     const auto record = open_record(number);
     if (!record) return tl::unexpected(record.error());
     if (!record->heap) continue;
-    items.next();
     const std::string_view name = opaque_record(metadata_, number)->name;
+    if (is_special_attribute(name)) {
+      const std::string what = fmt::format("attribute '{}' of Metadata, which Python itself looks at", name);
+      if (options_.foreign_names != ForeignNames::Drop) return fail(ErrorCode::OpaqueRecords, what);
+      dropped_.push_back(what);
+      continue;
+    }
+    items.next();
     if (auto done = text(name, "an attribute of Metadata"); !done) return done;
-    if (auto done = write_record(*record, record->value); !done) return done;
+    if (auto done = write_record(*record); !done) return done;
   }
   return {};
 }
@@ -71,8 +89,8 @@ Result<void> Exporter::item_record(std::uint32_t number, Batches& items) {
   items.next();
   const auto pair = record->value.node<Tuple>()->values();
   ValueWriter writer = writer_of(*record);
-  if (auto done = writer.write(pair[0]); !done) return done;
-  return writer.write(pair[1]);
+  if (auto done = write_value(*record, writer, pair[0], false); !done) return done;
+  return write_value(*record, writer, pair[1], true);
 }
 
 std::string Exporter::describe(const OpaqueRecordView& record) {

@@ -1,20 +1,12 @@
 // dcp/export_state_dict.cpp - state_dict_metadata, and planner_data.
 
-#include <algorithm>
-
 #include "base/format.hpp"
 #include "dcp/exporter.hpp"
+#include "dcp/foreign_names.hpp"
 #include "pickle/text_forms.hpp"
 
 namespace flatpoint::dcp {
 namespace {
-
-/// Whether torch may have a type of that name. A name with dots would reach into modules.
-bool is_identifier(std::string_view name) noexcept {
-  return !name.empty() && std::ranges::all_of(name, [](char c) {
-    return c == '_' || (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
-  });
-}
 
 /// The first 2.x of PyTorch that has a dtype; 0 where every one with DCP has.
 constexpr std::uint32_t first_with(ScalarType dtype) noexcept {
@@ -55,7 +47,7 @@ Result<void> Exporter::entry(const EntryView& entry, Batches& items) {
   if (!is_utf8(fqn)) return refuse(fqn, "the FQN holds bytes that are no str of Python's");
   pickle_.text(fqn);
   fqns_[entry.position()] = pickle_.memoize();
-  if (record.heap) return write_record(record, record.value);
+  if (record.heap) return write_record(record);
   if (entry.type() == StorageType::Tensor) {
     const auto found = entry.tensor();
     return found ? tensor(*found) : corrupt(fmt::format("FQN '{}'", fqn));
@@ -89,7 +81,7 @@ Result<void> Exporter::properties(const TensorView& tensor) {
   const auto format = static_cast<std::size_t>(properties.memory_format);
   if (format >= memory_formats_.size()) return refuse(tensor.fqn(), "its memory format has no encoding in DCP");
   const std::string_view dtype = tensor.dtype_name();
-  if (!is_identifier(dtype)) return refuse(tensor.fqn(), "its dtype has no name in torch");
+  if (!is_dtype_name(dtype)) return refuse(tensor.fqn(), "its dtype has no name in torch");
   if (const std::uint32_t first = first_with(properties.dtype); first > 0 && older_than(first)) {
     return refuse(tensor.fqn(), fmt::format("its dtype {} came with PyTorch 2.{}", dtype, first));
   }

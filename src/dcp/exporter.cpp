@@ -34,7 +34,19 @@ Result<Exported> Exporter::run() {
   if (auto done = check_totals(); !done) return tl::unexpected(std::move(done.error()));
   if (auto done = sort_records(); !done) return tl::unexpected(std::move(done.error()));
   if (auto done = root(); !done) return tl::unexpected(std::move(done.error()));
-  return Exported{pickle_.take(), std::move(dropped_)};
+  Exported exported{pickle_.take(), std::move(dropped_)};
+  if (auto done = audit(exported.bytes.bytes()); !done) return tl::unexpected(std::move(done.error()));
+  return exported;
+}
+
+Result<void> Exporter::audit(std::span<const std::byte> pickle) const {
+  const std::span bytes(reinterpret_cast<const std::uint8_t*>(pickle.data()), pickle.size());
+  const PickleAudit audit = audit::Walk(bytes, {unjudged_, foreign_classes_}).run();
+  if (audit.clean()) return {};
+  const ForeignAct& act = audit.acts.front();
+  return fail(ErrorCode::OpaqueRecords,
+              fmt::format("the finished pickle does more than make DCP's objects: {}{}{} (byte {})", act.name,
+                          act.name.empty() ? "" : " ", act.what, act.position));
 }
 
 // A file whose rows or names overlap would be written out many times over.
@@ -77,7 +89,12 @@ Result<ModuleAndName> Exporter::class_of(const std::optional<ByteColumn>& named,
   const std::size_t space = name.find(' ');
   if (space == std::string_view::npos || !is_utf8(name)) return corrupt("the name of a class");
   const ModuleAndName foreign{name.substr(0, space), name.substr(space + 1)};
-  if (is_own_name(foreign.module, foreign.name) || options_.foreign_names == ForeignNames::Keep) return foreign;
+  const bool is_own = foreign.module == own.module && foreign.name == own.name;
+  if (is_own || options_.dcp_classes) return own;
+  if (options_.foreign_names == ForeignNames::Keep) {
+    foreign_classes_.emplace_back(name);
+    return foreign;
+  }
   const std::string what = fmt::format("class {}.{} in the place of {}", foreign.module, foreign.name, own.name);
   if (options_.foreign_names == ForeignNames::Refuse) {
     return fail(ErrorCode::OpaqueRecords, fmt::format("{}, which DCP does not define", what));
@@ -89,7 +106,7 @@ Result<ModuleAndName> Exporter::class_of(const std::optional<ByteColumn>& named,
 Result<void> Exporter::root() {
   const auto cls = class_of(columns_.metadata_class, {kMetadata, "Metadata"});
   if (!cls) return tl::unexpected(cls.error());
-  const auto info = class_of(columns_.storage_info_class, {"torch.distributed.checkpoint.filesystem", "_StorageInfo"});
+  const auto info = class_of(columns_.storage_info_class, {kFileSystem, "_StorageInfo"});
   if (!info) return tl::unexpected(info.error());
   info_class_ = *info;
 

@@ -16,6 +16,7 @@
 #include "dcp/value_writer.hpp"
 #include "flatpoint/dcp.hpp"
 #include "flatpoint/records.hpp"
+#include "pickle/audit_walk.hpp"
 #include "pickle/globals.hpp"
 #include "pickle/pickle_writer.hpp"
 
@@ -83,6 +84,8 @@ class Exporter {
   // exporter.cpp
   Status check_totals() const;
   Status check_size() const;
+  /// Reads the finished pickle once more, by a list of its own.
+  [[nodiscard]] Status audit(std::span<const std::byte> pickle) const;
   Status sort_records();
   Status root();
   Status attributes(Batches& items);
@@ -99,10 +102,13 @@ class Exporter {
   struct Record {
     std::unique_ptr<Heap> heap;  // null: it is dropped
     Value value;
+    bool unjudged = false;  // it needs foreign names, and is kept nevertheless
   };
   Result<Record> open_record(std::uint32_t number);
   ValueWriter writer_of(const Record& record);
-  Status write_record(const Record& record, Value value);
+  Status write_record(const Record& record);
+  /// Writes one of the values of a record; `continues`: not its first.
+  Status write_value(const Record& record, ValueWriter& writer, Value value, bool continues);
   /// Writes the attribute that a record of this kind holds as a whole; None where it is dropped.
   Status whole_attribute(OpaqueKind kind);
   Status other_attributes(Batches& items);
@@ -159,6 +165,8 @@ class Exporter {
   const ExportOptions& options_;
   PickleWriter pickle_;
   std::vector<std::string> dropped_;
+  std::vector<audit::Span> unjudged_;         // where the kept records stand that need foreign names
+  std::vector<std::string> foreign_classes_;  // "module name", kept
 
   std::array<std::uint32_t, static_cast<std::size_t>(Word::Count)> words_;
   std::array<std::uint32_t, static_cast<std::size_t>(Class::Count)> classes_;

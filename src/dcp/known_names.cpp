@@ -19,7 +19,7 @@ constexpr Spelling kSpellings[] = {
     {Known::MemFormatEncoding, {kOldProperties, "MEM_FORMAT_ENCODING"}},
     {Known::MetadataIndex, {kMetadata, "MetadataIndex"}},
     {Known::StorageMeta, {kMetadata, "StorageMeta"}},
-    {Known::StorageInfo, {"torch.distributed.checkpoint.filesystem", "_StorageInfo"}},
+    {Known::StorageInfo, {kFileSystem, "_StorageInfo"}},
     {Known::Size, {"torch", "Size"}},
     {Known::GetLayout, {"torch.serialization", "_get_layout"}},
     {Known::GetAttr, {"builtins", "getattr"}},

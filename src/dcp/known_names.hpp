@@ -8,8 +8,10 @@
 
 namespace flatpoint::dcp {
 
-// The modules of DCP's classes; the second is that of TensorProperties before torch 2.3.
+// The modules of DCP's classes; the last is that of TensorProperties before torch 2.3.
 inline constexpr std::string_view kMetadata = "torch.distributed.checkpoint.metadata";
+inline constexpr std::string_view kFileSystem = "torch.distributed.checkpoint.filesystem";
+inline constexpr std::string_view kPlanner = "torch.distributed.checkpoint.planner";
 inline constexpr std::string_view kOldProperties = "torch.distributed._shard.sharded_tensor.metadata";
 
 /// The names that mean something to the importer. Whatever else a pickle names stays a name.

@@ -1,11 +1,12 @@
 // Exports what the importer made of each file named on standard input, into FILE.exported, and prints a line of JSON
 // each: what was dropped, or the error; and whether importing the result gives the same file but for the source record.
-// Arguments: [keep|drop] [TORCH_MINOR].
+// Arguments: [keep|drop] [classes] [TORCH_MINOR] [audit]; the last adds what the audit says of the file.
 #include <cstring>
 #include <fstream>
 #include <iostream>
 
 #include "describe.hpp"
+#include "flatpoint/pickle_audit.hpp"
 #include "support.hpp"
 
 using namespace flatpoint;
@@ -23,8 +24,13 @@ std::string without_source(std::span<const std::byte> pickle) {
   return {reinterpret_cast<const char*>(bytes->bytes().data()), bytes->size()};
 }
 
-Json answer(const std::string& path, const dcp::ExportOptions& options) {
+Json answer(const std::string& path, const dcp::ExportOptions& options, bool with_audit) {
   const std::string pickle = test::read_file(path);
+  if (with_audit) {
+    Json audited = answer(path, options, false);
+    audited["clean"] = audit_pickle(test::bytes_of(pickle)).clean();
+    return audited;
+  }
   auto imported = dcp::import_pickle(test::bytes_of(pickle));
   if (!imported) return {{"error", imported.error().message}};
   const auto file = MetadataFile::from_bytes(imported->bytes.bytes());
@@ -38,14 +44,19 @@ Json answer(const std::string& path, const dcp::ExportOptions& options) {
 
 int main(int count, char** arguments) {
   dcp::ExportOptions options;
+  bool with_audit = false;
   for (int i = 1; i < count; ++i) {
     if (std::strcmp(arguments[i], "keep") == 0) {
       options.foreign_names = dcp::ForeignNames::Keep;
     } else if (std::strcmp(arguments[i], "drop") == 0) {
       options.foreign_names = dcp::ForeignNames::Drop;
+    } else if (std::strcmp(arguments[i], "classes") == 0) {
+      options.dcp_classes = true;
+    } else if (std::strcmp(arguments[i], "audit") == 0) {
+      with_audit = true;
     } else {
       options.torch_minor = static_cast<std::uint32_t>(std::stoul(arguments[i]));
     }
   }
-  for (std::string path; std::getline(std::cin, path);) std::cout << answer(path, options).dump() << "\n";
+  for (std::string path; std::getline(std::cin, path);) std::cout << answer(path, options, with_audit).dump() << "\n";
 }

@@ -14,6 +14,7 @@ import pytest
 import torch
 import torch.distributed.checkpoint as dcp
 from test_import_against_python import HERE, ROOT, Chance, same, stand_ins  # noqa: F401 (a fixture)
+from torch.distributed.checkpoint.filesystem import _StorageInfo
 from torch.distributed.checkpoint.metadata import BytesStorageMetadata, MetadataIndex, TensorProperties
 from torch.distributed.checkpoint.planner import SavePlan, WriteItem, WriteItemType
 
@@ -163,6 +164,22 @@ def test_foreign_names_dropped(tmp_path):
     assert not hasattr(after, "mcore_data")
     del expected.state_dict_metadata["model.norm"], expected.planner_data["model.norm"]
     assert after == expected
+
+
+def test_classes_like_dcps(tmp_path):
+    """OLMo-core's _StorageInfo becomes torch's own; opaque records stay."""
+    before = pickle.loads((HERE / "pickles" / "olmo_core.pickle").read_bytes())
+    before.mcore_data = {"x": Foreign()}
+    before.all_local_plans = plans()
+    path = save(tmp_path / "m", before)
+    assert "olmo_core" in export([path])[0]["error"]
+    assert "Foreign" in export([path], "classes")[0]["error"]
+    assert export([path], "classes", "keep")[0]["dropped"] == []
+    after = pickle.loads(exported(path))
+    assert {type(info) for info in after.storage_data.values()} == {_StorageInfo}
+    assert after.mcore_data == before.mcore_data and after.all_local_plans == before.all_local_plans
+    del after.mcore_data, after.all_local_plans
+    assert after == make_pickles.usual()
 
 
 @pytest.mark.parametrize("name", ["os.system", "builtins.eval", "torch.load", "torch.distributed.checkpoint.load", "builtins.getattr"])

@@ -56,6 +56,7 @@ PUBLIC_HEADERS = {
     "load_plan.hpp": "plan",
     "mesh_plan.hpp": "plan",
     "overlap.hpp": "plan",
+    "pickle_audit.hpp": "pickle",
     "dcp.hpp": "dcp",
     "source.hpp": "checkpoint",
 }

@@ -3,6 +3,7 @@
 import os
 import pickle
 import re
+import struct
 import unittest
 
 from odd_names import metadata_with
@@ -103,6 +104,39 @@ class Malicious(ToolTest):
             with self.subTest(checkpoint.name):
                 shown = self.run_verb("show", ["CKPT"], checkpoint).out.decode()
                 self.assertIn("named in these pickles, not imported\nposix system\n", shown)
+
+    def test_verify_names_it(self):
+        for checkpoint in self.checkpoints():
+            with self.subTest(checkpoint.name):
+                answer = self.run_verb("verify", ["CKPT"], checkpoint)
+                self.assertEqual(answer.code, 1)
+                self.assertIn("unpickling: posix.system is called", answer.out.decode())
+                told = self.run_verb("verify", ["CKPT", "--json"], checkpoint).json["unpickling"]
+                self.assertFalse(told["clean"])
+                self.assertEqual({act["name"] for act in told["acts"]}, {"posix.system"})
+        harmless = self.folder / "harmless.metadata"
+        harmless.write_bytes(metadata_with(["w"]))
+        answer = run("verify", harmless, "--json")
+        self.assertEqual((answer.code, answer.json["unpickling"]), (0, {"clean": True, "acts": []}))
+
+    def test_code_through_names_of_dcp(self):
+        """`getattr(PosixPath, "write_text")(path, text)`: no name in it is foreign."""
+
+        def word(text):
+            return b"X" + struct.pack("<I", len(text)) + text.encode()
+
+        def name(module, qualname):
+            return word(module) + word(qualname) + b"\x93"
+
+        method = name("builtins", "getattr") + name("pathlib", "PosixPath") + word("write_text") + b"\x86R"
+        path = name("pathlib", "PosixPath") + word(str(self.trap)) + b"\x85R"
+        attribute = b"}" + word("note") + method + path + word("ran") + b"\x86Rsb."
+        checkpoint = self.folder / "getattr.metadata"
+        checkpoint.write_bytes(metadata_with(["w"])[:-1] + attribute)
+        self.ask_everything(checkpoint)
+        self.check_error(("export", checkpoint, "-o", self.out), "opaque_records", "builtins.getattr", "'note'")
+        self.assertFalse(self.out.exists())
+        self.assertEqual(self.run_verb("verify", ["CKPT"], checkpoint).code, 1)
 
     def test_it_is_not_exported_by_default(self):
         for checkpoint in self.checkpoints():

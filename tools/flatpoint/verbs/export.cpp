@@ -87,6 +87,8 @@ Run declare(Command& command) {
   const Option& keep =
       command.add_flag("--keep-opaque", arguments->keep, "Write records that need names other than DCP's");
   command.add_flag("--drop-opaque", arguments->drop, "Leave such records out, and say which").excludes(keep);
+  command.add_flag("--dcp-classes", options->dcp_classes,
+                   "Write DCP's own Metadata and _StorageInfo in the place of another project's classes like them");
   return [arguments, options](Context& context) { return run(*arguments, *options, context); };
 }
 
@@ -96,7 +98,8 @@ extern const Verb kExport;
 const Verb kExport{"export", "Write the .metadata that PyTorch reads",
                    "  flatpoint export ckpt/.metadata.flatpoint -o ckpt/.metadata\n"
                    "  flatpoint export ckpt/ -o old.metadata --torch 2.14   without strides, which 2.14 cannot read\n"
-                   "  flatpoint export ckpt/ -o plain.metadata --drop-opaque\n",
+                   "  flatpoint export ckpt/ -o plain.metadata --drop-opaque\n"
+                   "  flatpoint export olmo/ -o plain.metadata --dcp-classes        torch reads it without OLMo-core\n",
                    declare};
 
 }  // namespace flatpoint::tool

@@ -10,6 +10,7 @@
 #include "arguments.hpp"
 #include "checkpoint.hpp"
 #include "flatpoint/coverage.hpp"
+#include "flatpoint/pickle_audit.hpp"
 #include "flatpoint/source.hpp"
 #include "table.hpp"
 
@@ -39,6 +40,7 @@ struct Verdict {
   Source source = Source::NotLookedFor;
   std::string pickle = {};                      // the name of the one that was compared
   std::optional<CoverageReport> coverage = {};  // with --coverage; its findings are in the report
+  std::optional<PickleAudit> unpickling = {};   // of a `.metadata`: what Python would run
 };
 
 std::string_view word(Source source) {
@@ -102,6 +104,21 @@ Result<void> compare_source(Verdict& verdict, const MetadataFile& file) {
   return {};
 }
 
+/// Adds what unpickling a `.metadata` would run besides making objects of DCP's own classes.
+Result<void> add_unpickling(const fs::path& path, Verdict& verdict) {
+  const auto bytes = read_file(path);
+  if (!bytes) return tl::unexpected(bytes.error());
+  PickleAudit audit = audit_pickle(bytes->bytes());
+  for (const ForeignAct& act : audit.acts) {
+    verdict.report.findings.push_back(
+        {"foreign_code",
+         fmt::format("unpickling: {}{}{} (byte {})", act.name, act.name.empty() ? "" : " ", act.what, act.position)});
+  }
+  verdict.report.suppressed += audit.suppressed;
+  verdict.unpickling = std::move(audit);
+  return {};
+}
+
 /// Errors: NotFlatpoint, and whatever kept it from being read.
 Result<Verdict> verify_flatpoint(const Arguments& arguments, const fs::path& path, bool source) {
   const auto file = MetadataFile::open(path, OpenMode::Copy);
@@ -109,7 +126,11 @@ Result<Verdict> verify_flatpoint(const Arguments& arguments, const fs::path& pat
     Verdict verdict{path, verify(*file)};
     if (arguments.coverage) add_coverage(*file, verdict);
     if (source) {
-      if (auto done = compare_source(verdict, *file); !done) return tl::unexpected(std::move(done.error()));
+      auto done = compare_source(verdict, *file).and_then([&]() -> Result<void> {
+        const fs::path pickle = path.parent_path() / verdict.pickle;
+        return verdict.source == Source::Absent ? Result<void>() : add_unpickling(pickle, verdict);
+      });
+      if (!done) return tl::unexpected(std::move(done.error()));
     }
     return verdict;
   }
@@ -134,12 +155,16 @@ Result<Verdict> verify_pickle(const Context& context, const Arguments& arguments
     auto& findings = verdict.report.findings;
     findings.insert(findings.begin(), opened->findings.begin(), opened->findings.end());
     if (arguments.coverage) add_coverage(opened->file, verdict);
+    if (auto done = add_unpickling(opened->path, verdict); !done) return tl::unexpected(std::move(done.error()));
     return verdict;
   }
   const Error& error = opened.error();
   if (error.code != ErrorCode::BadPickle && error.code != ErrorCode::TooLarge) return tl::unexpected(error);
   Verdict verdict{path, {}};
   verdict.report.broken_rules.push_back({std::string(to_string(error.code)), error.message});
+  if (const fs::path pickle = is_file(path) ? path : path / dcp::kPickleName; is_file(pickle)) {
+    if (auto done = add_unpickling(pickle, verdict); !done) return tl::unexpected(std::move(done.error()));
+  }
   return verdict;
 }
 
@@ -172,6 +197,11 @@ void print(Output& out, const Verdict& verdict) {
     if (coverage.not_judged > 0)
       out.print("{} that may hold tensors could not be judged\n", counted(coverage.not_judged, "object", "objects"));
   }
+  if (verdict.unpickling) {
+    out.print("unpickling the .metadata {}\n", verdict.unpickling->clean()
+                                                   ? "makes objects of DCP's own classes and runs nothing else"
+                                                   : "runs more than DCP's own classes");
+  }
   if (!report.sound()) {
     out.write("\n");
     print_table(out, kRuleColumns, report.broken_rules.size(), [&](std::uint64_t i, Cells& cells) {
@@ -197,6 +227,21 @@ void write_message(Json& json, std::string_view what, std::string_view name, std
   json.end();
 }
 
+void write_unpickling(Json& json, const PickleAudit& audit) {
+  json.key("unpickling").begin_object(Json::Style::Lines);
+  json.member("clean", audit.clean());
+  json.key("acts").begin_array(Json::Style::Lines);
+  for (const ForeignAct& act : audit.acts) {
+    json.begin_object();
+    json.member("name", act.name);
+    json.member("what", act.what);
+    json.member("position", act.position);
+    json.end();
+  }
+  json.end();
+  json.end();
+}
+
 void print_json(Output& out, const Verdict& verdict) {
   const VerifyReport& report = verdict.report;
   Json json(out);
@@ -218,6 +263,7 @@ void print_json(Output& out, const Verdict& verdict) {
     json.member("not_judged", verdict.coverage->not_judged);
     json.end();
   }
+  if (verdict.unpickling) write_unpickling(json, *verdict.unpickling);
   json.end();
 }
 
@@ -230,7 +276,8 @@ Result<Exit> run(const Arguments& arguments, Context& context) {
     print(context.out, *verdict);
   }
   const bool tiled = !verdict->coverage || (verdict->coverage->not_tiled == 0 && verdict->coverage->not_judged == 0);
-  return verdict->report.sound() && tiled ? Exit::Yes : Exit::No;
+  const bool clean = !verdict->unpickling || verdict->unpickling->clean();
+  return verdict->report.sound() && tiled && clean ? Exit::Yes : Exit::No;
 }
 
 Run declare(Command& command) {
@@ -249,6 +296,7 @@ extern const Verb kVerify;
 const Verb kVerify{"verify", "Check every rule of the format; findings about the checkpoint are listed apart",
                    "  flatpoint verify ckpt/\n"
                    "  flatpoint verify ckpt/ --coverage\n"
+                   "  flatpoint verify ckpt/.metadata       would unpickling it run anything but DCP's own classes?\n"
                    "  flatpoint verify ckpt/.metadata.flatpoint --source\n",
                    declare};
 
