@@ -4,8 +4,10 @@
 //   const std::uint32_t file = builder.add_file("__0_0.distcp");
 //   auto weight = builder.add_tensor("model.weight", properties, size);
 //   if (!weight) return report(weight.error().message);
-//   builder.add_chunk(*weight, offsets, sizes, {.file = file, .byte_offset = 0, .length = 4096});
-//   auto bytes = std::move(builder).finish();             // then write_file, or MetadataFile::from_buffer
+//   const auto added = builder.add_chunk(*weight, offsets, sizes, {.file = file, .byte_offset = 0, .length = 4096});
+//   if (!added) return report(added.error().message);
+//   const auto bytes = std::move(builder).finish();       // then write_file, or MetadataFile::from_buffer
+//   if (!bytes) return report(bytes.error().message);
 #pragma once
 
 #include <cstdint>
@@ -102,42 +104,42 @@ class MetadataBuilder {
   std::uint32_t add_file(std::string_view relative_path);
 
   /// The number of a list of transform descriptors, in DCP's stored order. Errors: TooLarge above 65 534 lists.
-  Result<std::uint16_t> add_transforms(std::span<const std::string_view> descriptors,
-                                       SequenceType type = SequenceType::List);
+  [[nodiscard]] Result<std::uint16_t> add_transforms(std::span<const std::string_view> descriptors,
+                                                     SequenceType type = SequenceType::List);
 
   /// Errors: InvalidArgument. Whether the FQN is declared twice comes out in `finish`.
-  Result<TensorId> add_tensor(std::string_view fqn, const TensorProperties& properties,
-                              std::span<const std::int64_t> size);
+  [[nodiscard]] Result<TensorId> add_tensor(std::string_view fqn, const TensorProperties& properties,
+                                            std::span<const std::int64_t> size);
 
   /// The same with the chunks that it names; `stored` has a place for each, or none. Errors: InvalidArgument, TooLarge.
-  Result<TensorId> add_tensor(std::string_view fqn, const TensorStorageMetadata& tensor,
-                              std::span<const StoredAt> stored = {});
+  [[nodiscard]] Result<TensorId> add_tensor(std::string_view fqn, const TensorStorageMetadata& tensor,
+                                            std::span<const StoredAt> stored = {});
 
   /// Errors: InvalidArgument, TooLarge.
-  Result<void> add_chunk(TensorId tensor, std::span<const std::int64_t> offsets, std::span<const std::int64_t> sizes,
-                         const StoredAt& stored = {});
-  Result<void> add_chunks(TensorId tensor, const ChunkColumns& chunks);
+  [[nodiscard]] Result<void> add_chunk(TensorId tensor, std::span<const std::int64_t> offsets,
+                                       std::span<const std::int64_t> sizes, const StoredAt& stored = {});
+  [[nodiscard]] Result<void> add_chunks(TensorId tensor, const ChunkColumns& chunks);
 
   /// All chunks of a sharded tensor, each written by the lowest rank that holds it: `stored` has a value per chunk in
   /// the order of sharding.chunk_ranks(), or one for all. Errors: InvalidArgument, also in a fragment, which holds one
   /// rank's chunk (Sharding::local_box) only.
-  Result<void> add_sharded(TensorId tensor, const Sharding& sharding, const StoredColumns& stored = {});
+  [[nodiscard]] Result<void> add_sharded(TensorId tensor, const Sharding& sharding, const StoredColumns& stored = {});
 
   /// Adds tensors with their chunks; returns the first one's id, the others count up from it.
-  Result<TensorId> add_tensors(const TensorColumns& tensors);
+  [[nodiscard]] Result<TensorId> add_tensors(const TensorColumns& tensors);
 
   /// Something that is no tensor (BytesStorageMetadata).
-  Result<void> add_bytes(std::string_view fqn, const StoredAt& stored = {});
+  [[nodiscard]] Result<void> add_bytes(std::string_view fqn, const StoredAt& stored = {});
 
   /// planner_data[fqn]. REQUIRES: the keys, joined with dots, are the FQN. Errors: InvalidArgument where they are not.
-  Result<void> set_planner_path(std::string_view fqn, std::span<const PlannerKey> path);
+  [[nodiscard]] Result<void> set_planner_path(std::string_view fqn, std::span<const PlannerKey> path);
 
   /// Errors: Conflict where another value was set before.
-  Result<void> set_storage_meta(const StorageMeta& meta);
-  Result<void> set_version(std::string_view version);
+  [[nodiscard]] Result<void> set_storage_meta(const StorageMeta& meta);
+  [[nodiscard]] Result<void> set_version(std::string_view version);
 
   /// The finished file. Errors: Conflict, InvalidArgument, TooLarge. The builder is used up, also by an error.
-  Result<Buffer> finish() &&;
+  [[nodiscard]] Result<Buffer> finish() &&;
 
  private:
   explicit MetadataBuilder(std::unique_ptr<write::BuilderState> state) noexcept;

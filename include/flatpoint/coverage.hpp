@@ -72,6 +72,6 @@ struct CoverageReport {
 };
 
 /// All tensors of a file. Explicit chunks that tensors share are weighed once. Errors: Corrupt.
-Result<CoverageReport> check_coverage(const MetadataView& metadata, const CoverageOptions& options = {});
+[[nodiscard]] Result<CoverageReport> check_coverage(const MetadataView& metadata, const CoverageOptions& options = {});
 
 }  // namespace flatpoint

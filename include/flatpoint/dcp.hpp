@@ -50,15 +50,16 @@ struct Imported {
 };
 
 /// Imports the bytes of a `.metadata`. Errors: NotPickle, BadPickle, TooLarge.
-Result<Imported> import_pickle(std::span<const std::byte> pickle, const ImportOptions& options = {});
+[[nodiscard]] Result<Imported> import_pickle(std::span<const std::byte> pickle, const ImportOptions& options = {});
 
 /// The same from a file, mapped while it is read; records its modification time. Errors also: NotFound, Io (also where
 /// the file changed meanwhile).
-Result<Imported> import_file(const std::filesystem::path& path, const ImportOptions& options = {});
+[[nodiscard]] Result<Imported> import_file(const std::filesystem::path& path, const ImportOptions& options = {});
 
 /// "module qualname" of every name that a pickle mentions, such as an opaque record's, by first mention: what Python
 /// would import and might call. Errors: as `import_pickle`.
-Result<std::vector<std::string>> named_globals(std::span<const std::byte> pickle, const ImportLimits& limits = {});
+[[nodiscard]] Result<std::vector<std::string>> named_globals(std::span<const std::byte> pickle,
+                                                             const ImportLimits& limits = {});
 
 /// What happens to opaque records, and classes of Metadata and _StorageInfo, that need more than DCP's own classes and
 /// plain values: another name, or a known one that is called or changed in another way than for DCP's objects. Loading
@@ -91,11 +92,11 @@ struct Exported {
 /// Writes the pickle that `torch.distributed.checkpoint` reads: equal to the object that the file was imported from,
 /// the order of its dictionaries included. Errors: Corrupt, OpaqueRecords (ForeignNames::Refuse), InvalidArgument (a
 /// fact that this PyTorch cannot hold; the message names the FQN), TooLarge.
-Result<Exported> export_pickle(const MetadataView& metadata, const ExportOptions& options = {});
+[[nodiscard]] Result<Exported> export_pickle(const MetadataView& metadata, const ExportOptions& options = {});
 
 /// The same, and publishes it as `write_file` does. Errors also: those of `write_file`.
-Result<Exported> export_file(const MetadataView& metadata, const std::filesystem::path& path,
-                             const ExportOptions& options = {}, IfExists if_exists = IfExists::Replace);
+[[nodiscard]] Result<Exported> export_file(const MetadataView& metadata, const std::filesystem::path& path,
+                                           const ExportOptions& options = {}, IfExists if_exists = IfExists::Replace);
 
 /// How `open_checkpoint` came by its answer.
 enum class Origin {
@@ -124,12 +125,13 @@ struct OpenedCheckpoint {
 /// with only the files of ranks that saved alone, `__R.metadata` or `__R.metadata.flatpoint`, which are chosen between
 /// likewise: one rank is used, several are Ambiguous until `rank` picks one. A file given directly is opened as what it
 /// is; nothing beside it is looked at. Errors also: NotFound, Ambiguous.
-Result<OpenedCheckpoint> open_checkpoint(const std::filesystem::path& path, const OpenOptions& options = {});
+[[nodiscard]] Result<OpenedCheckpoint> open_checkpoint(const std::filesystem::path& path,
+                                                       const OpenOptions& options = {});
 
 /// Opens what ranks wrote alone into a folder, for `merge`: every `__R.metadata`, or the flatpoint file beside it where
 /// that was imported from it, and every other .flatpoint file of one rank. By name. Errors also: NotFound (there is
 /// none).
-Result<std::vector<OpenedCheckpoint>> open_fragments(const std::filesystem::path& folder,
-                                                     const OpenOptions& options = {});
+[[nodiscard]] Result<std::vector<OpenedCheckpoint>> open_fragments(const std::filesystem::path& folder,
+                                                                   const OpenOptions& options = {});
 
 }  // namespace flatpoint::dcp

@@ -62,6 +62,6 @@ struct Diff {
 /// that only one file has always do. Orders compare what both files have; that of storage data is compared where both
 /// have the same chunks in the same places. The source record and the rank of a fragment are no facts of a checkpoint.
 /// Linear in both files. Errors: Corrupt.
-Result<Diff> diff(const MetadataView& a, const MetadataView& b, Aspects aspects = kAllAspects);
+[[nodiscard]] Result<Diff> diff(const MetadataView& a, const MetadataView& b, Aspects aspects = kAllAspects);
 
 }  // namespace flatpoint

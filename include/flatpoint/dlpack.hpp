@@ -51,14 +51,14 @@ struct DLTensorFields {
 
 /// Memory of kDLCUDAHost and kDLROCMHost is pinned; a DLTensor never requires a gradient. Errors: InvalidArgument for a
 /// dtype that torch refuses, a negative ndim, or a null shape with dimensions.
-Result<TensorDescriptor> describe_dlpack(const DLTensorFields& tensor);
+[[nodiscard]] Result<TensorDescriptor> describe_dlpack(const DLTensorFields& tensor);
 
 /// Another major version may lay DLManagedTensorVersioned out differently. Errors: InvalidArgument for those above 1.
-Result<void> check_dlpack_version(std::uint32_t major, std::uint32_t minor);
+[[nodiscard]] Result<void> check_dlpack_version(std::uint32_t major, std::uint32_t minor);
 
 template <DLTensorLike T>
 struct TensorTraits<T> {
-  static Result<TensorDescriptor> describe(const T& tensor) {
+  [[nodiscard]] static Result<TensorDescriptor> describe(const T& tensor) {
     return describe_dlpack({tensor.shape, tensor.strides, tensor.ndim,
                             static_cast<std::int32_t>(tensor.device.device_type), tensor.dtype.code, tensor.dtype.bits,
                             tensor.dtype.lanes});
@@ -67,7 +67,7 @@ struct TensorTraits<T> {
 
 template <DLManagedTensorLike T>
 struct TensorTraits<T> {
-  static Result<TensorDescriptor> describe(const T& tensor) {
+  [[nodiscard]] static Result<TensorDescriptor> describe(const T& tensor) {
     using Inner = TensorTraits<std::remove_cvref_t<decltype(tensor.dl_tensor)>>;
     if constexpr (requires { tensor.version.major; }) {
       return check_dlpack_version(tensor.version.major, tensor.version.minor).and_then([&] {

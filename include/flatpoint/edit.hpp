@@ -30,6 +30,6 @@ using NameEdit = std::function<std::optional<std::string>(std::string_view fqn)>
 /// each chunk, the source record. In a planner path the key in which a name changed takes the change up; where more
 /// than one key changed, the path becomes the name as one key. Errors: Conflict (two FQNs would have one name),
 /// OpaqueRecords, Corrupt, TooLarge.
-Result<Buffer> edit(const Columns& columns, const NameEdit& name_of, const EditOptions& options = {});
+[[nodiscard]] Result<Buffer> edit(const Columns& columns, const NameEdit& name_of, const EditOptions& options = {});
 
 }  // namespace flatpoint

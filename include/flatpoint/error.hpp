@@ -34,15 +34,25 @@ std::string_view to_string(ErrorCode code) noexcept;
 struct Error {
   ErrorCode code;
   std::string message;
+  std::string rule = {};  // of docs/format.md, such as "F4", where the bytes of a file break one
 };
 
-/// The value, or the Error that kept it from being made.
+/// The message, and the rule behind it: "...: truncated: 3 bytes, the trailer alone has 24 (rule F2)".
+std::string to_string(const Error& error);
+
+/// The value, or the Error that kept it from being made. Every function that returns one is [[nodiscard]].
 template <class T>
 using Result = tl::expected<T, Error>;
 
 /// Shorthand for returning an Error from a function with a Result.
 inline tl::unexpected<Error> fail(ErrorCode code, std::string message) {
   return tl::unexpected<Error>(Error{code, std::move(message)});
+}
+
+/// The error of an inner call with the place put before its message: "FQN 'w': ...".
+inline tl::unexpected<Error> fail_at(std::string_view place, Error error) {
+  error.message.insert(0, ": ").insert(0, place);
+  return tl::unexpected<Error>(std::move(error));
 }
 
 }  // namespace flatpoint

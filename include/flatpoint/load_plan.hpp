@@ -179,7 +179,7 @@ inline ReadItemView LoadPlan::item(std::uint32_t i) const noexcept { return {*th
 /// Plans what a rank wants: create_default_local_load_plan, with every mismatch in LoadPlan::issues instead of the
 /// first as an exception. Errors: Corrupt; TooLarge for more than 2^32 - 2 items; InvalidArgument for a Wanted whose
 /// spans do not fit its numbers.
-Result<LoadPlan> plan_load(const MetadataView& metadata, std::span<const Wanted> wanted,
-                           const LoadOptions& options = {});
+[[nodiscard]] Result<LoadPlan> plan_load(const MetadataView& metadata, std::span<const Wanted> wanted,
+                                         const LoadOptions& options = {});
 
 }  // namespace flatpoint

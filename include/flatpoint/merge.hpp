@@ -56,6 +56,6 @@ struct Merged {
 /// fragment; where orders are stated also 16 bytes per chunk and per FQN of each fragment. Errors: Conflict,
 /// NotFound (a rank without a fragment), InvalidArgument (no fragments), Corrupt (a fragment that breaks a rule of the
 /// format), TooLarge.
-Result<Merged> merge(std::span<const Fragment> fragments, const MergeOptions& options = {});
+[[nodiscard]] Result<Merged> merge(std::span<const Fragment> fragments, const MergeOptions& options = {});
 
 }  // namespace flatpoint

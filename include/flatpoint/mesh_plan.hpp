@@ -59,20 +59,22 @@ struct LoadBalance {
 class MeshPlanner {
  public:
   /// Errors: Corrupt; InvalidArgument and TooLarge as Sharding::create, with the FQN.
-  static Result<MeshPlanner> create(const MetadataView& metadata, std::span<const std::int64_t> mesh_shape,
-                                    std::span<const Placement> placements, const LoadOptions& options = {});
+  [[nodiscard]] static Result<MeshPlanner> create(const MetadataView& metadata,
+                                                  std::span<const std::int64_t> mesh_shape,
+                                                  std::span<const Placement> placements,
+                                                  const LoadOptions& options = {});
 
   [[nodiscard]] std::uint32_t rank_count() const noexcept;
 
   /// The plan of a rank; ReadItemView::wanted is the entry's position. Errors: as plan_load; InvalidArgument for a rank
   /// outside the mesh or one whose elements are no box.
-  Result<LoadPlan> plan(std::uint32_t rank);
+  [[nodiscard]] Result<LoadPlan> plan(std::uint32_t rank);
   /// The same into a plan whose memory is used again. After an error the plan is empty.
-  Result<void> plan(std::uint32_t rank, LoadPlan& plan);
+  [[nodiscard]] Result<void> plan(std::uint32_t rank, LoadPlan& plan);
 
   /// All ranks at once, chunk by chunk, without writing a plan. Errors: as `plan` for any rank; TooLarge where ranks
   /// times files pass 2^33.
-  Result<LoadBalance> balance();
+  [[nodiscard]] Result<LoadBalance> balance();
 
   MeshPlanner(MeshPlanner&&) noexcept;
   MeshPlanner& operator=(MeshPlanner&&) noexcept;

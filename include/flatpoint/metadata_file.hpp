@@ -32,13 +32,14 @@ enum class OpenMode {
 class MetadataFile {
  public:
   /// Errors: NotFound, Io, NotFlatpoint, Truncated, Version, Corrupt. `path` is a file; nothing beside it is looked at.
-  static Result<MetadataFile> open(const std::filesystem::path& path, OpenMode mode = OpenMode::Map);
+  [[nodiscard]] static Result<MetadataFile> open(const std::filesystem::path& path, OpenMode mode = OpenMode::Map);
 
-  /// Takes over finished bytes, such as `write::finish` or the importer return them. Errors as `open`.
-  static Result<MetadataFile> from_buffer(Buffer bytes);
+  /// Takes over finished bytes, such as `MetadataBuilder::finish` or `dcp::import_pickle` return them. Errors as
+  /// `open`.
+  [[nodiscard]] static Result<MetadataFile> from_buffer(Buffer bytes);
 
   /// Borrows bytes that outlive the file; copies them where they are not 8-byte aligned. Errors as `open`.
-  static Result<MetadataFile> from_bytes(std::span<const std::byte> bytes);
+  [[nodiscard]] static Result<MetadataFile> from_bytes(std::span<const std::byte> bytes);
 
   MetadataFile(MetadataFile&&) noexcept;
   MetadataFile& operator=(MetadataFile&&) noexcept;

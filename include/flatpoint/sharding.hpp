@@ -43,21 +43,21 @@ std::string to_string(const Placement& placement);
 /// Reads placements as a person writes them, "S0,R" or "SS0/2,S0", and as torch prints them: "S(0)", "_S(0, 2)",
 /// "P(sum)", "Shard(dim=0)", "_StridedShard(dim=0, sf=2)", "Replicate()", with or without the tuple's parentheses.
 /// Errors: InvalidArgument, naming the placement that cannot be read.
-Result<std::vector<Placement>> parse_placements(std::string_view text);
+[[nodiscard]] Result<std::vector<Placement>> parse_placements(std::string_view text);
 
 /// torch.distributed.tensor._utils.compute_local_shape_and_global_offset, value for value. An empty shard lies at the
 /// end of its dimension. As torch, replicates what is Partial; and where a StridedShard leaves elements that are not
 /// one run, gives the box that begins at the first of them, which holds others. `local_box` refuses both. Errors:
 /// InvalidArgument for a rank outside the mesh, placements that do not fit mesh or tensor, negative sizes; TooLarge for
 /// a mesh above 2^31 - 1 ranks.
-Result<ChunkStorageMetadata> compute_local_shape_and_global_offset(std::span<const std::int64_t> global_shape,
-                                                                   std::span<const std::int64_t> mesh_shape,
-                                                                   std::span<const Placement> placements,
-                                                                   std::int64_t rank);
+[[nodiscard]] Result<ChunkStorageMetadata> compute_local_shape_and_global_offset(
+    std::span<const std::int64_t> global_shape, std::span<const std::int64_t> mesh_shape,
+    std::span<const Placement> placements, std::int64_t rank);
 
 /// The box that a rank holds. Errors: as above, and InvalidArgument where DCP cannot describe what the rank holds.
-Result<ChunkStorageMetadata> local_box(std::span<const std::int64_t> size, std::span<const std::int64_t> mesh_shape,
-                                       std::span<const Placement> placements, std::int64_t rank);
+[[nodiscard]] Result<ChunkStorageMetadata> local_box(std::span<const std::int64_t> size,
+                                                     std::span<const std::int64_t> mesh_shape,
+                                                     std::span<const Placement> placements, std::int64_t rank);
 
 namespace detail {
 
@@ -83,8 +83,9 @@ struct ShardingAxis {
 class Sharding {
  public:
   /// O(ranks). Errors: as local_box for any of the ranks.
-  static Result<Sharding> create(std::span<const std::int64_t> size, std::span<const std::int64_t> mesh_shape,
-                                 std::span<const Placement> placements);
+  [[nodiscard]] static Result<Sharding> create(std::span<const std::int64_t> size,
+                                               std::span<const std::int64_t> mesh_shape,
+                                               std::span<const Placement> placements);
 
   [[nodiscard]] std::span<const std::int64_t> size() const noexcept { return size_; }
   [[nodiscard]] std::uint32_t rank_count() const noexcept { return rank_count_; }
@@ -119,11 +120,13 @@ class Sharding {
 
 /// What the rank that holds `local` writes: its properties, the whole tensor's size, and its one chunk. Errors: as
 /// create_from_tensor, and InvalidArgument where `rank` is outside or `local` has another size than the rank's box.
-Result<TensorStorageMetadata> create_tensor_storage_metadata(const TensorDescriptor& local, const Sharding& sharding,
-                                                             std::uint32_t rank);
+[[nodiscard]] Result<TensorStorageMetadata> create_tensor_storage_metadata(const TensorDescriptor& local,
+                                                                           const Sharding& sharding,
+                                                                           std::uint32_t rank);
 template <TensorLike Tensor>
-Result<TensorStorageMetadata> create_tensor_storage_metadata(const Tensor& local, const Sharding& sharding,
-                                                             std::uint32_t rank) {
+[[nodiscard]] Result<TensorStorageMetadata> create_tensor_storage_metadata(const Tensor& local,
+                                                                           const Sharding& sharding,
+                                                                           std::uint32_t rank) {
   return TensorTraits<Tensor>::describe(local).and_then(
       [&](const TensorDescriptor& descriptor) { return create_tensor_storage_metadata(descriptor, sharding, rank); });
 }

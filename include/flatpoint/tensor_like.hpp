@@ -33,7 +33,7 @@ struct TensorTraits;
 
 template <>
 struct TensorTraits<TensorDescriptor> {
-  static Result<TensorDescriptor> describe(const TensorDescriptor& tensor) { return tensor; }
+  [[nodiscard]] static Result<TensorDescriptor> describe(const TensorDescriptor& tensor) { return tensor; }
 };
 
 template <class T>

@@ -62,7 +62,7 @@ inline Layout layout_of(c10::Layout layout) noexcept {
 /// hold. What Python raises inside a tensor subclass passes through, as Python's interpreter needs it to.
 template <>
 struct TensorTraits<at::Tensor> {
-  static Result<TensorDescriptor> describe(const at::Tensor& tensor) {
+  [[nodiscard]] static Result<TensorDescriptor> describe(const at::Tensor& tensor) {
     try {
       const auto& dtypes = detail::TorchDtypes::get();
       const c10::ScalarType dtype = tensor.scalar_type();

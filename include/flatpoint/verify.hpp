@@ -33,6 +33,6 @@ VerifyReport verify(const MetadataFile& file, const VerifyOptions& options = {})
 
 /// The same for bytes that may not even open: what `open` refuses becomes a broken rule. Errors: only NotFlatpoint, for
 /// bytes that are not recognised as a flatpoint file at all.
-Result<VerifyReport> verify_bytes(std::span<const std::byte> bytes, const VerifyOptions& options = {});
+[[nodiscard]] Result<VerifyReport> verify_bytes(std::span<const std::byte> bytes, const VerifyOptions& options = {});
 
 }  // namespace flatpoint

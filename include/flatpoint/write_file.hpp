@@ -30,7 +30,8 @@ enum class IfExists {
 /// a regular file (a folder, a FIFO, a device) is kept. `modified_ns`: the modification time to give the file,
 /// nanoseconds since 1970. Errors: NotFound (the folder), Conflict (IfExists::Fail and there is a file),
 /// InvalidArgument (what is there is no file), Io.
-Result<void> write_file(const std::filesystem::path& path, std::span<const std::byte> bytes,
-                        IfExists if_exists = IfExists::Replace, std::optional<std::int64_t> modified_ns = {});
+[[nodiscard]] Result<void> write_file(const std::filesystem::path& path, std::span<const std::byte> bytes,
+                                      IfExists if_exists = IfExists::Replace,
+                                      std::optional<std::int64_t> modified_ns = {});
 
 }  // namespace flatpoint

@@ -22,4 +22,8 @@ std::string_view to_string(ErrorCode code) noexcept {
   return "unknown";
 }
 
+std::string to_string(const Error& error) {
+  return error.rule.empty() ? error.message : error.message + " (rule " + error.rule + ")";
+}
+
 }  // namespace flatpoint

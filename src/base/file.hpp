@@ -16,7 +16,7 @@ namespace flatpoint::base {
 class File {
  public:
   /// Errors: NotFound; Io, also for what is not a regular file.
-  static Result<File> open(const std::filesystem::path& path);
+  [[nodiscard]] static Result<File> open(const std::filesystem::path& path);
 
   File(File&& other) noexcept;
   File& operator=(File&& other) noexcept;

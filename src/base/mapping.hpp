@@ -19,9 +19,9 @@ inline constexpr std::uint64_t kMaxCopy = 0x7FFFFFFF;
 class Mapping {
  public:
   /// Maps a file; reads it where `copy` asks for it or mapping fails. `path` is for messages. Errors: Io.
-  static Result<Mapping> map(const File& file, const std::filesystem::path& path, bool copy);
+  [[nodiscard]] static Result<Mapping> map(const File& file, const std::filesystem::path& path, bool copy);
   /// The same, from its path. Errors: NotFound, Io.
-  static Result<Mapping> open(const std::filesystem::path& path, bool copy);
+  [[nodiscard]] static Result<Mapping> open(const std::filesystem::path& path, bool copy);
 
   Mapping(Mapping&& other) noexcept;
   Mapping& operator=(Mapping&& other) noexcept;

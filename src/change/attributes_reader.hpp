@@ -9,7 +9,7 @@ namespace flatpoint::change {
 
 /// The attributes, with numbers, orders and hints as they are in the file: each inside its range, orders without
 /// repeats. Texts borrow from the columns. Errors: Corrupt; the message begins with the rule.
-Result<write::DraftAttributes> read_attributes(const Columns& columns);
+[[nodiscard]] Result<write::DraftAttributes> read_attributes(const Columns& columns);
 
 /// The rows with storage information by file, then offset, then row: the order of a file that states none. Of rows with
 /// one key, all.

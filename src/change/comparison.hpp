@@ -57,15 +57,15 @@ class PlacedRows {
 class Comparison {
  public:
   Comparison(const MetadataView& a, const MetadataView& b, Aspects aspects);
-  Result<Diff> run();
+  [[nodiscard]] Result<Diff> run();
 
  private:
   [[nodiscard]] bool wants(Aspect aspect) const noexcept { return holds(aspects_, aspect); }
   void add(Aspect aspect, std::string what, std::string a = {}, std::string b = {});
 
   // diff.cpp: entries
-  Result<void> walk();
-  Result<void> compare(const EntryView& x, const EntryView& y);
+  [[nodiscard]] Result<void> walk();
+  [[nodiscard]] Result<void> compare(const EntryView& x, const EntryView& y);
   void compare_tensors(const TensorView& x, const TensorView& y, ChangedEntry& changed);
   [[nodiscard]] bool equal_boxes(const TensorView& x, const TensorView& y, bool same_size, bool& same_rows) const;
   [[nodiscard]] static bool equal_box_lists(const TensorView& x, const TensorView& y);

@@ -30,23 +30,23 @@ class EntryReader {
 
   /// Looks at the entry that comes next and moves to it: its name, its place, its rows. REQUIRES: !done(). The first
   /// call opens the first entry.
-  Result<void> open();
+  [[nodiscard]] Result<void> open();
   /// The current entry with its rows in DCP's order, numbers as they are in this file. Valid until the next call.
-  Result<write::EntryParts> read();
+  [[nodiscard]] Result<write::EntryParts> read();
   /// Leaves the current entry.
   void advance() noexcept { ++position_; }
 
   /// Item i of the loose storage; numbers as they are in this file. REQUIRES: i < columns.loose_storage.size().
-  Result<write::LooseParts> read_loose(std::size_t i) const;
+  [[nodiscard]] Result<write::LooseParts> read_loose(std::size_t i) const;
 
  private:
   [[nodiscard]] tl::unexpected<Error> corrupt(std::string_view rule_and_what) const;
-  Result<void> read_tensor(write::EntryParts& parts);
-  Result<void> read_boxes();
-  Result<void> read_grid();
+  [[nodiscard]] Result<void> read_tensor(write::EntryParts& parts);
+  [[nodiscard]] Result<void> read_boxes();
+  [[nodiscard]] Result<void> read_grid();
   void read_strides(write::EntryParts& parts);
-  Result<void> read_rows();
-  Result<void> read_order();
+  [[nodiscard]] Result<void> read_rows();
+  [[nodiscard]] Result<void> read_order();
   template <class T>
   void reorder(std::vector<T>& values, std::size_t per_chunk);
 

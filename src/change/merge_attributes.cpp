@@ -200,10 +200,7 @@ class FirstCome {
 }  // namespace
 
 tl::unexpected<Error> MergeSource::blame(Error&& error) const {
-  return fail(error.code,
-              fmt::format("{}: {}",
-                          fragment->name.empty() ? fmt::format("fragment of rank {}", fragment->rank) : fragment->name,
-                          error.message));
+  return fail_at(fragment->name.empty() ? fmt::format("fragment of rank {}", fragment->rank) : fragment->name, error);
 }
 
 bool states_orders(const Columns& columns) noexcept {

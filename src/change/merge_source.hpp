@@ -43,7 +43,7 @@ bool states_orders(const Columns& columns) noexcept;
 
 /// Reads the attributes of all sources, gives their files, type names, transform lists and paths common numbers, and
 /// joins the rest but for the orders. Sources come by ascending rank.
-Result<write::DraftAttributes> merge_attributes(std::span<MergeSource> sources);
+[[nodiscard]] Result<write::DraftAttributes> merge_attributes(std::span<MergeSource> sources);
 
 /// DCP's orders of the result, as torch's global plan would give them. `entries` and `rows` of the sources are filled.
 struct MergedOrders {

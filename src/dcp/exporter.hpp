@@ -28,7 +28,7 @@ class Exporter {
  public:
   /// What they refer to outlives the exporter.
   Exporter(const MetadataView& metadata, const ExportOptions& options);
-  Result<Exported> run();
+  [[nodiscard]] Result<Exported> run();
 
  private:
   using Status = Result<void>;
@@ -92,7 +92,7 @@ class Exporter {
   Status storage_meta(const StorageMetaColumns& meta);
   Status checkpoint_id(const StorageMetaColumns& meta);
   /// The class that the file names, where it names one and may keep it; else DCP's own.
-  Result<ModuleAndName> class_of(const std::optional<ByteColumn>& named, ModuleAndName own);
+  [[nodiscard]] Result<ModuleAndName> class_of(const std::optional<ByteColumn>& named, ModuleAndName own);
   static constexpr std::uint32_t kFirstWithStrides = 15;  // minor version
   [[nodiscard]] bool older_than(std::uint32_t minor) const noexcept {
     return options_.torch_major < 2 || (options_.torch_major == 2 && options_.torch_minor < minor);
@@ -104,7 +104,7 @@ class Exporter {
     Value value;
     bool unjudged = false;  // it needs foreign names, and is kept nevertheless
   };
-  Result<Record> open_record(std::uint32_t number);
+  [[nodiscard]] Result<Record> open_record(std::uint32_t number);
   ValueWriter writer_of(const Record& record);
   Status write_record(const Record& record);
   /// Writes one of the values of a record; `continues`: not its first.

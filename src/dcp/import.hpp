@@ -20,6 +20,7 @@ struct ImportedDraft {
 /// With the fast lane closed every instruction is executed one by one; the result is the same.
 enum class Lane : bool { Closed, Open };
 
-Result<ImportedDraft> import_draft(std::span<const std::byte> pickle, const ImportOptions& options, Lane lane);
+[[nodiscard]] Result<ImportedDraft> import_draft(std::span<const std::byte> pickle, const ImportOptions& options,
+                                                 Lane lane);
 
 }  // namespace flatpoint::dcp

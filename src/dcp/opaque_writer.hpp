@@ -17,15 +17,15 @@ class OpaqueWriter {
       : values_(heap, limits, pickle_, max_bytes) {}
 
   /// The whole pickle, borrowed from the writer. Errors: TooLarge (max_depth, max_output_bytes).
-  Result<std::string_view> write(Value value) { return write_all({&value, 1}); }
+  [[nodiscard]] Result<std::string_view> write(Value value) { return write_all({&value, 1}); }
   /// The same of a tuple of two.
-  Result<std::string_view> write_pair(Value first, Value second) {
+  [[nodiscard]] Result<std::string_view> write_pair(Value first, Value second) {
     const Value pair[] = {first, second};
     return write_all(pair);
   }
 
  private:
-  Result<std::string_view> write_all(std::span<const Value> values);
+  [[nodiscard]] Result<std::string_view> write_all(std::span<const Value> values);
 
   PickleWriter pickle_;
   ValueWriter values_;

@@ -25,7 +25,7 @@ class Translator {
   Translator(Heap& heap, const ImportLimits& limits) : heap_(heap), limits_(limits), rows_(heap.records.boxes) {}
 
   /// Errors: NotPickle where `root` is not DCP's Metadata; TooLarge.
-  Result<write::Draft> run(Value root);
+  [[nodiscard]] Result<write::Draft> run(Value root);
 
  private:
   static constexpr std::uint32_t kNone = 0xFFFFFFFF;
@@ -95,7 +95,7 @@ class Translator {
   Status place(const Key& key, const Location& location);
   void write_row(std::uint32_t row, const Row& location);
   void append_to_order(std::uint32_t row);
-  Result<std::uint32_t> loose_row(const Key& key, bool& is_new);
+  [[nodiscard]] Result<std::uint32_t> loose_row(const Key& key, bool& is_new);
   std::uint32_t file_number(std::uint32_t path);
   void share_locations();
   void prefetch(Value key) const;

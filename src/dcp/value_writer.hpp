@@ -25,7 +25,7 @@ class ValueWriter {
   void leave_strides_out() noexcept { strides_left_out_ = true; }
 
   /// Leaves the value on the stack. Errors: TooLarge (max_depth, max_output_bytes).
-  Result<void> write(Value value);
+  [[nodiscard]] Result<void> write(Value value);
 
  private:
   /// A container or object whose parts are being written.

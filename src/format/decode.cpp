@@ -14,39 +14,43 @@
 namespace flatpoint::format {
 namespace {
 
-tl::unexpected<Error> corrupt(std::string rule) { return fail(ErrorCode::Corrupt, std::move(rule)); }
+tl::unexpected<Error> broken(const char* rule, std::string message, ErrorCode code = ErrorCode::Corrupt) {
+  return tl::unexpected<Error>(Error{code, std::move(message), rule});
+}
 
 /// Rules F1 to F4: is this a whole metadata file? Returns the FlatBuffer without its trailer.
 Result<std::span<const std::byte>> check_frame(std::span<const std::byte> file, const base::ByteSource& source) {
   std::array<std::byte, 4> identifier{};
   if (file.size() < kIdentifierAt + identifier.size() || !source.read(kIdentifierAt, identifier) ||
       std::memcmp(identifier.data(), kIdentifier, identifier.size()) != 0) {
-    return fail(ErrorCode::NotFlatpoint,
-                fmt::format("F1: not a flatpoint file: bytes 4 to 7 are not \"{}\" ({} bytes in all)", kIdentifier,
-                            file.size()));
+    return broken(
+        "F1",
+        fmt::format("not a flatpoint file: bytes 4 to 7 are not \"{}\" ({} bytes in all)", kIdentifier, file.size()),
+        ErrorCode::NotFlatpoint);
   }
   if (file.size() > kMaxFileSize) {
-    return fail(ErrorCode::TooLarge, fmt::format("F4: {} bytes, the format ends below 2 GiB", file.size()));
+    return broken("F4", fmt::format("{} bytes, the format ends below 2 GiB", file.size()), ErrorCode::TooLarge);
   }
   if (file.size() < kTrailerSize) {
-    return fail(ErrorCode::Truncated,
-                fmt::format("F2: truncated: {} bytes, the trailer alone has {}", file.size(), kTrailerSize));
+    return broken("F2", fmt::format("truncated: {} bytes, the trailer alone has {}", file.size(), kTrailerSize),
+                  ErrorCode::Truncated);
   }
   std::array<std::byte, kTrailerSize> end{};
   bool magic_ok = false;
   const bool was_read = source.read(file.size() - kTrailerSize, end);
   const Trailer trailer = read_trailer(end, magic_ok);
   if (!was_read || !magic_ok) {
-    return fail(ErrorCode::Truncated,
-                fmt::format("F2: truncated or appended: no trailer at byte {}", file.size() - kTrailerSize));
+    return broken("F2", fmt::format("truncated or appended: no trailer at byte {}", file.size() - kTrailerSize),
+                  ErrorCode::Truncated);
   }
   if (trailer.flatbuffer_length != file.size() - kTrailerSize) {
-    return fail(ErrorCode::Truncated,
-                fmt::format("F3: truncated or appended: the trailer at byte {} speaks of {} bytes before it",
-                            file.size() - kTrailerSize, trailer.flatbuffer_length));
+    return broken("F3",
+                  fmt::format("truncated or appended: the trailer at byte {} speaks of {} bytes before it",
+                              file.size() - kTrailerSize, trailer.flatbuffer_length),
+                  ErrorCode::Truncated);
   }
   if (trailer.flatbuffer_length % 8 != 0) {
-    return corrupt(fmt::format("F3: FlatBuffer length {} is not a multiple of 8", trailer.flatbuffer_length));
+    return broken("F3", fmt::format("FlatBuffer length {} is not a multiple of 8", trailer.flatbuffer_length));
   }
   return file.first(file.size() - kTrailerSize);
 }
@@ -142,24 +146,26 @@ Result<Columns> decode(std::span<const std::byte> file, const base::ByteSource& 
   if (!frame) return tl::unexpected(frame.error());
   BufferReader buffer(*frame, source);
   const auto root_at = buffer.follow(0);
-  if (!root_at) return corrupt(std::move(buffer.error()));
+  if (!root_at) return tl::unexpected(std::move(*buffer.error()));
   TableReader root(buffer, *root_at);
 
   Columns columns;
   // The version comes first: a newer major may have a shape that today's checks refuse.
   columns.format_major = root.scalar<std::uint16_t>(fb::Metadata::VT_FORMAT_MAJOR, 0);
   columns.format_minor = root.scalar<std::uint16_t>(fb::Metadata::VT_FORMAT_MINOR, 0);
-  if (!buffer.error().empty()) return corrupt(std::move(buffer.error()));
+  if (buffer.error()) return tl::unexpected(std::move(*buffer.error()));
   if (columns.format_major != kFormatMajor) {
-    return fail(ErrorCode::Version, fmt::format("F7: format version {}.{}; this reader knows {}.x",
-                                                columns.format_major, columns.format_minor, kFormatMajor));
+    return broken("F7",
+                  fmt::format("format version {}.{}; this reader knows {}.x", columns.format_major,
+                              columns.format_minor, kFormatMajor),
+                  ErrorCode::Version);
   }
   read_columns(root, columns);
   if (const auto at = root.reference(fb::Metadata::VT_STORAGE_META))
     columns.storage_meta = read_storage_meta({buffer, *at});
   if (const auto at = root.reference(fb::Metadata::VT_SOURCE)) columns.source = read_source({buffer, *at});
-  if (!buffer.error().empty()) return corrupt(std::move(buffer.error()));
-  if (const char* mismatch = mismatched_columns(columns)) return corrupt(fmt::format("F8: {}", mismatch));
+  if (buffer.error()) return tl::unexpected(std::move(*buffer.error()));
+  if (const char* mismatch = mismatched_columns(columns)) return broken("F8", mismatch);
   return columns;
 }
 

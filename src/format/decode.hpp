@@ -14,9 +14,9 @@ namespace flatpoint::format {
 /// on the file's size. Every number is read from `file` once; a column in the result lies inside `file` even where the
 /// bytes change meanwhile. REQUIRES: `file` is 8-byte aligned. Errors: NotFlatpoint, Truncated, Version, Corrupt,
 /// TooLarge; the message begins with the rule.
-Result<Columns> decode(std::span<const std::byte> file);
+[[nodiscard]] Result<Columns> decode(std::span<const std::byte> file);
 
 /// The same, with numbers from a source of the same bytes: `file` itself is not touched.
-Result<Columns> decode(std::span<const std::byte> file, const base::ByteSource& source);
+[[nodiscard]] Result<Columns> decode(std::span<const std::byte> file, const base::ByteSource& source);
 
 }  // namespace flatpoint::format

@@ -12,6 +12,6 @@ std::uint64_t encoded_size_bound(const Columns& columns) noexcept;
 
 /// Encodes columns, trailer included. Equal columns give equal bytes. Writes the current format version whatever
 /// `columns` says. Errors: TooLarge, where the file would reach 2 GiB.
-Result<Buffer> encode(const Columns& columns);
+[[nodiscard]] Result<Buffer> encode(const Columns& columns);
 
 }  // namespace flatpoint::format

@@ -21,11 +21,11 @@ class BufferReader {
  public:
   BufferReader(std::span<const std::byte> bytes, const base::ByteSource& source) : bytes_(bytes), source_(source) {}
 
-  /// Empty where nothing is wrong so far; otherwise "rule: what".
-  [[nodiscard]] std::string& error() noexcept { return error_; }
+  /// Unset where nothing is wrong so far.
+  [[nodiscard]] std::optional<Error>& error() noexcept { return error_; }
 
-  void report(const char* what, const char* name = "", const char* rest = "") {
-    if (error_.empty()) error_.append(what).append(name).append(rest);
+  void report(const char* rule, const char* what, const char* name = "", const char* rest = "") {
+    if (!error_) error_ = {ErrorCode::Corrupt, std::string(what).append(name).append(rest), rule};
   }
 
   [[nodiscard]] bool contains(std::uint64_t position, std::uint64_t count) const noexcept {
@@ -36,12 +36,12 @@ class BufferReader {
   template <class T>
   std::optional<T> read(std::uint64_t position) {
     if (!contains(position, sizeof(T)) || position % alignof(T) != 0) {
-      report("F5: an offset points outside the file or to a misaligned number");
+      report("F5", "an offset points outside the file or to a misaligned number");
       return std::nullopt;
     }
     T number;
     if (!source_.read(position, std::as_writable_bytes(std::span(&number, 1)))) {
-      report("F5: the file ends early or could not be read");
+      report("F5", "the file ends early or could not be read");
       return std::nullopt;
     }
     return number;
@@ -52,7 +52,7 @@ class BufferReader {
     const auto distance = read<std::uint32_t>(position);
     if (!distance) return std::nullopt;
     if (*distance == 0 || !contains(position, *distance)) {
-      report("F5: an offset points outside the file or to itself");
+      report("F5", "an offset points outside the file or to itself");
       return std::nullopt;
     }
     return position + *distance;
@@ -65,11 +65,11 @@ class BufferReader {
     if (!count) return std::nullopt;
     const std::uint64_t begin = position + sizeof *count;
     if (!contains(begin, std::uint64_t{*count} * sizeof(T))) {
-      report("F5: column ", name, " ends outside the file");
+      report("F5", "column ", name, " ends outside the file");
       return std::nullopt;
     }
     if (begin % alignof(T) != 0) {
-      report("F6: column ", name, " is not aligned to its elements");
+      report("F6", "column ", name, " is not aligned to its elements");
       return std::nullopt;
     }
     return std::span(reinterpret_cast<const T*>(bytes_.data() + begin), *count);
@@ -78,7 +78,7 @@ class BufferReader {
  private:
   std::span<const std::byte> bytes_;
   const base::ByteSource& source_;
-  std::string error_;
+  std::optional<Error> error_;
 };
 
 class TableReader {
@@ -92,7 +92,7 @@ class TableReader {
     const auto vtable_size = buffer.read<std::uint16_t>(vtable);
     if (!vtable_size) return;
     if (*vtable_size % 2 != 0 || !buffer.contains(vtable, *vtable_size)) {
-      buffer.report("F5: a vtable ends outside the file");
+      buffer.report("F5", "a vtable ends outside the file");
       return;
     }
     vtable_ = vtable;
@@ -128,7 +128,7 @@ class TableReader {
   template <class T>
   std::span<const T> required(std::uint16_t field, const char* name) {
     const auto found = vector<T>(field, name);
-    if (!found) buffer_.report("F5: column ", name, " is missing");
+    if (!found) buffer_.report("F5", "column ", name, " is missing");
     return found.value_or(std::span<const T>());
   }
 

@@ -20,7 +20,7 @@ class Balancer {
  public:
   Balancer(const MetadataView& metadata, std::span<const std::int64_t> mesh_shape, std::uint32_t rank_count);
 
-  Result<LoadBalance> run(MeshTargets& targets);
+  [[nodiscard]] Result<LoadBalance> run(MeshTargets& targets);
 
  private:
   /// Wide enough for whatever a hostile file claims: 2^32 rows of 2^64 bytes for 2^31 ranks.
@@ -51,9 +51,9 @@ class Balancer {
     std::uint64_t item_sizes = 0;  // of tensors whose dtype is known
   };
 
-  Result<void> find_readers(TensorClass& tensors);
-  Result<void> add_bytes(const Target& target);
-  Result<void> add_tensor(const Target& target, ClassSums& sums);
+  [[nodiscard]] Result<void> find_readers(TensorClass& tensors);
+  [[nodiscard]] Result<void> add_bytes(const Target& target);
+  [[nodiscard]] Result<void> add_tensor(const Target& target, ClassSums& sums);
   void add_class(const ClassSums& sums);
   void finish();
   void report(LoadIssueKind kind, bool fatal, const Target& target, std::string_view what);

@@ -29,14 +29,15 @@ struct TensorClass {
   const OverlapIndex* index_for_query();
 
   /// Offsets, then sizes, of what a rank holds. Errors: as local_box.
-  Result<void> local_box(std::span<const std::int64_t> mesh_shape, std::uint32_t rank, Size& box) const;
+  [[nodiscard]] Result<void> local_box(std::span<const std::int64_t> mesh_shape, std::uint32_t rank, Size& box) const;
 };
 
 /// Target::pattern is 1 + the tensor's class; bytes keep kBytesPattern and come first, as DCP's writers lay them.
 struct MeshTargets {
   /// Errors: Corrupt; as local_box of rank 0, with the FQN.
-  static Result<MeshTargets> create(const MetadataView& metadata, std::span<const std::int64_t> mesh_shape,
-                                    std::span<const Placement> placements);
+  [[nodiscard]] static Result<MeshTargets> create(const MetadataView& metadata,
+                                                  std::span<const std::int64_t> mesh_shape,
+                                                  std::span<const Placement> placements);
 
   /// What costs about as much as a plan, and speeds up every further one.
   void prepare_for_all_ranks(const MetadataView& metadata, std::span<const std::int64_t> mesh_shape);
@@ -46,10 +47,10 @@ struct MeshTargets {
   std::vector<LoadIssue> issues;
 
  private:
-  Result<void> add(const EntryView& entry, std::span<const std::int64_t> mesh_shape,
-                   std::span<const Placement> placements);
-  Result<void> add_tensor(const TensorView& tensor, std::span<const std::int64_t> mesh_shape,
-                          std::span<const Placement> placements);
+  [[nodiscard]] Result<void> add(const EntryView& entry, std::span<const std::int64_t> mesh_shape,
+                                 std::span<const Placement> placements);
+  [[nodiscard]] Result<void> add_tensor(const TensorView& tensor, std::span<const std::int64_t> mesh_shape,
+                                        std::span<const Placement> placements);
   /// Finds the classes whose tensors are spread over files alike, as they are where every rank wrote its own file.
   void find_shared_files(const MetadataView& metadata);
 

@@ -81,7 +81,7 @@ class PlanWriter {
 
   /// Writes items and reads; targets without a fault, in an order that best is that of the files. Errors: Corrupt,
   /// TooLarge.
-  Result<void> write(std::span<const plan::Target> targets, const LoadOptions& options);
+  [[nodiscard]] Result<void> write(std::span<const plan::Target> targets, const LoadOptions& options);
 
  private:
   using Item = LoadPlan::Item;
@@ -91,8 +91,8 @@ class PlanWriter {
   [[nodiscard]] std::uint32_t entry_of(const plan::Target& target) const noexcept;
   template <class T>
   void prefetch(std::span<const T> column, const plan::Target& target) const noexcept;
-  Result<void> count_items(std::span<const plan::Target> targets);
-  Result<void> place_items(std::span<const plan::Target> targets);
+  [[nodiscard]] Result<void> count_items(std::span<const plan::Target> targets);
+  [[nodiscard]] Result<void> place_items(std::span<const plan::Target> targets);
   void report_unstored(const plan::Target& target, std::uint32_t unstored);
   void sort_items();
   void join_items(std::uint64_t max_gap);

@@ -32,12 +32,6 @@ void check_digest(std::span<const std::byte> file, read::ReportBuilder& report) 
   }
 }
 
-/// "F5: what" -> rule and message. Whatever `decode` refuses begins with its rule.
-BrokenRule split_rule(const std::string& message) {
-  const std::size_t colon = message.find(": ");
-  return {message.substr(0, colon), message.substr(colon + 2)};
-}
-
 }  // namespace
 
 void read::Verifier::run() {
@@ -68,7 +62,7 @@ Result<VerifyReport> verify_bytes(std::span<const std::byte> bytes, const Verify
   if (file) return verify(*file, options);
   if (file.error().code == ErrorCode::NotFlatpoint) return tl::unexpected(file.error());
   VerifyReport report;
-  report.broken_rules.push_back(split_rule(file.error().message));
+  report.broken_rules.push_back({file.error().rule, file.error().message});
   return report;
 }
 

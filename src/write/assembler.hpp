@@ -65,8 +65,8 @@ class Assembler {
   /// The finished file. In `attributes`, rows and entries are the file's: entry i and row i in the order in which they
   /// were added. `fqn_order`: DCP's order of the entries; empty: the sorted one. `file_order`: where there is no
   /// storage_order, the order of attributes.files that takes its place; empty: as they stand. Errors: TooLarge.
-  Result<Buffer> finish(DraftAttributes&& attributes, std::vector<std::uint32_t> fqn_order = {},
-                        std::span<const std::uint32_t> file_order = {}) &&;
+  [[nodiscard]] Result<Buffer> finish(DraftAttributes&& attributes, std::vector<std::uint32_t> fqn_order = {},
+                                      std::span<const std::uint32_t> file_order = {}) &&;
 
  private:
   struct Tail;  // what `finish` adds to the columns

@@ -67,16 +67,16 @@ struct BuilderState {
 
   [[nodiscard]] bool is_strict() const noexcept { return checks == Checks::Strict; }
   std::string_view copy(std::string_view text);
-  Result<std::uint16_t> type_number(std::string_view name);
-  Result<BuilderEntry> make_tensor(std::string_view fqn, const TensorProperties& properties,
-                                   std::span<const std::int64_t> size);
+  [[nodiscard]] Result<std::uint16_t> type_number(std::string_view name);
+  [[nodiscard]] Result<BuilderEntry> make_tensor(std::string_view fqn, const TensorProperties& properties,
+                                                 std::span<const std::int64_t> size);
   /// `blocks`: which of the chunks are whose; their entries are there already.
   void append_columns(const ChunkColumns& chunks, std::span<const BuilderRows> blocks);
   /// The rank that writes what lies in a file, while there is no column of ranks.
   [[nodiscard]] std::uint32_t rank_of_file(std::uint32_t file) const noexcept {
     return file == kNoFile ? 0 : file_ranks[file];
   }
-  Result<Buffer> finish();
+  [[nodiscard]] Result<Buffer> finish();
 
   static constexpr std::uint32_t kNobody = 0xFFFFFFFF;
 

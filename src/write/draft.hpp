@@ -117,6 +117,6 @@ struct Draft : DraftAttributes {
 /// or lie outside. Consumes the draft's columns as it goes. Errors: Conflict (an FQN, or a key of loose storage, is
 /// there twice), TooLarge (the format's limits). REQUIRES: numbers and ranges of the draft are inside what they refer
 /// to.
-Result<Buffer> finish(Draft&& draft);
+[[nodiscard]] Result<Buffer> finish(Draft&& draft);
 
 }  // namespace flatpoint::write

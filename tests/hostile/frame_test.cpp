@@ -23,7 +23,7 @@ BOOST_AUTO_TEST_CASE(the_file_itself_is_sound) {
 BOOST_AUTO_TEST_CASE(F1) {
   refused("F1", ErrorCode::NotFlatpoint, [](EditableFile& f) { f.raw<char>(4) = 'X'; });
   const auto shorter = MetadataFile::from_bytes(std::as_bytes(std::span("\0\0\0\0FLP", 7)));
-  BOOST_TEST(shorter.error().message.starts_with("F1: "));
+  BOOST_TEST(shorter.error().rule == "F1");
 }
 
 BOOST_AUTO_TEST_CASE(F2) {
@@ -43,7 +43,7 @@ BOOST_AUTO_TEST_CASE(F3) {
   format::write_trailer(longer.mutable_bytes());
   const auto file = MetadataFile::from_bytes(longer.bytes());
   BOOST_TEST_REQUIRE(!file.has_value());
-  BOOST_TEST(file.error().message.starts_with("F3: "));
+  BOOST_TEST(file.error().rule == "F3");
   BOOST_TEST((file.error().code == ErrorCode::Corrupt));
 }
 
@@ -54,9 +54,9 @@ BOOST_AUTO_TEST_CASE(F4) {
   std::memcpy(static_cast<char*>(memory) + 4, "FLPT", 4);
   const std::span<const std::byte> bytes(static_cast<const std::byte*>(memory), size);
   BOOST_TEST((format::decode(bytes).error().code == ErrorCode::TooLarge));
-  BOOST_TEST(format::decode(bytes).error().message.starts_with("F4: "));
+  BOOST_TEST(format::decode(bytes).error().rule == "F4");
   BOOST_TEST(join(broken_rules(bytes)) == "F4");
-  BOOST_TEST(format::decode(bytes.first(size - 1)).error().message.starts_with("F2: "));
+  BOOST_TEST(format::decode(bytes.first(size - 1)).error().rule == "F2");
   ::munmap(memory, size);
 }
 

@@ -13,19 +13,20 @@
 namespace flatpoint::tool {
 
 /// The files of a folder by the global options.
-Result<dcp::CheckpointFiles> find_files(const Context& context, const std::filesystem::path& folder);
+[[nodiscard]] Result<dcp::CheckpointFiles> find_files(const Context& context, const std::filesystem::path& folder);
 
 /// Opens a folder, a `.metadata` or a flatpoint file by the global options. What goes through a whole file reads values
 /// more than once, and works on a copy that nobody else can change; what looks up a few maps the file.
-Result<dcp::OpenedCheckpoint> open_quietly(const Context& context, const std::filesystem::path& path,
-                                           OpenMode mode = OpenMode::Copy);
+[[nodiscard]] Result<dcp::OpenedCheckpoint> open_quietly(const Context& context, const std::filesystem::path& path,
+                                                         OpenMode mode = OpenMode::Copy);
 
 /// The same; notices and findings go to standard error, unless --json puts them into `write_checkpoint`.
-Result<dcp::OpenedCheckpoint> open(const Context& context, const std::filesystem::path& path,
-                                   OpenMode mode = OpenMode::Copy);
+[[nodiscard]] Result<dcp::OpenedCheckpoint> open(const Context& context, const std::filesystem::path& path,
+                                                 OpenMode mode = OpenMode::Copy);
 
 /// All fragments of a folder, likewise.
-Result<std::vector<dcp::OpenedCheckpoint>> open_folder(const Context& context, const std::filesystem::path& folder);
+[[nodiscard]] Result<std::vector<dcp::OpenedCheckpoint>> open_folder(const Context& context,
+                                                                     const std::filesystem::path& folder);
 
 /// The member "checkpoint" of a verb's JSON: which file was read, how, and what is odd about it.
 void write_checkpoint(Json& json, const dcp::OpenedCheckpoint& opened);

@@ -67,9 +67,9 @@ class Option {
 };
 
 /// Sets a target from one value of the command line.
-Result<std::uint64_t> read_number(std::string_view text, std::uint64_t most);
+[[nodiscard]] Result<std::uint64_t> read_number(std::string_view text, std::uint64_t most);
 template <class T>
-Result<void> store(std::string_view text, T& target) {
+[[nodiscard]] Result<void> store(std::string_view text, T& target) {
   if constexpr (std::integral<T>) {
     const auto number = read_number(text, std::numeric_limits<T>::max());
     if (!number) return tl::unexpected(number.error());
@@ -80,10 +80,10 @@ Result<void> store(std::string_view text, T& target) {
   return {};
 }
 template <class T>
-Result<void> store(std::string_view text, std::optional<T>& target) {
+[[nodiscard]] Result<void> store(std::string_view text, std::optional<T>& target) {
   return store(text, target.emplace());
 }
-inline Result<void> store(std::string_view text, std::vector<std::string>& target) {
+[[nodiscard]] inline Result<void> store(std::string_view text, std::vector<std::string>& target) {
   target.emplace_back(text);
   return {};
 }
@@ -131,7 +131,8 @@ struct Parsed {
 
 /// Sets the targets that the arguments name. Options of `all` may stand anywhere, those of a verb behind it; "--" ends
 /// the options. Errors: InvalidArgument, and nothing else.
-Result<Parsed> parse(const Command& all, std::span<const Command> verbs, std::span<const std::string_view> arguments);
+[[nodiscard]] Result<Parsed> parse(const Command& all, std::span<const Command> verbs,
+                                   std::span<const std::string_view> arguments);
 
 /// The one of `names` that a misspelt one may mean; empty where none is near.
 std::string_view near_name(std::string_view name, std::span<const std::string_view> names);

@@ -151,7 +151,7 @@ Exit run(std::vector<std::string_view> arguments) {
 
   const auto answer = run_verb(arguments, all, context);
   if (!answer) out.drop();
-  Exit exit = answer ? *answer : report_error(globals.json, to_string(answer.error().code), answer.error().message);
+  Exit exit = answer ? *answer : report_error(globals.json, to_string(answer.error().code), to_string(answer.error()));
   if (const int number = out.finish(); number != 0) {
     exit =
         report_error(globals.json, "io", fmt::format("standard output: {}", std::generic_category().message(number)));

@@ -13,8 +13,8 @@ using NameMap = std::map<std::string, std::string, std::less<>>;
 
 /// Lines "OLD <tab> NEW", written as the tool prints names. Errors: NotFound, Io; InvalidArgument with the line's
 /// number.
-Result<NameMap> read_name_map(const std::string& path);
+[[nodiscard]] Result<NameMap> read_name_map(const std::string& path);
 /// The same from a stream; `path` is for messages.
-Result<NameMap> read_name_map(std::istream& file, const std::string& path);
+[[nodiscard]] Result<NameMap> read_name_map(std::istream& file, const std::string& path);
 
 }  // namespace flatpoint::tool

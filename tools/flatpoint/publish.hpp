@@ -26,8 +26,8 @@ void add_destination(Command& command, Destination& destination, const char* fal
 /// Writes a finished file, so that its readers see an old one or this one. Errors: Conflict where there is a file and
 /// no
 /// --force, InvalidArgument where it would replace one of `sources`, and those of write_file.
-Result<void> publish(const std::filesystem::path& path, std::span<const std::byte> bytes, bool force,
-                     const std::vector<std::filesystem::path>& sources);
+[[nodiscard]] Result<void> publish(const std::filesystem::path& path, std::span<const std::byte> bytes, bool force,
+                                   const std::vector<std::filesystem::path>& sources);
 
 /// "OUT: 3 FQNs, 12 chunks in 1.2 KiB", without the end of the line.
 void print_published(Output& out, const std::filesystem::path& path, const MetadataView& metadata, std::size_t bytes);

@@ -24,9 +24,9 @@ class Facts {
 std::string exact_bytes(std::optional<std::uint64_t> bytes);
 
 /// Everything about the checkpoint as a whole. `all`: every file and opaque record, not only the first ones.
-Result<Exit> show_checkpoint(Context& context, const dcp::OpenedCheckpoint& opened, bool all);
+[[nodiscard]] Result<Exit> show_checkpoint(Context& context, const dcp::OpenedCheckpoint& opened, bool all);
 
 /// Everything about one FQN.
-Result<Exit> show_entry(Context& context, const dcp::OpenedCheckpoint& opened, std::string fqn);
+[[nodiscard]] Result<Exit> show_entry(Context& context, const dcp::OpenedCheckpoint& opened, std::string fqn);
 
 }  // namespace flatpoint::tool

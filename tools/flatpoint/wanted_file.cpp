@@ -65,8 +65,7 @@ Result<WantedFile> WantedFile::parse(std::string_view text, const std::string& p
     const auto all = nlohmann::json::parse(text);
     if (!all.is_array()) return fail(ErrorCode::InvalidArgument, fmt::format("{}: expected an array of FQNs", path));
     for (const auto& one : all) {
-      if (auto done = file.add(one); !done)
-        return fail(done.error().code, fmt::format("{}: {}", path, done.error().message));
+      if (auto done = file.add(one); !done) return fail_at(path, done.error());
     }
   } catch (const nlohmann::json::exception& error) {
     return fail(ErrorCode::InvalidArgument, fmt::format("{}: {}", path, error.what()));

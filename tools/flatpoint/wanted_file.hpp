@@ -17,9 +17,9 @@ namespace flatpoint::tool {
 class WantedFile {
  public:
   /// Errors: NotFound; InvalidArgument for what is no such list, with the FQN.
-  static Result<WantedFile> read(const std::string& path);
+  [[nodiscard]] static Result<WantedFile> read(const std::string& path);
   /// The same of a file's text; `path` is for messages.
-  static Result<WantedFile> parse(std::string_view text, const std::string& path);
+  [[nodiscard]] static Result<WantedFile> parse(std::string_view text, const std::string& path);
 
   [[nodiscard]] std::span<const Wanted> wanted() const noexcept { return wanted_; }
 
@@ -28,7 +28,7 @@ class WantedFile {
 
  private:
   WantedFile() = default;
-  Result<void> add(const nlohmann::json& from);
+  [[nodiscard]] Result<void> add(const nlohmann::json& from);
 
   std::deque<std::string> names_;
   std::deque<Size> numbers_;

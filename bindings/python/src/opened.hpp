@@ -31,7 +31,7 @@ using Opened = std::shared_ptr<const dcp::OpenedCheckpoint>;
 /// The value of a Result; raises flatpoint.Error.
 template <class T>
 T value_of(Result<T>&& result) {
-  if (!result) raise(result.error().code, result.error().message);
+  if (!result) raise(result.error().code, to_string(result.error()));
   if constexpr (!std::is_void_v<T>) return std::move(*result);
 }
 
