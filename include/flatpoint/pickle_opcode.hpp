@@ -6,6 +6,7 @@
 
 namespace flatpoint::pickle {
 
+// clang-format off
 // name, byte: as Python's pickletools calls them.
 #define FLATPOINT_PICKLE_OPCODES(X)                                                                                    \
   X(MARK, '(')                                                                                                         \
@@ -26,6 +27,8 @@ namespace flatpoint::pickle {
                                           X(FROZENSET, 0x91) X(NEWOBJ_EX, 0x92) X(STACK_GLOBAL, 0x93) X(MEMOIZE, 0x94) \
                                               X(FRAME, 0x95) X(BYTEARRAY8, 0x96) X(NEXT_BUFFER, 0x97)                  \
                                                   X(READONLY_BUFFER, 0x98)
+
+// clang-format on
 
 enum class Opcode : std::uint8_t {
 #define FLATPOINT_OPCODE(name, byte) name = static_cast<std::uint8_t>(byte),

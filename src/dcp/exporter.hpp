@@ -15,10 +15,10 @@
 #include "dcp/heap.hpp"
 #include "dcp/value_writer.hpp"
 #include "flatpoint/dcp.hpp"
+#include "flatpoint/pickle_writer.hpp"
 #include "flatpoint/records.hpp"
 #include "pickle/audit_walk.hpp"
 #include "pickle/globals.hpp"
-#include "pickle/pickle_writer.hpp"
 
 namespace flatpoint::dcp {
 
@@ -49,28 +49,7 @@ class Exporter {
     Count
   };
 
-  /// The items of a dict or list, as pickle batches them.
-  class Batches {
-   public:
-    /// At most `most` items; one alone takes the instruction `one`.
-    Batches(PickleWriter& pickle, std::size_t most, Opcode one, Opcode many)
-        : pickle_(pickle), alone_(most == 1), end_(alone_ ? one : many) {}
-    void next() {
-      if (count_ == kBatch) finish();
-      if (count_++ == 0 && !alone_) pickle_.mark();
-    }
-    void finish() {
-      if (count_ > 0) pickle_.opcode(end_);
-      count_ = 0;
-    }
-
-   private:
-    static constexpr unsigned kBatch = 1000;
-    PickleWriter& pickle_;
-    bool alone_;
-    Opcode end_;
-    unsigned count_ = 0;
-  };
+  using Batches = pickle::PickleBatches;
 
   /// Where a row of the chunk columns belongs, and where the offset of its chunk stands in the pickle.
   struct Row {

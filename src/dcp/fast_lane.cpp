@@ -2,7 +2,7 @@
 
 #include <algorithm>
 
-#include "pickle/opcode.hpp"
+#include "flatpoint/pickle_opcode.hpp"
 #include "pickle/text_forms.hpp"
 
 namespace flatpoint::dcp {

@@ -5,8 +5,8 @@
 #include "base/format.hpp"
 #include "dcp/machine.hpp"
 #include "dcp/translator.hpp"
+#include "flatpoint/pickle_opcode.hpp"
 #include "pickle/digest.hpp"
-#include "pickle/opcode.hpp"
 
 namespace flatpoint::dcp {
 namespace {

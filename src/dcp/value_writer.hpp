@@ -9,7 +9,7 @@
 #include "base/text_map.hpp"
 #include "dcp/heap.hpp"
 #include "flatpoint/dcp.hpp"
-#include "pickle/pickle_writer.hpp"
+#include "flatpoint/pickle_writer.hpp"
 
 namespace flatpoint::dcp {
 

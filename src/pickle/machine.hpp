@@ -5,12 +5,12 @@
 #include <string_view>
 
 #include "flatpoint/error.hpp"
+#include "flatpoint/pickle_opcode.hpp"
 #include "pickle/cursor.hpp"
 #include "pickle/fold.hpp"
 #include "pickle/heap.hpp"
 #include "pickle/limits.hpp"
 #include "pickle/memo.hpp"
-#include "pickle/opcode.hpp"
 #include "pickle/stack.hpp"
 
 namespace flatpoint::pickle {

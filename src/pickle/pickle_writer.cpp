@@ -1,4 +1,4 @@
-#include "pickle/pickle_writer.hpp"
+#include "flatpoint/pickle_writer.hpp"
 
 #include <algorithm>
 #include <iterator>

@@ -4,7 +4,7 @@
 #include <string>
 #include <string_view>
 
-#include "pickle/opcode.hpp"
+#include "flatpoint/pickle_opcode.hpp"
 
 namespace flatpoint::test {
 

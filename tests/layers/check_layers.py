@@ -57,6 +57,8 @@ PUBLIC_HEADERS = {
     "mesh_plan.hpp": "plan",
     "overlap.hpp": "plan",
     "pickle_audit.hpp": "pickle",
+    "pickle_opcode.hpp": "pickle",
+    "pickle_writer.hpp": "pickle",
     "dcp.hpp": "dcp",
     "source.hpp": "checkpoint",
 }

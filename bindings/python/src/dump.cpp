@@ -9,6 +9,9 @@
 namespace flatpoint::python {
 namespace {
 
+using pickle::Opcode;
+using MemoId = std::uint32_t;
+
 struct NotPlain {};
 
 void require(bool plain) {
@@ -21,7 +24,7 @@ struct Word {
   [[nodiscard]] bool is(nb::handle text) const noexcept { return text.ptr() == name.ptr(); }
 
   nb::object name;  // interned as attributes are, so that looking it up compares addresses
-  std::optional<Pickle::MemoId> id;
+  std::optional<MemoId> id;
 };
 
 /// A class, with the name under which a pickle refers to it, and where the pickle has it already.
@@ -29,7 +32,7 @@ struct Class {
   nb::object type;
   const char* module;
   const char* name;
-  std::optional<Pickle::MemoId> id;
+  std::optional<MemoId> id;
 
   Class(const char* home, const char* qualified) : module(home), name(qualified) {
     type = nb::module_::import_(module).attr(name);
@@ -64,32 +67,6 @@ class State {
   nb::object dict_;
 };
 
-/// Writes the items of a dict or a list in batches, as Python does: what stands on the stack at once is bounded.
-class Batches {
- public:
-  /// `close`: what takes a batch from the stack.
-  Batches(Pickle& pickle, Op close) : pickle_(pickle), close_(close) {}
-  /// Before each item.
-  void begin() {
-    if (count_ == 0) pickle_.op(Op::Mark);
-  }
-  /// Behind each item.
-  void end() {
-    if (++count_ == kBatch) finish();
-    pickle_.next_frame();
-  }
-  void finish() {
-    if (count_ > 0) pickle_.op(close_);
-    count_ = 0;
-  }
-
- private:
-  static constexpr std::size_t kBatch = 1000;
-  Pickle& pickle_;
-  Op close_;
-  std::size_t count_ = 0;
-};
-
 /// Calls `item(key, value)` for each item of a dict, in its order. Nothing that this file calls changes a dict.
 template <class Function>
 void for_each_item(nb::handle dict, Function&& item) {
@@ -118,7 +95,7 @@ void append(nb::handle list, PyObject* item) {
 /// is not as DCP makes it.
 class Dumper {
  public:
-  explicit Dumper(Pickle& pickle) : pickle_(pickle) {
+  explicit Dumper(pickle::PickleWriter& pickle) : pickle_(pickle) {
     const nb::module_ torch = nb::module_::import_("torch");
     constexpr std::array kFormats{"contiguous_format", "channels_last", "preserve_format"};
     for (std::size_t i = 0; i < kFormats.size(); ++i) memory_formats_[i] = torch.attr(kFormats[i]);
@@ -128,7 +105,8 @@ class Dumper {
   void metadata(nb::handle object, StorageLists* lists) {
     require(metadata_.is_of(object));
     const State state(object);
-    pickle_.begin();
+    pickle_.protocol();
+    pickle_.begin_frame();
     begin_object(metadata_);
     for_each_item(state.dict(), [&](PyObject* name, PyObject* value) {
       text(name);
@@ -148,35 +126,36 @@ class Dumper {
       }
     });
     end_object();
-    pickle_.end();
+    pickle_.opcode(Opcode::STOP);
+    pickle_.end_frame();
   }
 
  private:
   template <class Function>
   void dict(nb::handle dict, Function&& item) {
     require(PyDict_CheckExact(dict.ptr()) != 0);
-    begin_container(Op::EmptyDict);
-    Batches batches(pickle_, Op::SetItems);
+    begin_container(Opcode::EMPTY_DICT);
+    pickle::PickleBatches batches(pickle_, SIZE_MAX, Opcode::SETITEM, Opcode::SETITEMS);
     for_each_item(dict, [&](PyObject* key, PyObject* value) {
-      batches.begin();
+      batches.next();
       item(key, value);
-      batches.end();
+      pickle_.next_frame();
     });
     batches.finish();
   }
 
   void storage_of_results(StorageLists& lists) {
-    begin_container(Op::EmptyDict);
-    Batches batches(pickle_, Op::SetItems);
+    begin_container(Opcode::EMPTY_DICT);
+    pickle::PickleBatches batches(pickle_, SIZE_MAX, Opcode::SETITEM, Opcode::SETITEMS);
     for_each(lists.results, [&](PyObject* of_rank) {
       for_each(of_rank, [&](PyObject* result) {
         require(write_result_.is_of(result));
         const State state(result);
         PyObject* const key = state.get(index_word_);
         PyObject* const info = state.get(storage_word_);
-        batches.begin();
+        batches.next();
         storage(key, info);
-        batches.end();
+        pickle_.next_frame();
         append(lists.keys, key);
         append(lists.infos, info);
       });
@@ -186,17 +165,17 @@ class Dumper {
 
   template <class Function>
   void optional_dict(nb::handle value, Function&& item) {
-    value.is_none() ? pickle_.op(Op::None) : dict(value, item);
+    value.is_none() ? pickle_.opcode(Opcode::NONE) : dict(value, item);
   }
 
   template <class Function>
   void list(nb::handle list, Function&& item) {
-    begin_container(Op::EmptyList);
-    Batches batches(pickle_, Op::Appends);
+    begin_container(Opcode::EMPTY_LIST);
+    pickle::PickleBatches batches(pickle_, SIZE_MAX, Opcode::APPEND, Opcode::APPENDS);
     for_each(list, [&](PyObject* each) {
-      batches.begin();
+      batches.next();
       item(each);
-      batches.end();
+      pickle_.next_frame();
     });
     batches.finish();
   }
@@ -205,13 +184,19 @@ class Dumper {
   template <class Function>
   void tuple(nb::handle tuple, Function&& item) {
     const Py_ssize_t count = PyTuple_Size(tuple.ptr());
-    if (count > 3) pickle_.op(Op::Mark);
+    if (count > 3) pickle_.opcode(Opcode::MARK);
     for (Py_ssize_t i = 0; i < count; ++i) item(PyTuple_GetItem(tuple.ptr(), i));
-    pickle_.tuple(static_cast<std::size_t>(count));
+    tuple_of(static_cast<std::size_t>(count));
   }
 
-  void begin_container(Op empty) {
-    pickle_.op(empty);
+  /// Of the last values; as Python does, all but the empty one are memoized.
+  void tuple_of(std::size_t count) {
+    pickle_.tuple(count);
+    if (count > 0) pickle_.memoize();
+  }
+
+  void begin_container(Opcode empty) {
+    pickle_.opcode(empty);
     pickle_.memoize();
   }
 
@@ -220,8 +205,8 @@ class Dumper {
     if (bytes_metadata_.is_of(value)) {
       require(State(value).size() == 0);
       cls(bytes_metadata_);
-      pickle_.op(Op::EmptyTuple);
-      pickle_.op(Op::NewObj);
+      pickle_.opcode(Opcode::EMPTY_TUPLE);
+      pickle_.opcode(Opcode::NEWOBJ);
       pickle_.memoize();
       return;
     }
@@ -244,10 +229,10 @@ class Dumper {
     PyObject* const strides = state.find(strides_word_);
     require(state.size() == (strides != nullptr ? 6 : 5) && (strides == nullptr || has_strides_));
     cls(tensor_properties_);
-    pickle_.op(Op::EmptyTuple);
-    pickle_.op(Op::NewObj);
+    pickle_.opcode(Opcode::EMPTY_TUPLE);
+    pickle_.opcode(Opcode::NEWOBJ);
     pickle_.memoize();
-    pickle_.op(Op::Mark);
+    pickle_.opcode(Opcode::MARK);
     dtype(state.get(dtype_word_));
     layout(state.get(layout_word_));
     boolean(state.get(requires_grad_word_));
@@ -255,16 +240,16 @@ class Dumper {
     boolean(state.get(pin_memory_word_));
     if (has_strides_) {
       if (strides == nullptr || strides == Py_None) {
-        pickle_.op(Op::None);
+        pickle_.opcode(Opcode::NONE);
       } else if (PyTuple_CheckExact(strides) != 0) {
         numbers(strides);
       } else {
         size(strides);
       }
     }
-    pickle_.op(Op::Tuple);
+    pickle_.opcode(Opcode::TUPLE);
     pickle_.memoize();
-    pickle_.op(Op::Build);
+    pickle_.opcode(Opcode::BUILD);
   }
 
   void dtype(nb::handle value) {
@@ -325,7 +310,7 @@ class Dumper {
     text(key.get(fqn_word_));
     word(index_word_);
     PyObject* const hint = key.get(index_word_);
-    hint == Py_None ? pickle_.op(Op::None) : integer(hint);
+    hint == Py_None ? pickle_.opcode(Opcode::NONE) : integer(hint);
     if (offset != nullptr) {
       word(offset_word_);
       size(offset);
@@ -351,7 +336,7 @@ class Dumper {
   }
 
   void storage_meta(nb::handle value) {
-    if (value.is_none()) return pickle_.op(Op::None);
+    if (value.is_none()) return pickle_.opcode(Opcode::NONE);
     require(storage_meta_.is_of(value));
     begin_object(storage_meta_);
     for_each_item(State(value).dict(), [&](PyObject* name, PyObject* attribute) {
@@ -371,21 +356,21 @@ class Dumper {
 
   void begin_object(Class& type) {
     cls(type);
-    pickle_.op(Op::EmptyTuple);
-    pickle_.op(Op::NewObj);
+    pickle_.opcode(Opcode::EMPTY_TUPLE);
+    pickle_.opcode(Opcode::NEWOBJ);
     pickle_.memoize();
-    pickle_.op(Op::EmptyDict);
+    pickle_.opcode(Opcode::EMPTY_DICT);
     pickle_.memoize();
-    pickle_.op(Op::Mark);
+    pickle_.opcode(Opcode::MARK);
   }
   void end_object() {
-    pickle_.op(Op::SetItems);
-    pickle_.op(Op::Build);
+    pickle_.opcode(Opcode::SETITEMS);
+    pickle_.opcode(Opcode::BUILD);
   }
   /// Of a callable and its argument.
   void call() {
-    pickle_.tuple(1);
-    pickle_.op(Op::Reduce);
+    tuple_of(1);
+    pickle_.opcode(Opcode::REDUCE);
     last_ = pickle_.memoize();
   }
 
@@ -399,14 +384,14 @@ class Dumper {
     pickle_.memoize();
     pickle_.text(name);
     pickle_.memoize();
-    pickle_.op(Op::StackGlobal);
+    pickle_.opcode(Opcode::STACK_GLOBAL);
     last_ = pickle_.memoize();
   }
 
   bool fetch_known(nb::handle value) {
     PyObject* const id = PyDict_GetItemWithError(ids_.ptr(), value.ptr());
     if (id == nullptr && PyErr_Occurred() != nullptr) throw nb::python_error();
-    if (id != nullptr) pickle_.fetch(static_cast<Pickle::MemoId>(PyLong_AsUnsignedLong(id)));
+    if (id != nullptr) pickle_.fetch(static_cast<MemoId>(PyLong_AsUnsignedLong(id)));
     return id != nullptr;
   }
   void remember(nb::handle value) {
@@ -426,11 +411,11 @@ class Dumper {
     pickle_.text(Text(word.name).view());
     word.id = pickle_.memoize();
   }
-  void optional_text(nb::handle value) { value.is_none() ? pickle_.op(Op::None) : text(value); }
+  void optional_text(nb::handle value) { value.is_none() ? pickle_.opcode(Opcode::NONE) : text(value); }
 
   void boolean(nb::handle value) {
     require(value.ptr() == Py_True || value.ptr() == Py_False);
-    pickle_.op(value.ptr() == Py_True ? Op::NewTrue : Op::NewFalse);
+    pickle_.opcode(value.ptr() == Py_True ? Opcode::NEWTRUE : Opcode::NEWFALSE);
   }
   void integer(nb::handle value) {
     require(PyLong_CheckExact(value.ptr()) != 0);
@@ -449,9 +434,9 @@ class Dumper {
     call();
   }
 
-  Pickle& pickle_;
-  Pickle::MemoId last_ = 0;  // of what was memoized last
-  nb::dict ids_;             // of texts, dtypes, layouts and memory formats
+  pickle::PickleWriter& pickle_;
+  MemoId last_ = 0;  // of what was memoized last
+  nb::dict ids_;     // of texts, dtypes, layouts and memory formats
 
   Class metadata_{kMetadata, "Metadata"};
   Class tensor_metadata_{kMetadata, "TensorStorageMetadata"};
@@ -481,7 +466,7 @@ class Dumper {
 
 }  // namespace
 
-bool dump_metadata(nb::handle metadata, StorageLists* storage, Pickle& pickle) {
+bool dump_metadata(nb::handle metadata, StorageLists* storage, pickle::PickleWriter& pickle) {
   try {
     Dumper(pickle).metadata(metadata, storage);
     return true;

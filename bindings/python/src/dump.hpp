@@ -3,7 +3,7 @@
 
 #include <nanobind/nanobind.h>
 
-#include "pickle.hpp"
+#include "flatpoint/pickle_writer.hpp"
 
 namespace flatpoint::python {
 
@@ -18,6 +18,6 @@ struct StorageLists {
 /// number beyond int64, ...), which Python's own pickle has to write.
 ///
 /// `storage`, where it is not null, takes the place of the object's own storage_data.
-bool dump_metadata(nanobind::handle metadata, StorageLists* storage, Pickle& pickle);
+bool dump_metadata(nanobind::handle metadata, StorageLists* storage, pickle::PickleWriter& pickle);
 
 }  // namespace flatpoint::python

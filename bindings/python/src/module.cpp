@@ -80,7 +80,7 @@ nb::object from_bytes(nb::handle data, nb::handle rank, nb::handle limits, nb::h
 
 nb::object from_object(nb::handle metadata, nb::handle results, nb::handle rank, bool keep_pickle,
                        nb::handle modified_ns) {
-  Pickle pickle;
+  pickle::PickleWriter pickle(std::size_t{1} << 16);
   StorageLists storage;
   const bool has_results = !results.is_none();
   if (has_results) storage.results = nb::cast<nb::list>(results);
@@ -88,11 +88,12 @@ nb::object from_object(nb::handle metadata, nb::handle results, nb::handle rank,
   dcp::ImportOptions options;
   if (!rank.is_none()) options.fragment_rank = nb::cast<std::int32_t>(rank);
   if (!modified_ns.is_none()) options.modified_ns = nb::cast<std::int64_t>(modified_ns);
+  const Buffer written = pickle.take();
+  const auto bytes = written.bytes();
   auto opened = [&] {
     const nb::gil_scoped_release release;
-    return import_bytes(pickle.bytes(), options);
+    return import_bytes(bytes, options);
   }();
-  const auto bytes = pickle.bytes();
   return nb::make_tuple(make_checkpoint(value_of(std::move(opened))),
                         keep_pickle ? nb::object(nb::bytes(bytes.data(), bytes.size())) : nb::none(),
                         nb::make_tuple(storage.keys, storage.infos));
