@@ -11,7 +11,6 @@ from torch.distributed.checkpoint.metadata import Metadata, StorageMeta
 
 import flatpoint
 from flatpoint import _core
-from flatpoint._merge import join
 
 from ._files import FLATPOINT_NAME, FLATPOINT_SUFFIX, PICKLE_NAME, is_source, is_url, names_in, rank_of, read_file, url_file_system
 from ._metadata import make_metadata
