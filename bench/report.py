@@ -87,6 +87,9 @@ def prepare(dataset: Dataset) -> None:
     if not is_newer(file, pickled) or not is_newer(file, PROGRAM):
         note(f"importing {pickled.name}")
         run(PROGRAM, "convert", pickled, file)
+    if not is_newer(dataset.path("once"), pickled) and dataset.chunks <= 1_000_000:
+        note(f"writing {pickled.name} as NVIDIA's resiliency extension does")
+        run(PYTHON, ROOT / "tests/dcp/names_once.py", pickled, dataset.path("once"))
     if dataset.stores and not all(is_newer(dataset.path(store), file) for store in ("lmdb", "sqlite")):
         note(f"filling LMDB and SQLite from {file.name}")
         run(PROGRAM, "stores", *dataset.files)
@@ -202,6 +205,12 @@ def measure_comparison(dataset: Dataset, laps: int) -> Times:
         cold = statistics.median(server.ask("cold") for _ in range(laps))
         server.ask("warm")
         return Times(statistics.median(server.ask("warm") for _ in range(laps)), cold)
+def measure_names_once(dataset: Dataset, laps: int) -> Times:
+    """Imports of the same metadata as another writer pickles it."""
+    note(f"import, {dataset.kind} {count(dataset.chunks)}, names written once")
+    with Server(PROGRAM, "import", dataset.path("once")) as server:
+        server.ask("warm")
+        return Times(statistics.median(server.ask("warm") for _ in range(laps)))
 
 
 # -------------------------------------------------------------------------------------------------------------- table
@@ -318,6 +327,9 @@ def import_rows(dataset: Dataset, laps: int, opened: Times) -> list[Row]:
     compared = measure_comparison(dataset, laps)
     rows.append(compare("open, all of the pickle compared", compared, "its import", times["flatpoint"], at_most, None))
     rows.append(compare("import, warm", times["flatpoint"], "pickle.load, gc on", times["on"], at_least, None))
+    if dataset.chunks <= 1_000_000:
+        once = measure_names_once(dataset, laps)
+        rows.append(compare("import, from NVIDIA's resiliency extension", once, "from torch's pickler", times["flatpoint"], at_most, 1))
     return rows
 
 

@@ -23,22 +23,27 @@ void append_fetch(Stretch<kWords>& stretch, std::uint64_t id) {
   for (unsigned i = 0; i < (is_short ? 1 : 4); ++i) stretch.append(static_cast<std::uint8_t>(id >> (8 * i)));
 }
 
+/// The opcodes, each MEMOIZE among them only where objects are memoized.
 template <std::size_t kWords>
-void append_opcodes(Stretch<kWords>& stretch, std::initializer_list<Opcode> opcodes) {
-  for (const Opcode opcode : opcodes) stretch.append(byte(opcode));
+void append_opcodes(Stretch<kWords>& stretch, bool memoized, std::initializer_list<Opcode> opcodes) {
+  for (const Opcode opcode : opcodes) {
+    if (memoized || opcode != Opcode::MEMOIZE) stretch.append(byte(opcode));
+  }
 }
 
 /// Fetches a class, makes an object of it and begins its state.
 template <std::size_t kWords>
-void begin_object(Stretch<kWords>& stretch, std::uint64_t class_id) {
-  stretch.clear();
+void begin_object(Stretch<kWords>& stretch, bool memoized, std::uint64_t class_id) {
   append_fetch(stretch, class_id);
-  append_opcodes(stretch, {Opcode::EMPTY_TUPLE, Opcode::NEWOBJ, Opcode::MEMOIZE, Opcode::EMPTY_DICT, Opcode::MEMOIZE,
-                           Opcode::MARK});
+  append_opcodes(
+      stretch, memoized,
+      {Opcode::EMPTY_TUPLE, Opcode::NEWOBJ, Opcode::MEMOIZE, Opcode::EMPTY_DICT, Opcode::MEMOIZE, Opcode::MARK});
 }
 
-constexpr std::uint64_t kObjectOpcodes = 9;  // of begin_object and the state_tail
-constexpr std::uint64_t kSizeOpcodes = 5;    // fetching torch.Size and the size_tail
+/// Of begin_object and the state_tail.
+constexpr std::uint64_t object_opcodes(bool memoized) noexcept { return memoized ? 9 : 7; }
+/// Of fetching torch.Size and the size_tail.
+constexpr std::uint64_t size_opcodes(bool memoized) noexcept { return memoized ? 5 : 3; }
 constexpr std::uint64_t kMaxFormOpcodes = 128;
 constexpr std::uint64_t kMaxFormSlots = 16;
 constexpr std::uint64_t kMaxFormMarks = 2;
@@ -51,10 +56,7 @@ FastLane::FastLane(const MachineParts<Heap>& parts, bool open)
       stack_(parts.stack),
       memo_(parts.memo),
       limits_(parts.limits),
-      open_(open) {
-  append_opcodes(size_tail_, {Opcode::TUPLE1, Opcode::MEMOIZE, Opcode::REDUCE, Opcode::MEMOIZE});
-  append_opcodes(state_tail_, {Opcode::SETITEMS, Opcode::BUILD});
-}
+      open_(open) {}
 
 void FastLane::close() noexcept {
   open_ = false;
@@ -110,33 +112,48 @@ void FastLane::prepare() {
     }
     return true;
   };
+  for (auto* const stretch : {&size_tail_, &state_tail_, &index_key_, &start_key_, &length_key_}) stretch->clear();
+  for (auto* const stretch : {&chunk_sizes_, &index_head_, &offset_key_, &info_head_}) stretch->clear();
+  chunk_head_.clear();
+  append_opcodes(size_tail_, memoized_, {Opcode::TUPLE1, Opcode::MEMOIZE, Opcode::REDUCE, Opcode::MEMOIZE});
+  append_opcodes(state_tail_, memoized_, {Opcode::SETITEMS, Opcode::BUILD});
   const Names& n = names_;
-  if (chunk_class_ == kUnknown && known({n.chunk_class, n.offsets, n.sizes, n.size_class})) {
+  if (known({n.chunk_class, n.offsets, n.sizes, n.size_class})) {
     chunk_class_ = n.chunk_class;
-    begin_object(chunk_head_, n.chunk_class);
+    begin_object(chunk_head_, memoized_, n.chunk_class);
     append_fetch(chunk_head_, n.offsets);
     append_fetch(chunk_head_, n.size_class);
     append_fetch(chunk_sizes_, n.sizes);
     append_fetch(chunk_sizes_, n.size_class);
   }
-  if (index_class_ == kUnknown && known({n.index_class, n.fqn, n.index})) {
+  if (known({n.index_class, n.fqn, n.index})) {
     index_class_ = n.index_class;
-    begin_object(index_head_, n.index_class);
+    begin_object(index_head_, memoized_, n.index_class);
     append_fetch(index_head_, n.fqn);
     append_fetch(index_key_, n.index);
   }
-  if (!offsets_ready_ && known({n.offset, n.size_class})) {
-    offsets_ready_ = true;
+  offsets_ready_ = known({n.offset, n.size_class});
+  if (offsets_ready_) {
     append_fetch(offset_key_, n.offset);
     append_fetch(offset_key_, n.size_class);
   }
-  if (!infos_ready_ && known({n.info_class, n.relative_path, n.offset, n.length})) {
-    infos_ready_ = true;
-    begin_object(info_head_, n.info_class);
+  infos_ready_ = known({n.info_class, n.relative_path, n.offset, n.length});
+  if (infos_ready_) {
+    begin_object(info_head_, memoized_, n.info_class);
     append_fetch(info_head_, n.relative_path);
     append_fetch(start_key_, n.offset);
     append_fetch(length_key_, n.length);
   }
+}
+
+// Python's pickler memoizes each object; NVIDIA's resiliency extension has a writer that memoizes names and texts
+// alone. The first object of several says which it is.
+void FastLane::choose_form(Bytes at) {
+  const std::size_t fetch = *at == byte(Opcode::BINGET) ? 2 : 5;
+  const bool memoized = at[fetch + 2] != byte(Opcode::EMPTY_DICT);  // behind EMPTY_TUPLE NEWOBJ
+  if (memoized == memoized_) return;
+  memoized_ = memoized;
+  prepare();
 }
 
 bool FastLane::run(std::size_t at, std::uint64_t& opcodes) {
@@ -145,6 +162,7 @@ bool FastLane::run(std::size_t at, std::uint64_t& opcodes) {
   opcodes_ = 0;
   if (input.size() - at < kWindow || stack_.marks() + kMaxFormMarks > limits_.max_depth) return false;
   reserve();
+  choose_form(input.data() + at);
   for (std::size_t before = at + 1; at != before;) {
     before = at;
     const std::size_t frame_end = cursor_.frame_end();
@@ -171,15 +189,39 @@ std::uint64_t FastLane::budget(std::uint64_t opcodes) const noexcept {
 }
 
 void FastLane::fold_all(Bytes& at, Bytes last, std::uint64_t budget) {
+  memoized_ ? fold_forms<true>(at, last, budget) : fold_forms<false>(at, last, budget);
+}
+
+template <bool kMemoized>
+void FastLane::fold_forms(Bytes& at, Bytes last, std::uint64_t budget) {
   const Bytes begin = at;
   if (chunk_class_ != kUnknown) {
-    for (; at <= last && budget > 0 && fold_chunk(at); --budget) {
+    for (; at <= last && budget > 0 && fold_chunk<kMemoized>(at); --budget) {
     }
   }
   if (index_class_ != kUnknown && at == begin) {
-    for (; at <= last && budget > 0 && fold_item(at); --budget) {
+    for (; at <= last && budget > 0 && fold_item<kMemoized>(at); --budget) {
     }
   }
+}
+
+// Whether one of a form's instructions begins at `wanted`, the first being at 0. Of other bytes the answer says
+// nothing.
+bool FastLane::begins_instruction(std::span<const std::uint8_t> form, std::size_t wanted) noexcept {
+  std::size_t at = 0;
+  while (at < wanted) {
+    switch (static_cast<Opcode>(form[at])) {
+      case Opcode::BINGET:
+      case Opcode::BININT1: at += 2; break;
+      case Opcode::BININT2: at += 3; break;
+      case Opcode::BININT:
+      case Opcode::LONG_BINGET: at += 5; break;
+      case Opcode::LONG1:
+      case Opcode::SHORT_BINUNICODE: at += 2 + std::size_t{at + 1 < form.size() ? form[at + 1] : 0U}; break;
+      default: at += 1; break;  // the others have no operand
+    }
+  }
+  return at == wanted;
 }
 
 // A form in which the next frame begins: without the FRAME instruction it reads like any other. Returns its length.
@@ -190,12 +232,14 @@ std::size_t FastLane::fold_across_frame(std::size_t at) {
   if (input.size() - frame_end < kHeader + kWindow || input[frame_end] != byte(Opcode::FRAME)) return 0;
   const std::uint64_t length = load_word(input.data() + frame_end + 1);
   const std::size_t behind = frame_end + kHeader;
-  if (length > input.size() - behind) return 0;
+  // Of a shorter frame the form could reach into a third one.
+  if (length < kWindow || length > input.size() - behind) return 0;
 
   std::array<std::uint8_t, kWindow> joined;
   const std::size_t head = frame_end - at;
   std::memcpy(joined.data(), input.data() + at, head);
   std::memcpy(joined.data() + head, input.data() + behind, kWindow - head);
+  if (!begins_instruction(joined, head)) return 0;
   Bytes next = joined.data();
   fold_all(next, next, 1);
   const auto folded = static_cast<std::size_t>(next - joined.data());
@@ -212,13 +256,14 @@ void FastLane::reserve() {
   constexpr std::size_t kShortestItem = 100;
   if (reserved_) return;
   reserved_ = true;
-  const std::size_t left = std::min(cursor_.left(), kMost);
+  const std::size_t left = std::min(cursor_.input().size() - cursor_.at(), kMost);
   heap_.records.boxes.reserve(4 * (left / kShortestChunk) + 2 * kMaxNdim);
   heap_.records.offsets.reserve(2 * (left / kShortestItem) + kMaxNdim);
   heap_.records.indices.reserve(left / kShortestItem);
   heap_.records.infos.reserve(left / kShortestItem);
 }
 
+template <bool kMemoized>
 bool FastLane::fold_chunk(Bytes& at) {
   Bytes next = at;
   if (!chunk_head_.skip(next)) return false;
@@ -227,20 +272,21 @@ bool FastLane::fold_chunk(Bytes& at) {
   boxes.resize(begin + 2 * kMaxNdim);
   Dims offsets;
   Dims sizes;
-  const bool fits = read_size(next, offsets, boxes.data() + begin) && chunk_sizes_.skip(next) &&
-                    read_size(next, sizes, boxes.data() + begin + width_of(offsets.ndim)) && state_tail_.skip(next) &&
-                    sizes.ndim == offsets.ndim;
+  const bool fits = read_size<kMemoized>(next, offsets, boxes.data() + begin) && chunk_sizes_.skip(next) &&
+                    read_size<kMemoized>(next, sizes, boxes.data() + begin + width_of(offsets.ndim)) &&
+                    state_tail_.skip(next) && sizes.ndim == offsets.ndim;
   const auto ndim = offsets.ndim;
   boxes.resize(begin + (fits ? 2 * width_of(ndim) : 0));
   if (!fits) return false;
 
   stack_.push(folded(kChunkTag, ndim, begin));
-  folded_.add(memo_, {FoldedForm::Kind::Chunk, ndim, true, false}, begin, 0);
-  opcodes_ += kObjectOpcodes + 2 + 2 * kSizeOpcodes + offsets.opcodes + sizes.opcodes;
+  folded_.add(memo_, {FoldedForm::Kind::Chunk, ndim, true, false, kMemoized}, begin, 0);
+  opcodes_ += object_opcodes(kMemoized) + 2 + 2 * size_opcodes(kMemoized) + offsets.opcodes + sizes.opcodes;
   at = next;
   return true;
 }
 
+template <bool kMemoized>
 bool FastLane::fold_item(Bytes& at) {
   Bytes next = at;
   if (!index_head_.skip(next)) return false;
@@ -251,7 +297,7 @@ bool FastLane::fold_item(Bytes& at) {
   IndexRecord index;
   Text fqn;
   Dims offset{0, 0};
-  const bool fits = read_index(next, index, fqn, offset, records.offsets.data() + begin);
+  const bool fits = read_index<kMemoized>(next, index, fqn, offset, records.offsets.data() + begin);
   records.offsets.resize(begin + (fits && index.has_offset ? width_of(offset.ndim) : 0));
   if (!fits) return false;
 
@@ -261,21 +307,23 @@ bool FastLane::fold_item(Bytes& at) {
   index.offset_begin = static_cast<std::uint32_t>(begin);
   records.indices.push_back(index);
   stack_.push(Value(kIndexTag, number));
-  opcodes_ += kObjectOpcodes + (fqn.written_out ? 5 : 4) + (index.has_offset ? 1 + kSizeOpcodes + offset.opcodes : 0);
+  opcodes_ += object_opcodes(kMemoized) + (fqn.written_out ? 5 : 4) +
+              (index.has_offset ? 1 + size_opcodes(kMemoized) + offset.opcodes : 0);
   at = next;
 
   InfoRecord info;
   const bool has_info = infos_ready_ && read_info(next, info);
   const auto kind = has_info ? FoldedForm::Kind::IndexAndInfo : FoldedForm::Kind::Index;
-  folded_.add(memo_, {kind, index.ndim, index.has_offset, fqn.written_out}, number, records.infos.size());
+  folded_.add(memo_, {kind, index.ndim, index.has_offset, fqn.written_out, kMemoized}, number, records.infos.size());
   if (!has_info) return true;
   stack_.push(Value(kInfoTag, records.infos.size()));
   records.infos.push_back(info);
-  opcodes_ += kObjectOpcodes + 6;
+  opcodes_ += object_opcodes(kMemoized) + 6;
   at = next;
   return true;
 }
 
+template <bool kMemoized>
 inline bool FastLane::read_index(Bytes& at, IndexRecord& index, Text& fqn, Dims& offset, std::int64_t* numbers) {
   if (!read_fqn(at, fqn) || !index_key_.skip(at)) return false;
   std::int64_t hint = 0;
@@ -287,7 +335,7 @@ inline bool FastLane::read_index(Bytes& at, IndexRecord& index, Text& fqn, Dims&
   }
   index.hint = static_cast<std::uint32_t>(hint);
   index.has_offset = offsets_ready_ && offset_key_.skip(at);
-  if (index.has_offset && !read_size(at, offset, numbers)) return false;
+  if (index.has_offset && !read_size<kMemoized>(at, offset, numbers)) return false;
   return state_tail_.skip(at);
 }
 
@@ -301,8 +349,9 @@ inline bool FastLane::read_info(Bytes& at, InfoRecord& info) {
   return fits;
 }
 
+template <bool kMemoized>
 inline bool FastLane::read_size(Bytes& at, Dims& dims, std::int64_t* numbers) const {
-  return read_dims(at, dims, numbers) && size_tail_.skip(at);
+  return read_dims<kMemoized>(at, dims, numbers) && size_tail_.skip(at);
 }
 
 inline bool FastLane::read_fqn(Bytes& at, Text& fqn) {
@@ -355,6 +404,7 @@ inline bool FastLane::read_fetch(Bytes& at, std::uint64_t& id) {
   return is_long || (word & 0xFF) == byte(Opcode::BINGET);
 }
 
+template <bool kMemoized>
 [[gnu::always_inline]] inline bool FastLane::read_dims(Bytes& at, Dims& dims, std::int64_t* numbers) {
   dims = {0, 1};
   if (*at == byte(Opcode::EMPTY_TUPLE)) {
@@ -365,9 +415,10 @@ inline bool FastLane::read_fetch(Bytes& at, std::uint64_t& id) {
   at += marked ? 1 : 0;
   while (dims.ndim < kMaxNdim && read_int(at, numbers[dims.ndim])) ++dims.ndim;
   const auto make = marked ? byte(Opcode::TUPLE) : static_cast<std::uint8_t>(byte(Opcode::TUPLE1) + dims.ndim - 1);
-  const bool fits = dims.ndim > 0 && (marked || dims.ndim <= 3) && at[0] == make && at[1] == byte(Opcode::MEMOIZE);
-  dims.opcodes = static_cast<std::uint8_t>(dims.ndim + (marked ? 3 : 2));
-  at += 2;
+  const bool fits =
+      dims.ndim > 0 && (marked || dims.ndim <= 3) && at[0] == make && (!kMemoized || at[1] == byte(Opcode::MEMOIZE));
+  dims.opcodes = static_cast<std::uint8_t>(dims.ndim + (marked ? 2 : 1) + (kMemoized ? 1 : 0));
+  at += kMemoized ? 2 : 1;
   return fits;
 }
 

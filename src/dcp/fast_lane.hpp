@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <cstring>
 #include <optional>
+#include <span>
 
 #include "dcp/folded_memo.hpp"
 #include "dcp/heap.hpp"
@@ -91,18 +92,27 @@ class FastLane {
     std::uint32_t number;
     bool written_out;  // rather than fetched from the memo
   };
+  template <bool kMemoized>
   bool fold_chunk(Bytes& at);
+  template <bool kMemoized>
   bool fold_item(Bytes& at);
+  template <bool kMemoized>
   bool read_index(Bytes& at, IndexRecord& index, Text& fqn, Dims& offset, std::int64_t* numbers);
   bool read_info(Bytes& at, InfoRecord& info);
+  template <bool kMemoized>
   bool read_size(Bytes& at, Dims& dims, std::int64_t* numbers) const;
   bool read_fqn(Bytes& at, Text& fqn);
   bool read_path(Bytes& at, std::uint32_t& path);
+  template <bool kMemoized>
   static bool read_dims(Bytes& at, Dims& dims, std::int64_t* numbers);
   static bool read_int(Bytes& at, std::int64_t& number);
   static bool read_fetch(Bytes& at, std::uint64_t& id);
 
+  void choose_form(Bytes at);
+  template <bool kMemoized>
+  void fold_forms(Bytes& at, Bytes last, std::uint64_t budget);
   void fold_all(Bytes& at, Bytes last, std::uint64_t budget);
+  static bool begins_instruction(std::span<const std::uint8_t> form, std::size_t wanted) noexcept;
   std::size_t fold_across_frame(std::size_t at);
   [[nodiscard]] std::uint64_t budget(std::uint64_t opcodes) const noexcept;
   void reserve();
@@ -121,6 +131,7 @@ class FastLane {
   bool offsets_ready_ = false;            // likewise for its offset
   bool infos_ready_ = false;              // likewise for a _StorageInfo
   bool reserved_ = false;
+  bool memoized_ = true;  // each object takes memo entries
 
   Stretch<3> chunk_head_;   // class, EMPTY_TUPLE NEWOBJ MEMOIZE EMPTY_DICT MEMOIZE MARK, "offsets", Size
   Stretch<2> chunk_sizes_;  // "sizes", Size

@@ -8,6 +8,7 @@ void FoldedMemo::add(pickle::Memo& memo, FoldedForm form, std::uint64_t first, s
   const std::uint64_t step = form.step();
   const std::uint64_t info_step = form.kind == FoldedForm::Kind::IndexAndInfo ? 1 : 0;
   const std::uint32_t slots = form.slots();
+  if (slots == 0) return;
   if (!runs_.empty()) {
     MemoRun& run = runs_.back();
     if (run.form == form && run.first_id + run.count * slots == memo.size() && run.first + run.count * step == first &&
@@ -41,6 +42,7 @@ pickle::MemoAnswer FoldedMemo::get(std::uint64_t id, const Records& records) con
   }
   const std::uint64_t index = run.first + object;
   const IndexRecord& record = records.indices[index];
+  if (!form.memoized) return found(Value(Tag::Interned, record.fqn));
   if (slot == 0) return found(Value(kIndexTag, index));
   if (form.has_text && slot == 2) return found(Value(Tag::Interned, record.fqn));
   const std::uint64_t last = 1 + (form.has_text ? 1 : 0) + (form.has_offset ? form.size_slots() : 0);

@@ -15,8 +15,9 @@ struct FoldedForm {
   enum class Kind : std::uint8_t { Chunk, Index, IndexAndInfo };
   Kind kind;
   std::uint8_t ndim;
-  bool has_offset;  // always, for a chunk
-  bool has_text;    // the FQN was written out, not fetched
+  bool has_offset;       // always, for a chunk
+  bool has_text;         // the FQN was written out, not fetched
+  bool memoized = true;  // false: nothing but that text was
   bool operator==(const FoldedForm&) const = default;
 
   /// Entries of a torch.Size: its numbers as a tuple (which has none when empty), the arguments, the Size.
@@ -24,6 +25,7 @@ struct FoldedForm {
   /// How far the position of the next object's box, or the number of the next MetadataIndex, is away.
   [[nodiscard]] std::size_t step() const noexcept { return kind == Kind::Chunk ? 2 * width_of(ndim) : 1; }
   [[nodiscard]] std::uint32_t slots() const noexcept {
+    if (!memoized) return has_text ? 1 : 0;
     if (kind == Kind::Chunk) return 2 + 2 * size_slots();
     return (kind == Kind::Index ? 2U : 4U) + (has_text ? 1 : 0) + (has_offset ? size_slots() : 0);
   }

@@ -59,7 +59,8 @@ Result<ImportedDraft> import_draft(std::span<const std::byte> bytes, const Impor
   auto ran = run(pickle, options.limits, lane, digest);
   if (!ran) return tl::unexpected(std::move(ran.error()));
   const ImportLimits limits = in_proportion(options.limits, pickle.size());
-  auto draft = Translator(*ran->heap, limits).run(ran->root);
+  Translator translator(*ran->heap, limits);
+  auto draft = translator.run(ran->root);
   if (!draft) return tl::unexpected(std::move(draft.error()));
   draft->source = SourceRecord{.length = pickle.size(),
                                .digest = digest.finish(),
@@ -68,7 +69,7 @@ Result<ImportedDraft> import_draft(std::span<const std::byte> bytes, const Impor
                                .etag = options.etag};
   draft->fragment_rank = options.fragment_rank;
 
-  ImportedDraft imported{std::move(ran->heap), std::move(*draft), {}};
+  ImportedDraft imported{std::move(ran->heap), std::move(*draft), translator.findings()};
   if (ran->end < pickle.size()) {
     imported.findings.push_back(
         {std::string(finding_kind::kBytesAfterStop),

@@ -26,6 +26,11 @@ constexpr Spelling kSpellings[] = {
     {Known::Reconstructor, {"copyreg", "_reconstructor"}},
     {Known::NewObj, {"copyreg", "__newobj__"}},
     {Known::Object, {"builtins", "object"}},
+    {Known::OrderedDict, {"collections", "OrderedDict"}},
+    {Known::Encode, {"_codecs", "encode"}},
+    {Known::NumpyScalar, {"numpy._core.multiarray", "scalar"}},
+    {Known::NumpyScalar, {"numpy.core.multiarray", "scalar"}},  // numpy 1
+    {Known::NumpyDtype, {"numpy", "dtype"}},
     {Known::PosixPath, {"pathlib", "PosixPath"}},
     {Known::PosixPath, {"pathlib._local", "PosixPath"}},  // Python 3.13
     {Known::WindowsPath, {"pathlib", "WindowsPath"}},

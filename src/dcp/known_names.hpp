@@ -33,6 +33,10 @@ enum class Known : std::uint8_t {
   Reconstructor,  // copyreg._reconstructor
   NewObj,         // copyreg.__newobj__
   Object,         // builtins.object
+  OrderedDict,
+  Encode,  // _codecs.encode
+  NumpyScalar,
+  NumpyDtype,
   PosixPath,
   WindowsPath,
   PurePosixPath,

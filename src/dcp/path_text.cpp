@@ -46,8 +46,9 @@ std::optional<std::string> windows_text(std::span<const std::string_view> segmen
         segment.starts_with('\\') || segment.starts_with('/') || (segment.size() > 1 && segment[1] == ':');
     if (absolute && !path.empty()) return std::nullopt;
     if (!path.empty() && !path.ends_with('\\') && !(path.size() == 2 && path[1] == ':')) path.push_back('\\');
+    const std::size_t begin = path.size();
     path.append(segment);
-    std::ranges::replace(path, '/', '\\');
+    std::replace(path.begin() + static_cast<std::ptrdiff_t>(begin), path.end(), '/', '\\');
   }
   if (path.starts_with("\\\\")) return std::nullopt;
   const std::size_t drive = path.size() >= 2 && path[1] == ':' ? 2 : 0;

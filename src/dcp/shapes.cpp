@@ -1,6 +1,8 @@
 #include "dcp/shapes.hpp"
 
 #include <algorithm>
+#include <cstdlib>
+#include <cstring>
 
 namespace flatpoint::dcp {
 namespace {
@@ -11,20 +13,61 @@ std::span<const Value> tuple_values(Value tuple) { return tuple.node<Tuple>()->v
 std::optional<std::span<const Value>> arguments_of(const Heap& heap, Value value, Known callable) {
   if (!value.is(Tag::Object)) return std::nullopt;
   const auto* const object = value.node<Object>();
-  if (object->kind == Object::Kind::NewEx || object->blocks.first != nullptr) return std::nullopt;
+  if (object->kind != Object::Kind::Reduce || object->blocks.first != nullptr) return std::nullopt;
   if (heap.known(object->callable) != callable) return std::nullopt;
   return tuple_values(object->args);
 }
 
-/// The numbers of a torch.Size or tuple that the fast lane did not fold.
+/// numpy.dtype of an integer, little-endian, as numpy 1 and 2 pickle it: its size in bytes, negative where signed.
+std::optional<int> read_integer_dtype(const Heap& heap, Value value) {
+  if (!value.is(Tag::Object)) return std::nullopt;
+  const auto* const object = value.node<Object>();
+  if (object->kind != Object::Kind::Reduce || heap.known(object->callable) != Known::NumpyDtype) return std::nullopt;
+  const auto arguments = tuple_values(object->args);
+  if (arguments.size() != 3 || !arguments[1].is(Tag::False) || !arguments[2].is(Tag::True)) return std::nullopt;
+  const auto name = heap.text(arguments[0]);
+  if (!name || name->size() != 2 || ((*name)[0] != 'i' && (*name)[0] != 'u')) return std::nullopt;
+  const int size = (*name)[1] - '0';
+  if (size != 1 && size != 2 && size != 4 && size != 8) return std::nullopt;
+  // BUILD with (3, byte order, None, None, None, -1, -1, 0)
+  const Block* const build = object->blocks.first;
+  if (build == nullptr || build->next != nullptr || build->kind != Block::Kind::Build) return std::nullopt;
+  if (!build->values()[0].is(Tag::Tuple)) return std::nullopt;
+  const auto state = tuple_values(build->values()[0]);
+  if (state.size() != 8 || Heap::integer(state[0]) != 3) return std::nullopt;
+  const auto order = heap.text(state[1]);
+  if (order != "<" && !(order == "|" && size == 1)) return std::nullopt;
+  for (const std::size_t none : {2, 3, 4}) {
+    if (!state[none].is(Tag::None)) return std::nullopt;
+  }
+  return (*name)[0] == 'i' ? -size : size;
+}
+
+/// numpy._core.multiarray.scalar(dtype, bytes), and numpy.core... of numpy 1.
+std::optional<std::int64_t> read_numpy_integer(const Heap& heap, Value value) {
+  const auto arguments = arguments_of(heap, value, Known::NumpyScalar);
+  if (!arguments || arguments->size() != 2 || !arguments->back().is(Tag::Bytes)) return std::nullopt;
+  const auto dtype = read_integer_dtype(heap, arguments->front());
+  if (!dtype) return std::nullopt;
+  const auto size = static_cast<std::size_t>(std::abs(*dtype));
+  const std::string_view bytes = arguments->back().node<TextNode>()->view();
+  if (bytes.size() != size) return std::nullopt;
+  std::uint64_t bits = 0;
+  std::memcpy(&bits, bytes.data(), size);
+  const auto unused = static_cast<int>(64 - 8 * size);
+  if (*dtype < 0) return static_cast<std::int64_t>(bits << unused) >> unused;
+  if (bits > INT64_MAX) return std::nullopt;
+  return static_cast<std::int64_t>(bits);
+}
+
+}  // namespace
+
 std::optional<std::span<const Value>> size_items(const Heap& heap, Value value) {
   if (value.is(Tag::Tuple)) return tuple_values(value);
   const auto arguments = arguments_of(heap, value, Known::Size);
   if (!arguments || arguments->size() != 1 || !arguments->front().is(Tag::Tuple)) return std::nullopt;
   return tuple_values(arguments->front());
 }
-
-}  // namespace
 
 Value class_of(const Heap& heap, Value value) {
   if (!value.is(Tag::Object)) return {};
@@ -55,15 +98,51 @@ Value class_of(const Heap& heap, Value value) {
 
 Known known_class_of(const Heap& heap, Value object) { return heap.known(class_of(heap, object)); }
 
+// A pickler gives an object its state once, and names an attribute once. What does otherwise is not read, however often
+// a pickle shares it, to its end.
 bool read_attributes(const Heap& heap, Value object, std::span<Attribute> attributes) {
+  const BlockList& blocks = object.node<Object>()->blocks;
+  if (blocks.first != blocks.last) return false;
   return visit_attributes(*object.node<Object>(), [&](Value key, Value value) {
     const auto name = heap.text(key);
     if (!name) return false;
     const auto found = std::ranges::find(attributes, *name, &Attribute::name);
-    if (found == attributes.end()) return false;
+    if (found == attributes.end() || !found->value.is(Tag::Unset)) return false;
     found->value = value;
     return true;
   });
+}
+
+// torch.Size makes ints of bools and of numpy's integers; a tuple keeps them, and is equal nevertheless.
+std::optional<std::int64_t> read_integer(const Heap& heap, Value value) {
+  if (value.is(Tag::True) || value.is(Tag::False)) return value.is(Tag::True) ? 1 : 0;
+  const auto number = Heap::integer(value);
+  return number ? number : read_numpy_integer(heap, value);
+}
+
+bool has_plain_state(Value object) noexcept {
+  const BlockList& blocks = object.node<Object>()->blocks;
+  if (blocks.first == nullptr || blocks.first != blocks.last || blocks.first->kind != Block::Kind::Build) return false;
+  const Value state = blocks.first->values()[0];
+  if (!state.is(Tag::Tuple) || state.node<Tuple>()->count != 2) return state.is(Tag::Dict);
+  const Value slots = state.node<Tuple>()->values()[1];
+  return slots.is(Tag::None) || (slots.is(Tag::Dict) && slots.node<Container>()->count == 0);
+}
+
+bool is_dict(const Heap& heap, Value value) {
+  if (value.is(Tag::Dict)) return true;
+  if (!value.is(Tag::Object)) return false;
+  const auto* const object = value.node<Object>();
+  if (object->kind != Object::Kind::Reduce || heap.known(object->callable) != Known::OrderedDict) return false;
+  if (!tuple_values(object->args).empty()) return false;
+  for (const Block* block = object->blocks.first; block != nullptr; block = block->next) {
+    if (block->kind != Block::Kind::SetItem && block->kind != Block::Kind::SetItems) return false;
+  }
+  return true;
+}
+
+const BlockList& dict_blocks(Value dict) noexcept {
+  return dict.is(Tag::Dict) ? dict.node<Container>()->blocks : dict.node<Object>()->blocks;
 }
 
 std::optional<std::size_t> read_size(const Heap& heap, Value value, base::LargeVector<std::int64_t>& out) {
@@ -73,20 +152,18 @@ std::optional<std::size_t> read_size(const Heap& heap, Value value, base::LargeV
     for (std::size_t i = 0; i < ndim_of(value); ++i) out.push_back(pool[begin_of(value) + i]);
     return ndim_of(value);
   }
-  const auto items = size_items(heap, value);
-  if (!items || items->size() > kMaxDimensions) return std::nullopt;
   const std::size_t begin = out.size();
-  for (const Value item : *items) {
-    auto number = Heap::integer(item);
-    // torch.Size makes ints of bools; a tuple keeps them, and is equal nevertheless.
-    if (item.is(Tag::True) || item.is(Tag::False)) number = item.is(Tag::True) ? 1 : 0;
-    if (!number || *number < 0) {
-      out.resize(begin);
-      return std::nullopt;
-    }
+  const auto append = [&](Value item) {
+    const auto number = out.size() - begin < kMaxDimensions ? read_integer(heap, item) : std::nullopt;
+    if (!number || *number < 0) return false;
     out.push_back(*number);
-  }
-  return items->size();
+    return true;
+  };
+  const auto items = size_items(heap, value);
+  const bool fits = value.is(Tag::List) ? visit_list(value, append) : items && std::ranges::all_of(*items, append);
+  if (fits) return out.size() - begin;
+  out.resize(begin);
+  return std::nullopt;
 }
 
 bool has_too_many_dimensions(const Heap& heap, Value value) {

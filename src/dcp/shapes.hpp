@@ -27,14 +27,28 @@ struct Attribute {
   std::string_view name;
   Value value{};  // Unset where the object does not have it
 };
-/// The values of these attributes. False where the object has others or was changed in another way. REQUIRES: an
-/// Object.
+/// The values of these attributes, each Unset before. False where the object has others, was given one twice, or was
+/// changed in another way. REQUIRES: an Object.
 bool read_attributes(const Heap& heap, Value object, std::span<Attribute> attributes);
 
-/// torch.Size, or a tuple of ints, which is equal to it: appends the numbers and returns how many. Nothing for other
-/// values, negative numbers, or more than `kMaxDimensions`.
+/// Whether what was given to the object is a dict of attributes, without slots: those a class that is frozen refuses.
+/// REQUIRES: an Object.
+bool has_plain_state(Value object) noexcept;
+
+/// An int, a bool, or an integer of numpy, which Python finds equal to the int.
+std::optional<std::int64_t> read_integer(const Heap& heap, Value value);
+
+/// A dict, or an OrderedDict, which is equal to it.
+bool is_dict(const Heap& heap, Value value);
+/// The items: key, value, key, value, ... REQUIRES: is_dict.
+const BlockList& dict_blocks(Value dict) noexcept;
+
+/// torch.Size, a tuple of ints, which is equal to it, or a list, which is not: appends the numbers and returns how
+/// many. Nothing for other values, negative numbers, or more than `kMaxDimensions`.
 std::optional<std::size_t> read_size(const Heap& heap, Value value, base::LargeVector<std::int64_t>& out);
 inline constexpr std::size_t kMaxDimensions = 255;
+/// What a tuple holds, or a torch.Size that is not folded.
+std::optional<std::span<const Value>> size_items(const Heap& heap, Value value);
 /// Whether a value is a torch.Size of more dimensions than a file can hold.
 bool has_too_many_dimensions(const Heap& heap, Value value);
 

@@ -12,14 +12,15 @@ namespace flatpoint::dcp {
 
 Status Translator::planner_data(Value value) {
   if (value.is(Tag::None)) return {};
-  if (!value.is(Tag::Dict)) return keep(OpaqueKind::PlannerData, 0, {}, value);
+  if (!is_dict(heap_, value)) return keep(OpaqueKind::PlannerData, 0, {}, value);
   draft_.has_planner_data = true;
-  const std::vector<Item> items = items_of(value);
+  const auto items = items_of(value, "planner_data");
+  if (!items) return tl::unexpected(items.error());
   entry_of_fqn_.resize(heap_.texts.size(), kNone);
   std::vector<PathElementRow> elements;
-  draft_.planner_order.reserve(items.size());
-  for (std::size_t position = 0; position < items.size(); ++position) {
-    const Item& item = items[position];
+  draft_.planner_order.reserve(items->size());
+  for (std::size_t position = 0; position < items->size(); ++position) {
+    const Item& item = (*items)[position];
     const std::uint32_t entry = item.fqn == kNone ? kNone : entry_of_fqn_[item.fqn];
     const bool fits = entry != kNone && read_planner_path(item.value, draft_.entries[entry].fqn, elements);
     const auto number = fits ? path_number(elements) : std::nullopt;

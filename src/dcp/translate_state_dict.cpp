@@ -7,14 +7,16 @@
 namespace flatpoint::dcp {
 
 Status Translator::state_dict(Value dict) {
-  const std::vector<Item> items = items_of(dict);
+  const auto items = items_of(dict, "state_dict_metadata");
+  if (!items) return tl::unexpected(items.error());
   entry_of_fqn_.assign(heap_.texts.size(), kNone);
-  draft_.entries.reserve(items.size());
-  for (std::size_t position = 0; position < items.size(); ++position) {
-    const Item& item = items[position];
+  draft_.entries.reserve(items->size());
+  for (std::size_t position = 0; position < items->size(); ++position) {
+    const Item& item = (*items)[position];
     const Status done = item.fqn == kNone ? keep_item(OpaqueKind::StateDictItem, position, item.key, item.value)
                                           : add_entry(item.fqn, position, item.value);
     if (!done) return done;
+    if (const Status fits = check_size(); !fits) return fits;
   }
   return {};
 }
@@ -60,7 +62,7 @@ Translator::Fit Translator::read_tensor(Value value, write::DraftEntry& entry) {
   const auto& [properties, size, chunks] = attributes;
   if (has_too_many_dimensions(heap_, size.value)) return Fit::TooManyDimensions;
   entry.size_begin = draft_.sizes.size();
-  const auto ndim = read_size(heap_, size.value, draft_.sizes);
+  const auto ndim = read_shape(size.value, draft_.sizes);
   if (!ndim) return Fit::No;
   entry.ndim = static_cast<std::uint8_t>(*ndim);
   if (!read_properties(properties.value, entry)) return Fit::No;
@@ -102,16 +104,17 @@ bool Translator::read_strides(Value value, write::DraftEntry& entry) {
   entry.properties.strides = value.is(Tag::None) ? StridesKind::Absent : StridesKind::Explicit;
   if (value.is(Tag::None)) return true;
   entry.strides_begin = draft_.sizes.size();
-  const auto count = read_size(heap_, value, draft_.sizes);
+  const auto count = read_shape(value, draft_.sizes);
   return count && *count == entry.ndim;
 }
 
 std::optional<std::uint16_t> Translator::type_name(std::string_view name) {
-  auto& names = draft_.type_names;
-  const auto known = std::ranges::find(names, name);
-  const auto number = static_cast<std::size_t>(known - names.begin());
+  const auto known = type_numbers_.find(name);
+  if (known != type_numbers_.end()) return known->second;
+  const std::size_t number = draft_.type_names.size();
   if (number > 0xFFFF) return std::nullopt;
-  if (known == names.end()) names.push_back(heap_.arena.copy(name));
+  draft_.type_names.push_back(heap_.arena.copy(name));
+  type_numbers_.emplace(draft_.type_names.back(), static_cast<std::uint16_t>(number));
   return static_cast<std::uint16_t>(number);
 }
 
@@ -137,6 +140,7 @@ Translator::Fit Translator::read_chunks(Value list, write::DraftEntry& entry) {
   Fit fit = Fit::Yes;
   visit_list(list, [&](Value chunk) {
     fit = append_chunk(chunk, entry.ndim);
+    if (heap_.records.boxes.size() > limits_.max_output_bytes / sizeof(std::int64_t)) fit = Fit::TooManyChunks;
     return fit == Fit::Yes;
   });
   return fit;
@@ -153,7 +157,7 @@ Translator::Fit Translator::append_chunk(Value chunk, std::size_t ndim) {
   }
   for (const Attribute& attribute : attributes) {
     if (has_too_many_dimensions(heap_, attribute.value)) return Fit::TooManyDimensions;
-    if (read_size(heap_, attribute.value, heap_.records.boxes) != ndim) return Fit::No;
+    if (read_shape(attribute.value, heap_.records.boxes) != ndim) return Fit::No;
   }
   return Fit::Yes;
 }

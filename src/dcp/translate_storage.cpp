@@ -7,7 +7,7 @@ namespace flatpoint::dcp {
 
 Status Translator::storage_data(Value value) {
   if (value.is(Tag::None)) return {};
-  if (!value.is(Tag::Dict)) return keep(OpaqueKind::StorageData, 0, {}, value);
+  if (!is_dict(heap_, value)) return keep(OpaqueKind::StorageData, 0, {}, value);
   draft_.has_storage_data = true;
   draft_.chunk_files.assign(rows_.rows(), kNoFile);
   draft_.chunk_byte_offsets.resize(rows_.rows());
@@ -15,14 +15,13 @@ Status Translator::storage_data(Value value) {
   draft_.storage_order.reserve(rows_.rows());
   entry_of_fqn_.resize(heap_.texts.size(), kNone);
 
-  std::size_t position = 0;
-  for (const Block* block = value.node<Container>()->blocks.first; block != nullptr; block = block->next) {
+  for (const Block* block = dict_blocks(value).first; block != nullptr; block = block->next) {
     const auto values = block->values();
-    for (std::size_t i = 0; i + 1 < values.size(); i += 2, ++position) {
+    for (std::size_t i = 0; i + 1 < values.size(); i += 2) {
       constexpr std::size_t kAhead = 32;
       if (i + kAhead < values.size()) prefetch(values[i + kAhead]);
       if (place_folded(values[i], values[i + 1])) continue;
-      if (const Status done = store(position, values[i], values[i + 1]); !done) return done;
+      if (const Status done = store(values[i], values[i + 1]); !done) return done;
     }
   }
   share_locations();
@@ -33,6 +32,7 @@ Status Translator::storage_data(Value value) {
 // What nearly all of storage_data is: both folded, the hint right, the location new. False: nothing was done.
 bool Translator::place_folded(Value key, Value value) {
   if (!key.is(kIndexTag) || !value.is(kInfoTag) || heap_.info_class != info_class_) return false;
+  if (!opaque_storage_keys_.empty()) return false;
   const IndexRecord& index = heap_.records.indices[key.number()];
   const InfoRecord& info = heap_.records.infos[value.number()];
   const std::uint32_t entry = entry_of_fqn_[index.fqn];
@@ -48,27 +48,45 @@ bool Translator::place_folded(Value key, Value value) {
   return true;
 }
 
-Status Translator::store(std::size_t position, Value key_value, Value value) {
+Status Translator::store(Value key_value, Value value) {
   Key key;
-  Location location;
   const Fit fit = read_key(key_value, key);
   if (fit == Fit::TooManyDimensions) return tl::unexpected(too_many_dimensions(heap_.texts[key.fqn]));
-  if (fit == Fit::No || !read_location(value, location)) {
-    return keep_item(OpaqueKind::StorageItem, position, key_value, value);
+  if (fit == Fit::No) {
+    const auto answer = odd_storage_keys_.add(heap_, key_value);
+    if (answer != OddKeys::Answer::New) return tl::unexpected(ambiguous_key("storage_data", storage_items_, answer));
+    return keep_item(OpaqueKind::StorageItem, storage_items_++, key_value, value);
   }
-  return place(key, location);
+  if (Location location; key.hint_fits && read_location(value, location)) return place(key, location);
+  return keep_storage_item(key, key_value, value);
+}
+
+// An item whose key is DCP's, as a record: no other item may have the key.
+Status Translator::keep_storage_item(const Key& key, Value key_value, Value value) {
+  std::optional<std::int64_t> usual_hint;
+  const auto row = chunk_row(key, usual_hint);
+  std::string name = name_of(key);
+  const bool is_placed = row ? draft_.chunk_files[*row] != kNoFile : loose_rows_.contains(name);
+  if (is_placed || !opaque_storage_keys_.try_emplace(std::move(name), true).second) {
+    return tl::unexpected(ambiguous_key("storage_data", storage_items_, OddKeys::Answer::Repeated));
+  }
+  return keep_item(OpaqueKind::StorageItem, storage_items_++, key_value, value);
 }
 
 Translator::Fit Translator::read_key(Value value, Key& key) {
   if (value.is(kIndexTag)) {
     const IndexRecord& record = heap_.records.indices[value.number()];
-    key = {record.fqn,      record.has_offset, record.ndim, heap_.records.offsets.data() + record.offset_begin,
-           record.has_hint, record.hint};
+    key = {.fqn = record.fqn,
+           .has_offset = record.has_offset,
+           .ndim = record.ndim,
+           .offset = heap_.records.offsets.data() + record.offset_begin,
+           .has_hint = record.has_hint,
+           .hint = record.hint};
     return Fit::Yes;
   }
   std::array<Attribute, 3> attributes{{{"fqn"}, {"offset"}, {"index"}}};
-  if (known_class_of(heap_, value) != Known::MetadataIndex || !read_attributes(heap_, value, attributes))
-    return Fit::No;
+  if (known_class_of(heap_, value) != Known::MetadataIndex || !has_plain_state(value)) return Fit::No;
+  if (!read_attributes(heap_, value, attributes)) return Fit::No;
   const auto& [fqn, offset, index] = attributes;
   const auto absent = [](Value v) { return v.is(Tag::Unset) || v.is(Tag::None); };
   const auto text = heap_.text(fqn.value);
@@ -77,14 +95,15 @@ Translator::Fit Translator::read_key(Value value, Key& key) {
   if (key.fqn >= entry_of_fqn_.size()) entry_of_fqn_.resize(key.fqn + std::size_t{1}, kNone);
 
   key.has_hint = !absent(index.value);
-  const auto hint = Heap::integer(index.value);
-  if (key.has_hint && !hint) return Fit::No;
+  const auto hint = read_integer(heap_, index.value);
+  key.hint_fits = !key.has_hint || hint;
   key.hint = hint.value_or(0);
 
   key.has_offset = !absent(offset.value);
   if (!key.has_offset) return Fit::Yes;
   if (has_too_many_dimensions(heap_, offset.value)) return Fit::TooManyDimensions;
   scratch_.clear();
+  if (offset.value.is(Tag::List)) return Fit::No;
   const auto ndim = read_size(heap_, offset.value, scratch_);
   key.ndim = ndim.value_or(0);
   key.offset = scratch_.data();
@@ -101,17 +120,18 @@ bool Translator::read_location(Value value, Location& location) {
   std::array<Attribute, 4> attributes{{{"relative_path"}, {"offset"}, {"length"}, {"transform_descriptors"}}};
   if (cls.is(Tag::Unset) || !read_attributes(heap_, value, attributes)) return false;
   const auto& [path, offset, length, transforms] = attributes;
-  const auto text = heap_.text(path.value);
-  const auto begin = Heap::integer(offset.value);
-  const auto count = Heap::integer(length.value);
-  if (!text || !begin || !count || *begin < 0 || *count < 0) return false;
+  const auto begin = read_integer(heap_, offset.value);
+  const auto count = read_integer(heap_, length.value);
+  if (!begin || !count || *begin < 0 || *count < 0) return false;
+  const auto file = relative_path(path.value);
+  if (!file) return false;
   if (!transforms.value.is(Tag::Unset) && !transforms.value.is(Tag::None)) {
     const auto list = transform_list(transforms.value);
     if (!list) return false;
     location.transforms = static_cast<std::uint16_t>(*list + 1);
   }
   if (!accept_info_class(cls)) return false;
-  location.path = heap_.records.paths.intern(*text);
+  location.path = *file;
   location.offset = static_cast<std::uint64_t>(*begin);
   location.length = static_cast<std::uint64_t>(*count);
   return true;
@@ -130,7 +150,27 @@ bool Translator::accept_info_class(Value cls) {
   return true;
 }
 
+std::optional<std::uint32_t> Translator::relative_path(Value value) {
+  if (const auto text = heap_.text(value)) return heap_.records.paths.intern(*text);
+  if (!value.is(Tag::Object)) return std::nullopt;
+  const auto known = paths_.find(value.word());
+  if (known != paths_.end()) return known->second;
+  const auto path = read_path(heap_, value);
+  if (!path) return std::nullopt;
+  ++paths_for_texts_;
+  const std::uint32_t number = heap_.records.paths.intern(path->text);
+  paths_.emplace(value.word(), number);
+  return number;
+}
+
+// A list that many items share is read once.
 std::optional<std::uint16_t> Translator::transform_list(Value list) {
+  const auto [known, is_new] = transforms_.try_emplace(list.word());
+  if (is_new) known->second = read_transform_list(list);
+  return known->second;
+}
+
+std::optional<std::uint16_t> Translator::read_transform_list(Value list) {
   write::DraftTransformList read;
   read.type = list.is(Tag::Tuple) ? SequenceType::Tuple : SequenceType::List;
   std::string key(list.is(Tag::Tuple) ? "t" : "l");
@@ -159,20 +199,24 @@ std::optional<std::uint16_t> Translator::transform_list(Value list) {
   return number;
 }
 
-Status Translator::place(const Key& key, const Location& location) {
+// The row of the chunk that a key speaks of, and the hint that its place is.
+std::optional<std::uint32_t> Translator::chunk_row(const Key& key, std::optional<std::int64_t>& usual_hint) const {
   const std::uint32_t entry = entry_of_fqn_[key.fqn];
-  std::optional<std::uint32_t> row;
-  std::optional<std::int64_t> usual_hint;
-  if (entry != kNone) {
-    const ChunkRows::Entry& rows = rows_[entry];
-    if (key.has_offset && rows.type == StorageType::Tensor && rows.ndim == key.ndim) {
-      const auto chunk = rows_.find(rows, key.offset, key.has_hint ? static_cast<std::uint64_t>(key.hint) : 0);
-      if (chunk) row = rows.chunk_begin + *chunk;
-      usual_hint = chunk;
-    } else if (!key.has_offset && rows.type == StorageType::Bytes) {
-      row = rows.chunk_begin;
-    }
+  if (entry == kNone) return std::nullopt;
+  const ChunkRows::Entry& rows = rows_[entry];
+  if (!key.has_offset) return rows.type == StorageType::Bytes ? std::optional(rows.chunk_begin) : std::nullopt;
+  if (rows.type != StorageType::Tensor || rows.ndim != key.ndim) return std::nullopt;
+  const auto chunk = rows_.find(rows, key.offset, key.has_hint ? static_cast<std::uint64_t>(key.hint) : 0);
+  usual_hint = chunk;
+  return chunk ? std::optional(rows.chunk_begin + *chunk) : std::nullopt;
+}
+
+Status Translator::place(const Key& key, const Location& location) {
+  if (!opaque_storage_keys_.empty() && opaque_storage_keys_.contains(name_of(key))) {
+    return tl::unexpected(ambiguous_key("storage_data", storage_items_, OddKeys::Answer::Repeated));
   }
+  std::optional<std::int64_t> usual_hint;
+  std::optional<std::uint32_t> row = chunk_row(key, usual_hint);
   bool is_new = row && draft_.chunk_files[*row] == kNoFile;
   if (!row) {
     const auto loose = loose_row(key, is_new);
@@ -209,13 +253,19 @@ void Translator::append_to_order(std::uint32_t row) {
   last_file_ = file;
   last_offset_ = offset;
   draft_.storage_order.push_back(row);
+  ++storage_items_;
+}
+
+std::string Translator::name_of(const Key& key) {
+  std::string name(reinterpret_cast<const char*>(&key.fqn), sizeof key.fqn);
+  name.push_back(key.has_offset ? '\1' : '\0');
+  if (key.ndim > 0) name.append(reinterpret_cast<const char*>(key.offset), key.ndim * sizeof *key.offset);
+  return name;
 }
 
 // The row of storage information whose key names no chunk.
 Result<std::uint32_t> Translator::loose_row(const Key& key, bool& is_new) {
-  std::string name(reinterpret_cast<const char*>(&key.fqn), sizeof key.fqn);
-  name.push_back(key.has_offset ? '\1' : '\0');
-  name.append(reinterpret_cast<const char*>(key.offset), key.ndim * sizeof *key.offset);
+  std::string name = name_of(key);
   const auto next = static_cast<std::uint32_t>(draft_.chunk_files.size());
   const auto [at, inserted] = loose_rows_.try_emplace(std::move(name), next);
   is_new = inserted;

@@ -43,25 +43,23 @@ Result<write::Draft> Translator::run(Value root) {
 
   // Attributes in order of their first assignment, each with its last value.
   std::vector<Attribute> attributes;
+  base::TextMap<std::string_view, std::size_t> numbers;
   const bool plain = visit_attributes(*root.node<Object>(), [&](Value key, Value value) {
     const auto name = heap_.text(key);
     if (!name) return false;
-    const auto known = std::ranges::find(attributes, *name, &Attribute::name);
-    if (known == attributes.end()) {
-      attributes.push_back({*name, value});
-    } else {
-      known->value = value;
-    }
+    const auto [known, is_new] = numbers.try_emplace(*name, attributes.size());
+    if (is_new) attributes.push_back({*name});
+    attributes[known->second].value = value;
     return true;
   });
   if (!plain) return refuse(fmt::format("{} has a state that is not attributes", describe(heap_, root)));
 
   const auto find = [&](std::string_view name) {
-    const auto found = std::ranges::find(attributes, name, &Attribute::name);
-    return found == attributes.end() ? Value() : found->value;
+    const auto found = numbers.find(name);
+    return found == numbers.end() ? Value() : attributes[found->second].value;
   };
   const Value entries = find("state_dict_metadata");
-  if (!entries.is(Tag::Dict))
+  if (!is_dict(heap_, entries))
     return refuse(fmt::format("{} without a dict state_dict_metadata", describe(heap_, root)));
   if (heap_.known(cls) != Known::Metadata) {
     draft_.metadata_class = class_name(cls);
@@ -127,27 +125,70 @@ bool Translator::read_storage_meta(Value value, write::DraftStorageMeta& meta) {
          });
 }
 
-std::vector<Translator::Item> Translator::items_of(Value dict) {
+Result<std::vector<Translator::Item>> Translator::items_of(Value dict, std::string_view attribute) {
   std::vector<Item> items;
-  items.reserve(dict.node<Container>()->count / 2);
+  if (dict.is(Tag::Dict)) items.reserve(dict.node<Container>()->count / 2);
   std::vector<std::uint32_t> place_of_fqn(heap_.texts.size(), kNone);
-  for (const Block* block = dict.node<Container>()->blocks.first; block != nullptr; block = block->next) {
+  OddKeys odd_keys;
+  for (const Block* block = dict_blocks(dict).first; block != nullptr; block = block->next) {
     const auto values = block->values();
     for (std::size_t i = 0; i + 1 < values.size(); i += 2) {
       const auto text = heap_.text(values[i]);
-      const std::uint32_t fqn = text ? heap_.texts.intern(*text) : kNone;
-      if (text) {
-        if (fqn >= place_of_fqn.size()) place_of_fqn.resize(fqn + std::size_t{1}, kNone);
-        if (place_of_fqn[fqn] != kNone) {
-          items[place_of_fqn[fqn]].value = values[i + 1];
-          continue;
+      if (!text) {
+        const auto answer = odd_keys.add(heap_, values[i]);
+        if (answer != OddKeys::Answer::New) {
+          return tl::unexpected(ambiguous_key(attribute, items.size(), answer));
         }
-        place_of_fqn[fqn] = static_cast<std::uint32_t>(items.size());
+        items.push_back({values[i], values[i + 1], kNone});
+        continue;
       }
+      const std::uint32_t fqn = heap_.texts.intern(*text);
+      if (fqn >= place_of_fqn.size()) place_of_fqn.resize(fqn + std::size_t{1}, kNone);
+      if (place_of_fqn[fqn] != kNone) {
+        items[place_of_fqn[fqn]].value = values[i + 1];
+        continue;
+      }
+      place_of_fqn[fqn] = static_cast<std::uint32_t>(items.size());
       items.push_back({values[i], values[i + 1], fqn});
     }
   }
   return items;
+}
+
+// No writer makes such a pickle: which of two values holds is Python's to say.
+Error Translator::ambiguous_key(std::string_view attribute, std::size_t position, OddKeys::Answer answer) {
+  return {ErrorCode::BadPickle,
+          fmt::format("item {} of {}: {}", position, attribute,
+                      answer == OddKeys::Answer::Repeated ? "a key that comes twice"
+                                                          : "a key that only Python can compare with the others")};
+}
+
+// Sizes and boxes that are shared through the memo multiply when they are spelled out.
+Status Translator::check_size() const {
+  const std::uint64_t bytes = (draft_.sizes.size() + heap_.records.boxes.size()) * sizeof(std::int64_t);
+  if (bytes <= limits_.max_output_bytes) return {};
+  return fail(ErrorCode::TooLarge, fmt::format("sizes and offsets of {} bytes exceed the limit max_output_bytes = {}",
+                                               bytes, limits_.max_output_bytes));
+}
+
+std::optional<std::size_t> Translator::read_shape(Value value, base::LargeVector<std::int64_t>& out) {
+  lists_for_sizes_ += value.is(Tag::List) ? 1 : 0;
+  return read_size(heap_, value, out);
+}
+
+std::vector<Finding> Translator::findings() const {
+  std::vector<Finding> findings;
+  if (lists_for_sizes_ > 0) {
+    findings.push_back({"other_types", fmt::format("{} sizes, offsets or strides are lists, and read as torch.Size; an "
+                                                   "export writes torch.Size",
+                                                   lists_for_sizes_)});
+  }
+  if (paths_for_texts_ > 0) {
+    findings.push_back({"other_types", fmt::format("{} relative paths are paths of pathlib, and read as their text; an "
+                                                   "export writes str",
+                                                   paths_for_texts_)});
+  }
+  return findings;
 }
 
 Status Translator::keep(OpaqueKind kind, std::size_t position, std::string_view name, Value value) {

@@ -43,7 +43,10 @@ class ValueWriter {
   void step_object(Frame& frame);
   bool call_object(Value value, std::size_t parts);
   void step_blocks(Frame& frame);
-  void memoize(Value value) { ids_.emplace(value.word(), pickle_.memoize()); }
+  void memoize(Value value) {
+    const std::uint32_t id = pickle_.memoize();
+    if (is_shared(value)) ids_.emplace(value.word(), id);
+  }
 
   void write_bytearray(std::string_view bytes);
   void write_text(std::string_view text);

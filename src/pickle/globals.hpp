@@ -20,8 +20,7 @@ struct ModuleAndName {
   std::string_view module;
   std::string_view name;
 };
-/// Protocols 0 to 2 spell names as Python 2 did; this is how Python 3 reads them. Of its list, what plain values and
-/// classes can mention.
+/// Protocols 0 to 2 spell names as Python 2 did; this is how Python 3 reads them.
 ModuleAndName python_3_name(std::string_view module, std::string_view name) noexcept;
 
 /// The distinct names of one pickle, numbered by first use.

@@ -2,7 +2,9 @@
 #pragma once
 
 #include <cstdint>
+#include <span>
 #include <string_view>
+#include <vector>
 
 #include "flatpoint/error.hpp"
 #include "flatpoint/pickle_opcode.hpp"
@@ -51,9 +53,10 @@ class Machine {
   Step execute();
   Step fail(std::string_view why);
   Step exceed(std::string_view option, std::uint64_t limit);
-  Step truncated() { return fail("the pickle ends inside it"); }
+  Step truncated() { return fail(opcode_at_ < cursor_.frame_end() ? "its frame ends inside it" : "the pickle ends inside it"); }
   Step underflow() { return fail("the stack holds too few values"); }
   Step refuse(std::string_view what);
+  Step changed_late() { return fail("it changes what a call, an object or a dict took before"); }
 
   // Numbers, texts, bytes.
   template <class Number>
@@ -84,6 +87,13 @@ class Machine {
   Step dup();
   template <class Make>
   Step marked(Make make);
+
+  // What Python looks at while the pickle runs, and we at its end, must not change in between.
+  void share(Value value) noexcept;
+  void freeze(Value value);
+  void freeze_state(Value state) noexcept;
+  bool freeze_key(Value key);
+  bool freeze_keys(std::span<const Value> values, std::size_t step);
 
   // Containers.
   Step make_tuple(Tag tag, std::size_t count);
@@ -127,6 +137,8 @@ class Machine {
   std::uint64_t opcodes_ = 0;
   Opcode opcode_ = Opcode::STOP;
   int protocol_ = 0;
+  Value empty_tuple_;
+  std::vector<Value> open_;  // of freeze and freeze_key: what is still to be visited
   Value result_;
   Error error_{};
 };

@@ -23,7 +23,7 @@ auto Machine<Folds>::run() -> Outcome {
   for (;;) {
     opcode_at_ = cursor_.at();
     std::uint8_t byte = 0;
-    if (!cursor_.take_number(byte)) {
+    if (!cursor_.take_number(byte) && !(cursor_.leave_frame() && cursor_.take_number(byte))) {
       error_ = {ErrorCode::BadPickle, fmt::format("the pickle ends at byte {} without STOP", opcode_at_)};
       return Outcome::Failed;
     }
@@ -151,6 +151,7 @@ template <class Folds>
 auto Machine<Folds>::frame() -> Step {
   std::uint64_t length = 0;
   if (!cursor_.take_number(length)) return truncated();
+  if (opcode_at_ < cursor_.frame_end()) return fail("a frame inside of a frame");
   if (!cursor_.enter_frame(cursor_.at(), length)) return truncated();
   return Step::Next;
 }
@@ -303,6 +304,7 @@ auto Machine<Folds>::pop_mark() -> Step {
 template <class Folds>
 auto Machine<Folds>::dup() -> Step {
   if (!stack_.has(1)) return underflow();
+  share(stack_.top());
   return push(stack_.top());
 }
 
@@ -319,10 +321,13 @@ auto Machine<Folds>::marked(Make make) -> Step {
 template <class Folds>
 auto Machine<Folds>::make_tuple(Tag tag, std::size_t count) -> Step {
   if (!stack_.has(count)) return underflow();
-  auto* const tuple = static_cast<Tuple*>(heap_.arena.allocate(sizeof(Tuple) + count * sizeof(Value)));
-  tuple->count = count;
+  if (count == 0 && tag == Tag::Tuple && !empty_tuple_.is(Tag::Unset)) return push(empty_tuple_);
+  if (tag == Tag::FrozenSet && !freeze_keys(stack_.last(count), 1)) return fail("an unhashable value in a set");
+  auto* const tuple = new (heap_.arena.allocate(sizeof(Tuple) + count * sizeof(Value))) Tuple{};
+  tuple->count = count & Tuple::kMaxCount;
   std::ranges::copy(stack_.last(count), tuple->items());
   stack_.drop(count);
+  if (count == 0 && tag == Tag::Tuple) empty_tuple_ = Value(tag, tuple);
   return push(Value(tag, tuple));
 }
 
@@ -340,12 +345,108 @@ Block* Machine<Folds>::make_block(Block::Kind kind, std::size_t count) {
 template <class Folds>
 auto Machine<Folds>::make_container(Tag tag, Block::Kind kind, std::size_t count) -> Step {
   if (tag == Tag::Dict && count % 2 != 0) return fail("a key without a value");
+  if (tag == Tag::Dict && !freeze_keys(stack_.last(count), 2)) return fail("an unhashable key");
   Container container;
   if (count > 0) {
     container.blocks.push(make_block(kind, count));
-    container.count = count;
+    container.count = count & Container::kMaxCount;
   }
   return push(Value(tag, heap_.make(container)));
+}
+
+template <class Folds>
+void Machine<Folds>::share(Value value) noexcept {
+  switch (value.tag()) {
+    case Tag::Tuple:
+    case Tag::FrozenSet: value.node<Tuple>()->shared = 1; return;
+    case Tag::List:
+    case Tag::Dict:
+    case Tag::Set: value.node<Container>()->shared = 1; return;
+    case Tag::Object: value.node<Object>()->shared = true; return;
+    default: return;
+  }
+}
+
+// A call sees its arguments as they are when it is made.
+template <class Folds>
+void Machine<Folds>::freeze(Value value) {
+  const auto open_all = [this](std::span<const Value> values) {
+    for (const Value each : values) {
+      if (each.tag() >= Tag::Tuple && each.tag() <= Tag::Object) open_.push_back(each);
+    }
+  };
+  const auto open_blocks = [&](const BlockList& blocks) {
+    for (const Block* block = blocks.first; block != nullptr; block = block->next) open_all(block->values());
+  };
+  const std::size_t bottom = open_.size();
+  open_all({&value, 1});
+  while (open_.size() > bottom) {
+    const Value next = open_.back();
+    open_.pop_back();
+    if (next.is(Tag::Tuple) || next.is(Tag::FrozenSet)) {
+      auto* const tuple = next.node<Tuple>();
+      if (!tuple->frozen) open_all(tuple->values());
+      tuple->frozen = 1;
+    } else if (next.is(Tag::Object)) {
+      auto* const object = next.node<Object>();
+      if (object->frozen) continue;
+      object->frozen = true;  // what it was called with is frozen already
+      open_all({&object->callable, 1});
+      open_blocks(object->blocks);
+    } else if (!next.is(Tag::Global)) {
+      auto* const container = next.node<Container>();
+      if (!container->frozen) open_blocks(container->blocks);
+      container->frozen = 1;
+    }
+  }
+}
+
+// BUILD copies the items of the dict, or of the two dicts, that it gives to an object.
+template <class Folds>
+void Machine<Folds>::freeze_state(Value state) noexcept {
+  constexpr std::uint64_t kMostParts = 8;
+  const auto take = [](Value part) {
+    if (part.is(Tag::List) || part.is(Tag::Dict) || part.is(Tag::Set)) part.node<Container>()->taken = 1;
+  };
+  take(state);
+  if (!state.is(Tag::Tuple) || state.node<Tuple>()->count > kMostParts) return;
+  for (const Value part : state.node<Tuple>()->values()) take(part);
+}
+
+// A dict finds a key by what it is when it is set. False: it has no hash.
+template <class Folds>
+bool Machine<Folds>::freeze_key(Value key) {
+  open_.push_back(key);
+  while (!open_.empty()) {
+    const Value next = open_.back();
+    open_.pop_back();
+    switch (next.tag()) {
+      case Tag::List:
+      case Tag::Dict:
+      case Tag::Set:
+      case Tag::ByteArray: open_.clear(); return false;
+      case Tag::Object: freeze(next); break;
+      case Tag::Tuple: {
+        auto* const tuple = next.node<Tuple>();
+        if (!tuple->hashable) open_.insert(open_.end(), tuple->values().begin(), tuple->values().end());
+        tuple->hashable = 1;
+        break;
+      }
+      default: break;
+    }
+  }
+  return true;
+}
+
+// Of every `step`-th value.
+template <class Folds>
+bool Machine<Folds>::freeze_keys(std::span<const Value> values, std::size_t step) {
+  for (std::size_t i = 0; i < values.size(); i += step) {
+    const Tag tag = values[i].tag();
+    const bool is_plain = tag < Tag::ByteArray || tag > Tag::Object;
+    if (!is_plain && !freeze_key(values[i])) return false;
+  }
+  return true;
 }
 
 // Gives the last values to the list, dict, set or object below them.
@@ -359,9 +460,14 @@ auto Machine<Folds>::add(Block::Kind kind, std::size_t count) -> Step {
   if (to.is(fitting)) {
     if (count == 0) return Step::Next;
     auto* const container = to.node<Container>();
+    if (container->frozen || container->taken) return changed_late();
+    if (fitting != Tag::List && !freeze_keys(stack_.last(count), pairs ? 2 : 1)) return fail("an unhashable key");
     container->blocks.push(make_block(kind, count));
-    container->count += count;
+    container->count = (container->count + count) & Container::kMaxCount;
   } else if (to.is(Tag::Object)) {
+    if (count == 0) return Step::Next;
+    if (to.node<Object>()->frozen) return changed_late();
+    if (pairs && !freeze_keys(stack_.last(count), 2)) return fail("an unhashable key");
     to.node<Object>()->blocks.push(make_block(kind, count));
   } else {
     return is_folded(to) ? Step::Gone : fail("the value below cannot take it");
@@ -381,7 +487,8 @@ auto Machine<Folds>::global_line() -> Step {
   std::string_view module;
   std::string_view name;
   if (!cursor_.take_line(module) || !cursor_.take_line(name)) return truncated();
-  if (!is_utf8(module) || !is_utf8(name)) return fail("a name that is not UTF-8");
+  if (module.empty() || name.empty()) return fail("an empty name");
+  if (!is_strict_utf8(module) || !is_strict_utf8(name)) return fail("a name that is not UTF-8");
   return push_global(module, name);
 }
 
@@ -398,6 +505,10 @@ template <class Folds>
 auto Machine<Folds>::push_global(std::string_view module, std::string_view name) -> Step {
   if (!dialect_.names) return refuse("a pickle of plain values names nothing");
   constexpr int kFirstOfPython3 = 3;
+  constexpr int kFirstOfDots = 4;
+  if (protocol_ < kFirstOfDots && name.find('.') != std::string_view::npos) {
+    return fail("a name inside of a name, before protocol 4");
+  }
   const auto read = protocol_ < kFirstOfPython3 ? python_3_name(module, name) : ModuleAndName{module, name};
   return push(Value(Tag::Global, heap_.globals.intern(read.module, read.name)));
 }
@@ -406,7 +517,8 @@ template <class Folds>
 auto Machine<Folds>::make_object(Object::Kind kind) -> Step {
   const bool with_kwargs = kind == Object::Kind::NewEx;
   if (!stack_.has(with_kwargs ? 3 : 2)) return underflow();
-  Object object{kind, {}, {}, {}, {}};
+  Object object{};
+  object.kind = kind;
   if (with_kwargs) object.kwargs = stack_.pop();
   object.args = stack_.pop();
   object.callable = stack_.pop();
@@ -414,6 +526,9 @@ auto Machine<Folds>::make_object(Object::Kind kind) -> Step {
   if (!object.args.is(Tag::Tuple)) return fail("the arguments are not a tuple");
   if (is_folded(object.callable)) return Step::Gone;
   if (!is_callable(object.callable)) return fail("what would be called is not a name");
+  freeze(object.callable);
+  freeze(object.args);
+  if (with_kwargs) freeze(object.kwargs);
   return push(Value(Tag::Object, heap_.make(object)));
 }
 
@@ -422,6 +537,8 @@ auto Machine<Folds>::build() -> Step {
   if (!stack_.has(2)) return underflow();
   const Value to = stack_.last(2).front();
   if (!to.is(Tag::Object)) return is_folded(to) ? Step::Gone : fail("only an object has a state");
+  if (to.node<Object>()->frozen) return changed_late();
+  freeze_state(stack_.top());
   to.node<Object>()->blocks.push(make_block(Block::Kind::Build, 1));
   return Step::Next;
 }
@@ -486,7 +603,10 @@ auto Machine<Folds>::get_line() -> Step {
 template <class Folds>
 auto Machine<Folds>::get_at(std::uint64_t id) -> Step {
   const Value value = memo_.peek(id);
-  if (!value.is(Tag::Unset)) return push(value);
+  if (!value.is(Tag::Unset)) {
+    share(value);
+    return push(value);
+  }
   const MemoAnswer answer = folds_.get(id);
   if (answer.kind == MemoAnswer::Kind::Gone) return Step::Gone;
   if (answer.kind == MemoAnswer::Kind::Absent) return fail(fmt::format("the memo has no entry {}", id));

@@ -93,9 +93,16 @@ bool is_utf8(std::string_view bytes) noexcept {
   return true;
 }
 
+bool is_strict_utf8(std::string_view bytes) noexcept {
+  if (!is_utf8(bytes)) return false;
+  for (std::size_t i = 0; i + 1 < bytes.size(); ++i) {
+    if (bytes[i] == '\xED' && static_cast<std::uint8_t>(bytes[i + 1]) >= 0xA0) return false;
+  }
+  return true;
+}
+
 std::optional<std::int64_t> parse_int(std::string_view digits) noexcept {
   if (!is_decimal(digits)) return std::nullopt;
-  if (digits.front() == '+') digits.remove_prefix(1);
   std::int64_t value = 0;
   const auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), value);
   if (error != std::errc() || end != digits.data() + digits.size()) return std::nullopt;
@@ -103,11 +110,16 @@ std::optional<std::int64_t> parse_int(std::string_view digits) noexcept {
 }
 
 bool is_decimal(std::string_view digits) noexcept {
-  if (!digits.empty() && (digits.front() == '-' || digits.front() == '+')) digits.remove_prefix(1);
-  return !digits.empty() && digits.find_first_not_of("0123456789") == std::string_view::npos;
+  constexpr std::size_t kMostDigits = 4300;
+  if (digits == "0") return true;
+  if (digits.starts_with('-')) digits.remove_prefix(1);
+  return !digits.empty() && digits.size() <= kMostDigits && digits.front() != '0' &&
+         digits.find_first_not_of("0123456789") == std::string_view::npos;
 }
 
 std::optional<double> parse_float(std::string_view text) noexcept {
+  const bool is_digits = text.find_first_not_of("0123456789+-.e") == std::string_view::npos;
+  if (!is_digits && text != "inf" && text != "-inf" && text != "nan") return std::nullopt;
   double value = 0;
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
   if (error != std::errc() || end != text.data() + text.size()) return std::nullopt;

@@ -100,7 +100,11 @@ struct TextNode {
 
 /// Followed by `count` values.
 struct Tuple {
-  std::uint64_t count;
+  static constexpr std::uint64_t kMaxCount = (std::uint64_t{1} << 61) - 1;
+  std::uint64_t count : 61 = 0;
+  std::uint64_t shared : 1 = 0;    // the memo or DUP gave it once more
+  std::uint64_t frozen : 1 = 0;    // what it holds cannot change any more
+  std::uint64_t hashable : 1 = 0;  // no list, dict, set or bytearray is in it
   [[nodiscard]] Value* items() noexcept { return reinterpret_cast<Value*>(this + 1); }
   [[nodiscard]] std::span<const Value> values() const noexcept {
     return {reinterpret_cast<const Value*>(this + 1), static_cast<std::size_t>(count)};
@@ -129,18 +133,37 @@ struct BlockList {
 };
 
 struct Container {
+  static constexpr std::uint64_t kMaxCount = (std::uint64_t{1} << 61) - 1;
   BlockList blocks;
-  std::uint64_t count = 0;  // values in all blocks
+  std::uint64_t count : 61 = 0;  // values in all blocks
+  std::uint64_t shared : 1 = 0;  // the memo or DUP gave it once more
+  std::uint64_t taken : 1 = 0;   // BUILD copied its items: it cannot change any more
+  std::uint64_t frozen : 1 = 0;  // it and all that it holds cannot change any more
 };
 
 /// Something made by a call that is never made here: `callable(*args)` (Reduce), `cls.__new__(cls, *args, **kwargs)`.
 struct Object {
   enum class Kind : std::uint8_t { Reduce, New, NewEx };
   Kind kind;
+  bool shared = false;  // the memo or DUP gave it once more
+  bool frozen = false;  // it and all that it holds cannot change any more
   Value callable;
   Value args;        // Tuple
   Value kwargs;      // Dict, of NewEx
   BlockList blocks;  // what was done to it afterwards, in order
 };
+
+/// Whether a value may be met more than once, as the same object: one that was fetched again, or is no node.
+inline bool is_shared(Value value) noexcept {
+  switch (value.tag()) {
+    case Tag::Tuple:
+    case Tag::FrozenSet: return value.node<Tuple>()->shared != 0;
+    case Tag::List:
+    case Tag::Dict:
+    case Tag::Set: return value.node<Container>()->shared != 0;
+    case Tag::Object: return value.node<Object>()->shared;
+    default: return true;
+  }
+}
 
 }  // namespace flatpoint::pickle

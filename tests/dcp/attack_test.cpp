@@ -7,12 +7,12 @@
 #include <filesystem>
 #include <random>
 
-#include "assemble.hpp"
 #include "base/format.hpp"
 #include "dcp/machine.hpp"
 #include "dcp/shapes.hpp"
 #include "describe.hpp"
 #include "flatpoint/verify.hpp"
+#include "pickle/assemble.hpp"
 #include "support.hpp"
 
 using namespace flatpoint;

@@ -1,5 +1,6 @@
 """What a metadata file must say of a torch Metadata object, in the form of describe.cpp."""
 
+import collections
 import pathlib
 
 import torch
@@ -12,6 +13,7 @@ from torch.distributed.checkpoint.metadata import (
 )
 
 ABSENT = object()
+DICTS = (dict, collections.OrderedDict)
 PATHS = (pathlib.PosixPath, pathlib.PurePosixPath, pathlib.WindowsPath, pathlib.PureWindowsPath)
 
 
@@ -27,13 +29,18 @@ def class_name(cls):
     return f"{cls.__module__} {cls.__qualname__}"
 
 
+def is_integer(value):
+    """An int, or what is equal to one: a bool, an integer of numpy."""
+    return type(value) in (int, bool) or (type(value).__module__ == "numpy" and hasattr(value, "__index__"))
+
+
 def is_number(value):
-    return type(value) is int and 0 <= value < 2**63
+    return is_integer(value) and 0 <= value < 2**63
 
 
 def is_size(value):
-    """torch.Size, or a tuple of numbers, which is equal to it."""
-    return type(value) in (torch.Size, tuple) and all(is_number(n) or type(n) is bool for n in value)
+    """torch.Size, a tuple of numbers, which is equal to it, or a list, which is not."""
+    return type(value) in (torch.Size, tuple, list) and all(is_number(n) for n in value)
 
 
 def has_only(obj, names):
@@ -111,7 +118,7 @@ def fits_key(key):
     if type(key) is not MetadataIndex or not has_only(key, ("fqn", "offset", "index")) or type(key.fqn) is not str:
         return False
     hint = key.index
-    if hint is not None and not (type(hint) is int and -(2**63) <= hint < 2**63):
+    if hint is not None and not (is_integer(hint) and -(2**63) <= hint < 2**63):
         return False
     return key.offset is None or is_size(key.offset)
 
@@ -123,7 +130,7 @@ def fits_info(info):
     transforms = vars(info).get("transform_descriptors")
     if transforms is not None and not (type(transforms) in (list, tuple) and all(type(t) is str for t in transforms)):
         return False
-    return type(info.relative_path) is str and is_number(info.offset) and is_number(info.length)
+    return type(info.relative_path) in (str, *PATHS) and is_number(info.offset) and is_number(info.length)
 
 
 def describe_info(key, info):
@@ -131,10 +138,10 @@ def describe_info(key, info):
     return {
         "fqn": text(key.fqn),
         "offset": None if key.offset is None else [int(n) for n in key.offset],
-        "index": key.index,
-        "relative_path": text(info.relative_path),
-        "byte_offset": info.offset,
-        "length": info.length,
+        "index": None if key.index is None else int(key.index),
+        "relative_path": text(str(info.relative_path)),
+        "byte_offset": int(info.offset),
+        "length": int(info.length),
         "transforms": None if transforms is None else [text(t) for t in transforms],
     }
 
@@ -165,7 +172,7 @@ def describe(metadata):
             opaque.append(("StateDictValue", position, fqn, value))
 
     paths = None
-    if type(planner) is dict:
+    if type(planner) in DICTS:
         paths = []
         for position, (fqn, path) in enumerate(planner.items()):
             if type(fqn) is str and fqn in entries and fits_path(path, fqn):
@@ -176,7 +183,7 @@ def describe(metadata):
         opaque.append(("PlannerData", 0, "", planner))
 
     infos, info_class = None, None
-    if type(storage) is dict:
+    if type(storage) in DICTS:
         infos = []
         for position, (key, info) in enumerate(storage.items()):
             if fits_key(key) and fits_info(info) and info_class in (None, type(info)):

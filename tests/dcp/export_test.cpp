@@ -4,7 +4,7 @@
 #include <cstddef>
 #include <random>
 
-#include "assemble.hpp"
+#include "pickle/assemble.hpp"
 #include "dcp/import.hpp"
 #include "describe.hpp"
 #include "support.hpp"

@@ -6,6 +6,7 @@ Needs torch. Classes of other projects are stand-ins with the same names and att
 them. NAME.json beside NAME.pickle is what describe_metadata.py says of the object that was pickled.
 """
 
+import collections
 import copyreg
 import dataclasses
 import io
@@ -16,6 +17,8 @@ import sys
 import types
 
 import describe_metadata
+import names_once
+import numpy
 import torch
 import torch.distributed._shard.sharded_tensor.metadata as old_home
 from torch.distributed.checkpoint.filesystem import _StorageInfo
@@ -387,6 +390,50 @@ def planner():
     yield "planner_huge_int", usual(planner_data={**usual().planner_data, "epoch": (2**70,)}), None
 
 
+# --- other writers, and values of other types than DCP's -----------------------------------------------------------------
+
+
+def other_writers():
+    entries = {**usual().state_dict_metadata, "wide": tensor((2, 3, 4, 5, 6)), "long": rows(2200, 1100)}
+    for i in range(40):
+        entries[f"model.layers.{i}.mlp.weight"] = rows(16, 8)
+    large = with_entries(entries)
+    yield "names_once", large, names_once.dumps(large)
+    small = usual()
+    yield "names_once_small", small, names_once.dumps(small)
+
+
+def other_types():
+    entries = usual().state_dict_metadata
+    ordered = collections.OrderedDict(reversed(entries.items()))
+    planner = collections.OrderedDict((fqn, (fqn,)) for fqn in ordered)
+    yield "ordered_dicts", usual(state_dict_metadata=ordered, planner_data=planner, storage_data=collections.OrderedDict(storage(entries))), None
+
+    four = numpy.int64(4)
+    size = (four, numpy.uint8(2))
+    chunk = ChunkStorageMetadata((numpy.int32(0), 0), size)
+    value = TensorStorageMetadata(TensorProperties(dtype=torch.float32, strides=None), size, [chunk])
+    key = MetadataIndex("w", (numpy.int16(0), numpy.uint64(0)), numpy.int64(0))
+    numbers = with_entries({"w": value}, storage_data={key: _StorageInfo("x", numpy.int64(2**40), numpy.uint32(7))})
+    yield "numpy_2_integers", numbers, dumps(numbers)
+    older = dumps(numbers, 3).replace(b"cnumpy._core.multiarray\n", b"cnumpy.core.multiarray\n")
+    yield "numpy_1_integers", numbers, older
+
+    lists = TensorStorageMetadata(TensorProperties(dtype=torch.float32, strides=[1]), [4], [ChunkStorageMetadata([0], [4])])
+    yield "lists_for_sizes", with_entries({"w": lists}, storage_data=None), None
+    hints = {MetadataIndex("a", torch.Size([0]), True): _StorageInfo("x", 0, 4), MetadataIndex("a", torch.Size([2]), False): _StorageInfo("x", 4, 4)}
+    yield "hints_are_bools", with_entries({"a": rows(4, 2, 1)}, storage_data=hints), None
+    paths = {MetadataIndex("a"): _StorageInfo(pathlib.PurePosixPath("d", "x"), 0, 4), MetadataIndex("b"): _StorageInfo("d/x", 4, 4)}
+    yield "paths_for_texts", with_entries({"a": BytesStorageMetadata(), "b": BytesStorageMetadata()}, storage_data=paths), None
+
+
+def keys_without_offset():
+    """A tensor without dimensions is at offset (), which no MetadataIndex without an offset speaks of."""
+    entries = {fqn: tensor(()) for fqn in "abcd"}
+    data = {MetadataIndex(fqn, None, 0): _StorageInfo("x", 8 * i, 8) for i, fqn in enumerate(entries)}
+    yield "scalars_without_offset", with_entries(entries, storage_data=data), None
+
+
 # --- what fits no column ----------------------------------------------------------------------------------------------
 
 
@@ -445,6 +492,7 @@ def misfits():
     data[1] = _StorageInfo("x", 0, 1)
     data[MetadataIndex("c")] = _StorageInfo("x", -1, 1)
     data[MetadataIndex("d")] = _StorageInfo("x", 0, 2**64)
+    data[MetadataIndex("negative length")] = _StorageInfo("x", 0, -1)
     data[MetadataIndex("e")] = _StorageInfo(None, 0, 1)
     data[MetadataIndex("f")] = _StorageInfo("x", 0, 1.0)
     data[MetadataIndex("g")] = _StorageInfo("x", 0, 1, transform_descriptors="abc")
@@ -467,6 +515,9 @@ makers = (
     chunks,
     names,
     planner,
+    other_writers,
+    other_types,
+    keys_without_offset,
     misfits,
 )
 

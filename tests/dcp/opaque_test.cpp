@@ -1,7 +1,7 @@
 // Opaque records: self-contained, sharing and cycles kept, nothing executed.
 #include <boost/test/unit_test.hpp>
 
-#include "assemble.hpp"
+#include "pickle/assemble.hpp"
 #include "dcp/machine.hpp"
 #include "dcp/opaque_writer.hpp"
 #include "describe.hpp"

@@ -1,57 +1,63 @@
 // The pickle machine, opcode by opcode. What Python says of these pickles stands beside them.
-#include "dcp/machine.hpp"
+#include "pickle/machine.hpp"
 
 #include <boost/test/unit_test.hpp>
 
-#include "assemble.hpp"
 #include "base/format.hpp"
-#include "describe.hpp"
+#include "pickle/assemble.hpp"
 #include "pickle/text_forms.hpp"
-#include "support.hpp"
 
 using namespace flatpoint;
 using namespace flatpoint::test;
-using dcp::Tag;
-using dcp::Value;
+using pickle::Tag;
+using pickle::Value;
+using Machine = pickle::Machine<pickle::NoFolds>;
 
 namespace {
 
-std::string repr(const dcp::Heap& heap, Value value);
+std::string repr(const pickle::Heap& heap, Value value);
 
-std::string repr_all(const dcp::Heap& heap, std::span<const Value> values) {
+std::string hex(std::string_view bytes) {
+  std::string out;
+  for (const char c : bytes) out += flatpoint::fmt::format("{:02x}", static_cast<std::uint8_t>(c));
+  return out;
+}
+
+std::string repr_all(const pickle::Heap& heap, std::span<const Value> values) {
   std::string out;
   for (const Value each : values) out += (out.empty() ? "" : ", ") + repr(heap, each);
   return out;
 }
 
-std::string repr_blocks(const dcp::Heap& heap, const dcp::BlockList& blocks) {
+std::string repr_blocks(const pickle::Heap& heap, const pickle::BlockList& blocks) {
   std::string out;
-  for (const dcp::Block* block = blocks.first; block != nullptr; block = block->next) {
+  for (const pickle::Block* block = blocks.first; block != nullptr; block = block->next) {
     out += (out.empty() ? "" : ", ") + repr_all(heap, block->values());
   }
   return out;
 }
 
-std::string repr(const dcp::Heap& heap, Value value) {
+std::string repr(const pickle::Heap& heap, Value value) {
   if (const auto text = heap.text(value)) return flatpoint::fmt::format("'{}'", *text);
-  if (const auto number = dcp::Heap::integer(value)) return std::to_string(*number);
+  if (const auto number = pickle::Heap::integer(value)) return std::to_string(*number);
   switch (value.tag()) {
     case Tag::None: return "None";
     case Tag::True: return "True";
     case Tag::False: return "False";
+    case Tag::PersistentId: return "id " + repr(heap, *value.node<Value>());
     case Tag::Float: return flatpoint::fmt::format("{}", *value.node<double>());
-    case Tag::BinaryInt: return "int:" + hex(value.node<dcp::TextNode>()->view());
-    case Tag::DecimalInt: return flatpoint::fmt::format("int:{}", value.node<dcp::TextNode>()->view());
-    case Tag::Bytes: return flatpoint::fmt::format("b'{}'", value.node<dcp::TextNode>()->view());
-    case Tag::ByteArray: return flatpoint::fmt::format("bytearray'{}'", value.node<dcp::TextNode>()->view());
-    case Tag::Tuple: return "(" + repr_all(heap, value.node<dcp::Tuple>()->values()) + ")";
-    case Tag::FrozenSet: return "frozenset(" + repr_all(heap, value.node<dcp::Tuple>()->values()) + ")";
-    case Tag::List: return "[" + repr_blocks(heap, value.node<dcp::Container>()->blocks) + "]";
-    case Tag::Dict: return "{" + repr_blocks(heap, value.node<dcp::Container>()->blocks) + "}";
-    case Tag::Set: return "set(" + repr_blocks(heap, value.node<dcp::Container>()->blocks) + ")";
+    case Tag::BinaryInt: return "int:" + hex(value.node<pickle::TextNode>()->view());
+    case Tag::DecimalInt: return flatpoint::fmt::format("int:{}", value.node<pickle::TextNode>()->view());
+    case Tag::Bytes: return flatpoint::fmt::format("b'{}'", value.node<pickle::TextNode>()->view());
+    case Tag::ByteArray: return flatpoint::fmt::format("bytearray'{}'", value.node<pickle::TextNode>()->view());
+    case Tag::Tuple: return "(" + repr_all(heap, value.node<pickle::Tuple>()->values()) + ")";
+    case Tag::FrozenSet: return "frozenset(" + repr_all(heap, value.node<pickle::Tuple>()->values()) + ")";
+    case Tag::List: return "[" + repr_blocks(heap, value.node<pickle::Container>()->blocks) + "]";
+    case Tag::Dict: return "{" + repr_blocks(heap, value.node<pickle::Container>()->blocks) + "}";
+    case Tag::Set: return "set(" + repr_blocks(heap, value.node<pickle::Container>()->blocks) + ")";
     case Tag::Global: return heap.globals[value.number()].module + "." + heap.globals[value.number()].name;
     case Tag::Object: {
-      const auto* object = value.node<dcp::Object>();
+      const auto* object = value.node<pickle::Object>();
       const char* const kinds[] = {"call", "new", "new_ex"};
       return flatpoint::fmt::format("{} {}{}{}", kinds[static_cast<int>(object->kind)], repr(heap, object->callable),
                                     repr(heap, object->args),
@@ -61,13 +67,13 @@ std::string repr(const dcp::Heap& heap, Value value) {
   }
 }
 
-std::string run(std::string_view pickle, const dcp::ImportLimits& limits = {}) {
-  dcp::Heap heap({reinterpret_cast<const std::uint8_t*>(pickle.data()), pickle.size()});
-  dcp::Machine machine(heap, limits, true, nullptr);
+std::string run(std::string_view pickle, const pickle::Limits& limits = {}, const pickle::Dialect& dialect = {}) {
+  pickle::Heap heap({reinterpret_cast<const std::uint8_t*>(pickle.data()), pickle.size()});
+  Machine machine(heap, limits, dialect, true, nullptr);
   switch (machine.run()) {
-    case dcp::Machine::Outcome::Done: return repr(heap, machine.result());
-    case dcp::Machine::Outcome::Failed: return machine.error().message;
-    case dcp::Machine::Outcome::Gone: return "gone";
+    case Machine::Outcome::Done: return repr(heap, machine.result());
+    case Machine::Outcome::Failed: return machine.error().message;
+    case Machine::Outcome::Gone: return "gone";
   }
   return {};
 }
@@ -195,7 +201,7 @@ BOOST_AUTO_TEST_CASE(memo) {
 
 BOOST_AUTO_TEST_CASE(objects) {
   BOOST_TEST(value("ca.b\nC\n)R") == "call a.b.C()");
-  BOOST_TEST(value("\x8c\x03"
+  BOOST_TEST(value("\x80\x04\x8c\x03"
                    "a.b\x8c\x03"
                    "C.D\x93)\x81") == "new a.b.C.D()");
   BOOST_TEST(value("ca\nC\n)}\x92") == "new_ex a.C()");
@@ -280,7 +286,7 @@ BOOST_AUTO_TEST_CASE(lengths_beyond_the_end) {
 }
 
 BOOST_AUTO_TEST_CASE(limits_by_name) {
-  dcp::ImportLimits limits;
+  pickle::Limits limits;
   limits.max_depth = 3;
   BOOST_TEST(run("(((ttt.", limits) == "((()))");
   BOOST_TEST(run("((((tttt.", limits) == "MARK at byte 3: exceeds the limit max_depth = 3");
@@ -291,6 +297,84 @@ BOOST_AUTO_TEST_CASE(limits_by_name) {
   limits.max_opcodes = 4;
   BOOST_TEST(run("NNN.", limits) == "None");
   BOOST_TEST(run("NNNN.", limits) == "STOP at byte 4: exceeds the limit max_opcodes = 4");
+}
+
+// torch.save's data.pkl, and a pickle of plain values alone.
+BOOST_AUTO_TEST_CASE(other_dialects) {
+  const pickle::Dialect torch_save{.persistent_ids = true};
+  const pickle::Dialect plain{.names = false};
+  const std::string storage =
+      "(\x8c\x07storage\x8c\x01"
+      "0K\x05tQ.";
+  BOOST_TEST(run(storage, {}, torch_save) == "id ('storage', '0', 5)");
+  BOOST_TEST(run("K\x01K\x02Q\x86.", {}, torch_save) == "(1, id 2)");
+  BOOST_TEST(run("Q.", {}, torch_save) == "BINPERSID at byte 0: the stack holds too few values");
+  BOOST_TEST(run(storage).starts_with("BINPERSID at byte 16: refused: "));
+  BOOST_TEST(run("ca\nb\n.", {}, plain) == "GLOBAL at byte 0: refused: a pickle of plain values names nothing");
+  BOOST_TEST(run("}\x8c\x01xK\x01s.", {}, plain) == "{'x', 1}");
+}
+
+// Python reads protocol 0's numbers in octal, hexadecimal, with signs and spaces. Its pickler writes none of it.
+BOOST_AUTO_TEST_CASE(numbers_that_python_does_not_write) {
+  for (const char* line : {"I010\n", "I0x10\n", "I+1\n", "I-0\n", "I 1\n", "I1 \n", "I1_0\n", "I\n", "L010L\n",
+                           "L1LL\n", "F+1.5\n", "Finfinity\n", "Fnan(1)\n", "F0x1p3\n", "F1e999\n"}) {
+    BOOST_TEST(value(line).ends_with("not a number"), line << " " << value(line));
+  }
+  BOOST_TEST(value("I0\n") == "0");
+  BOOST_TEST(value("I-10\n") == "-10");
+  BOOST_TEST(value("Finf\n") == "inf");
+  BOOST_TEST(value("L" + std::string(4300, '9') + "L\n").starts_with("int:9999"));
+  BOOST_TEST(value("L" + std::string(4301, '9') + "L\n").ends_with("not a number"));
+  BOOST_TEST(value("Np01\n").ends_with("not a memo index"));
+}
+
+// `pickle.load` of a file, `pickle.loads` and the unpickler in Python disagree about frames that end elsewhere.
+BOOST_AUTO_TEST_CASE(frames_that_end_inside_of_an_instruction) {
+  const auto framed = [](std::string_view content) {
+    return "\x95" + little_endian(std::uint64_t{content.size()}) + std::string(content);
+  };
+  BOOST_TEST(run(framed("K\x01") + framed("K\x02\x86.")) == "(1, 2)");
+  BOOST_TEST(run(framed("K") + "\x01.") == "BININT1 at byte 9: its frame ends inside it");
+  BOOST_TEST(run(framed("J\x01\x01") + framed("\x01\x01.")) == "BININT at byte 9: its frame ends inside it");
+  BOOST_TEST(run(framed("\x8c\x02h") + "i.") == "SHORT_BINUNICODE at byte 9: its frame ends inside it");
+  BOOST_TEST(run(framed("I1") + "\n.") == "INT at byte 9: its frame ends inside it");
+  BOOST_TEST(run(framed(framed("N")) + ".") == "FRAME at byte 9: a frame inside of a frame");
+  BOOST_TEST(run(framed("") + framed("N") + ".") == "None");
+}
+
+// Python looks at these while the pickle runs, and copies what it finds.
+BOOST_AUTO_TEST_CASE(changes_that_come_too_late) {
+  const std::string late = ": it changes what a call, an object or a dict took before";
+  const std::string made = "ca\nb\n)\x81";  // an object
+  BOOST_TEST(run(made + "}q\x01"
+                        "bh\x01NNs0.") == "SETITEM at byte 15" + late);  // its state
+  BOOST_TEST(run(made + "N}q\x01\x86"
+                        "bh\x01NNs0.") == "SETITEM at byte 17" + late);          // its slots
+  BOOST_TEST(run("ca\nb\n]q\x01\x85Rh\x01Na0.") == "APPEND at byte 13" + late);  // an argument
+  BOOST_TEST(run("ca\nb\n]q\x01\x85\x85Rh\x01(Ne0.") == "APPENDS at byte 15" + late);
+  BOOST_TEST(run("ca\nb\n" + made + "q\x01\x85Rh\x01}b0.") == "BUILD at byte 19" + late);
+  BOOST_TEST(run("}" + made + "q\x01Nsh\x01}b0.") == "BUILD at byte 15" + late);  // a key
+  // A list that the state holds is the same list; it may grow.
+  BOOST_TEST(run(made + "}\x8c\x01x]q\x01sbh\x01Na0.") == "new a.b() with {'x', [None]}");
+}
+
+BOOST_AUTO_TEST_CASE(keys_without_a_hash) {
+  for (const char* key : {"]", "}", "\x8f", "]\x85", "]\x85\x85"}) {
+    BOOST_TEST(value("}" + std::string(key) + "Ns").ends_with("an unhashable key"));
+    BOOST_TEST(value("(" + std::string(key) + "Nd").ends_with("an unhashable key"));
+    BOOST_TEST(value("\x8f(" + std::string(key) + "\x90").ends_with("an unhashable key"));
+  }
+  BOOST_TEST(value("}N\x85Ns") == "{(None), None}");
+}
+
+BOOST_AUTO_TEST_CASE(names_that_python_refuses) {
+  BOOST_TEST(value("c\na\n") == "GLOBAL at byte 0: an empty name");
+  BOOST_TEST(value("\x80\x03"
+                   "ca\nb.c\n") == "GLOBAL at byte 2: a name inside of a name, before protocol 4");
+  BOOST_TEST(value("\x80\x04"
+                   "ca\nb.c\n") == "a.b.c");
+  BOOST_TEST(value("ccPickle\nloads\n") == "pickle.loads");
+  BOOST_TEST(value("curllib2\nURLError\n") == "urllib.error.URLError");
 }
 
 BOOST_AUTO_TEST_SUITE_END()

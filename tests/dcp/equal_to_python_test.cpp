@@ -1,0 +1,242 @@
+// An import is what `pickle.load` makes of the file, or it is refused. tests/dcp/differential/ compares with Python
+// itself; here stand the pickles that once gave something else.
+#include <boost/test/unit_test.hpp>
+
+#include "base/format.hpp"
+#include "describe.hpp"
+#include "pickle/assemble.hpp"
+#include "support.hpp"
+
+using namespace flatpoint;
+using namespace flatpoint::test;
+
+namespace {
+
+/// "imported", or what the importer says; with the fast lane open and closed it says the same.
+std::string said_of(std::string_view pickle) {
+  const auto imported = dcp::import_pickle(bytes_of(pickle), {});
+  BOOST_TEST((import_through(dcp::Lane::Open, pickle) == import_through(dcp::Lane::Closed, pickle)));
+  return imported ? "imported" : imported.error().message;
+}
+
+std::string keep_as(std::uint8_t id) { return op(Opcode::BINPUT, little_endian(id)); }
+std::string fetch(std::uint8_t id) { return op(Opcode::BINGET, little_endian(id)); }
+
+std::string info(std::uint8_t offset) {
+  return object(global("torch.distributed.checkpoint.filesystem", "_StorageInfo"),
+                dict(str("relative_path") + str("f") + str("offset") + number(offset) + str("length") + number(1)));
+}
+std::string index(std::string_view cls, std::string_view rest = {}) {
+  return object(cls, dict(str("fqn") + str("t") + std::string(rest)));
+}
+std::string storage(std::string_view items) { return metadata(str("storage_data") + dict(items), bytes_entry("t")); }
+
+const std::string kIndex = dcp_class("MetadataIndex");
+const std::string kUnknownKey = ": a key that only Python can compare with the others";
+const std::string kKeyTwice = ": a key that comes twice";
+
+}  // namespace
+
+BOOST_AUTO_TEST_SUITE(equal_to_python)
+
+BOOST_AUTO_TEST_CASE(a_state_that_changes_after_build) {
+  const std::string late =
+      object(global("torch.distributed.checkpoint.filesystem", "_StorageInfo"),
+             op(Opcode::EMPTY_DICT) + keep_as(1) + op(Opcode::MARK) + str("relative_path") + str("f") + str("offset") +
+                 number(0) + str("length") + number(1) + op(Opcode::SETITEMS)) +
+      fetch(1) + str("offset") + number(7) + ops(Opcode::SETITEM, Opcode::POP);
+  const std::string said = said_of(storage(index(kIndex) + late));
+  BOOST_TEST(said.starts_with("SETITEM at byte "), said);
+  BOOST_TEST(said.ends_with("it changes what a call, an object or a dict took before"), said);
+}
+
+BOOST_AUTO_TEST_CASE(keys_that_python_finds_equal) {
+  const std::string elsewhere = global("torch.distributed.checkpoint.filesystem", "MetadataIndex");
+  BOOST_TEST(said_of(storage(index(kIndex) + info(1) + index(elsewhere) + info(2))) ==
+             "item 1 of storage_data" + kUnknownKey);
+  BOOST_TEST(said_of(storage(index(kIndex) + info(1) + call(kIndex, str("t")) + info(2))) ==
+             "item 1 of storage_data" + kUnknownKey);
+  const std::string called = call(global("builtins", "str"), str("t"));
+  BOOST_TEST(said_of(metadata({}, bytes_entry("t") + called + op(Opcode::NONE))) ==
+             "item 1 of state_dict_metadata" + kUnknownKey);
+  BOOST_TEST(said_of(metadata(str("planner_data") + dict(called + op(Opcode::NONE)))) ==
+             "item 0 of planner_data" + kUnknownKey);
+}
+
+BOOST_AUTO_TEST_CASE(odd_keys_that_come_twice) {
+  const std::string none = op(Opcode::NONE);
+  const std::string one = number(1);
+  for (const std::string& other :
+       {op(Opcode::NEWTRUE), op(Opcode::INT, "1\n"), op(Opcode::LONG1, "\x02\x01" + std::string(1, '\0'))}) {
+    BOOST_TEST(said_of(metadata({}, one + none + other + none)) == "item 1 of state_dict_metadata" + kKeyTwice);
+  }
+  BOOST_TEST(said_of(metadata({}, tuple(one + str("a")) + none + tuple(one + str("b")) + none)) == "imported");
+  BOOST_TEST(said_of(metadata({}, tuple(one) + none + torch_size(one) + none)) ==
+             "item 1 of state_dict_metadata" + kKeyTwice);
+  // 1.0 is 1; -1 is no float that is whole.
+  BOOST_TEST(said_of(metadata({}, op(Opcode::BINFLOAT, "\x3f\xf0" + std::string(6, '\0')) + none)) ==
+             "item 0 of state_dict_metadata" + kUnknownKey);
+  BOOST_TEST(said_of(metadata({}, op(Opcode::BINFLOAT, "\x3f\xf8" + std::string(6, '\0')) + none)) == "imported");
+}
+
+// The last value holds, also where the first or the last one is kept as a record.
+BOOST_AUTO_TEST_CASE(keys_that_come_twice_with_values_of_different_kinds) {
+  const std::string none = op(Opcode::NONE);
+  const std::string far_hint = str("index") + op(Opcode::LONG1, "\x09" + std::string(8, '\xFF') + std::string(1, '\0'));
+  for (const std::string& fqn : {std::string("t"), std::string("loose")}) {
+    const std::string key = object(kIndex, dict(str("fqn") + str(fqn)));
+    const std::string same_key = object(kIndex, dict(str("fqn") + str(fqn) + far_hint));
+    for (const std::string& items : {key + none + key + info(1), key + info(1) + key + none, key + none + key + none,
+                                     key + info(1) + same_key + info(2), same_key + info(1) + key + info(2)}) {
+      BOOST_TEST(said_of(storage(items)) == "item 1 of storage_data" + kKeyTwice);
+    }
+    BOOST_TEST(said_of(storage(key + info(1) + key + info(2))) == "imported");
+  }
+}
+
+// setattr, which sets what stands in slots, fails for a class that is frozen.
+BOOST_AUTO_TEST_CASE(attributes_of_an_index_given_as_slots) {
+  const std::string slots = op(Opcode::NONE) + dict(str("fqn") + str("t")) + op(Opcode::TUPLE2);
+  BOOST_TEST(said_of(storage(object(kIndex, slots) + info(1))) == "item 0 of storage_data" + kUnknownKey);
+}
+
+BOOST_AUTO_TEST_CASE(functions_that_are_made_as_objects) {
+  const auto tensor = [](Opcode make_layout) {
+    const std::string layout =
+        global("torch.serialization", "_get_layout") + tuple(str("torch.strided")) + op(make_layout);
+    const std::string properties =
+        object(dcp_class("TensorProperties"),
+               tuple(global("torch", "float32") + layout + op(Opcode::NEWFALSE) +
+                     call(dcp_class("_MEM_FORMAT_ENCODING"), number(0)) + op(Opcode::NEWFALSE)));
+    return metadata({}, str("w") + object(dcp_class("TensorStorageMetadata"),
+                                          dict(str("properties") + properties + str("size") + torch_size(number(1)) +
+                                               str("chunks") + op(Opcode::EMPTY_LIST))));
+  };
+  const auto kind = [](const std::string& pickle) {
+    const auto imported = dcp::import_pickle(bytes_of(pickle), {});
+    BOOST_TEST_REQUIRE(imported.has_value());
+    return describe(*MetadataFile::from_bytes(imported->bytes.bytes()))["state_dict_metadata"][0][1]["kind"]
+        .get<std::string>();
+  };
+  BOOST_TEST(kind(tensor(Opcode::REDUCE)) == "tensor");
+  BOOST_TEST(kind(tensor(Opcode::NEWOBJ)) == "opaque");  // a function has no __new__: Python fails
+}
+
+// The bytes of a sample in frames that are cut at each place inside of its storage data.
+BOOST_AUTO_TEST_CASE(frames_cut_at_every_byte) {
+  const std::string sample = read_file(samples() / "d01_dtensor_1d" / ".metadata");
+  constexpr std::size_t kHeader = 11;  // PROTO, FRAME
+  const std::string body = sample.substr(kHeader);
+  const auto framed = [](std::string_view content) {
+    return op(Opcode::FRAME, little_endian(std::uint64_t{content.size()})).append(content);
+  };
+  std::size_t between = 0;
+  for (std::size_t cut = body.size() / 2; cut < body.size() - 1; ++cut) {
+    const std::string said = said_of(begin() + framed(body.substr(0, cut)) + framed(body.substr(cut)));
+    between += said == "imported" ? 1 : 0;
+    BOOST_TEST((said == "imported" || said.ends_with("its frame ends inside it")), said);
+  }
+  BOOST_TEST(between > 100U);
+}
+
+BOOST_AUTO_TEST_CASE(values_of_other_types_are_told) {
+  const auto findings = [](std::string_view name) {
+    std::vector<std::string> said;
+    for (const Finding& finding : dcp::import_file(hand_made(name))->findings) said.push_back(finding.message);
+    return said;
+  };
+  BOOST_TEST(
+      findings("lists_for_sizes") ==
+          std::vector<std::string>({"4 sizes, offsets or strides are lists, and read as torch.Size; an export writes "
+                                    "torch.Size"}),
+      boost::test_tools::per_element());
+  BOOST_TEST(
+      findings("paths_for_texts") ==
+          std::vector<std::string>({"1 relative paths are paths of pathlib, and read as their text; an export writes "
+                                    "str"}),
+      boost::test_tools::per_element());
+  BOOST_TEST(findings("numpy_2_integers").empty());
+}
+
+BOOST_AUTO_TEST_SUITE_END()
+
+// What took quadratic time: of a size at which that would not end.
+BOOST_AUTO_TEST_SUITE(linear)
+
+namespace {
+
+std::string padded(std::uint32_t i) { return flatpoint::fmt::format("{:06}", i); }
+
+}  // namespace
+
+BOOST_AUTO_TEST_CASE(attributes_of_metadata) {
+  std::string attributes;
+  for (std::uint32_t i = 0; i < 300'000; ++i) attributes += str(padded(i)) + op(Opcode::NONE);
+  BOOST_TEST(said_of(metadata(attributes)) == "imported");
+}
+
+BOOST_AUTO_TEST_CASE(names_of_dtypes) {
+  const std::string rest = call(global("torch.serialization", "_get_layout"), str("torch.strided")) +
+                           op(Opcode::NEWFALSE) + call(dcp_class("_MEM_FORMAT_ENCODING"), number(0)) +
+                           op(Opcode::NEWFALSE);
+  std::string entries;
+  for (std::uint32_t i = 0; i < 60'000; ++i) {
+    const std::string properties =
+        object(dcp_class("TensorProperties"), tuple(global("torch", "d" + padded(i)) + rest));
+    entries += str(padded(i)) + object(dcp_class("TensorStorageMetadata"),
+                                       dict(str("properties") + properties + str("size") + torch_size(number(1)) +
+                                            str("chunks") + op(Opcode::EMPTY_LIST)));
+  }
+  BOOST_TEST(said_of(metadata({}, entries)) == "imported");
+}
+
+/// Items of storage_data that share one value, which is made before.
+std::string sharing_items(std::string_view made, std::string_view rest) {
+  std::string items;
+  for (std::uint32_t i = 0; i < 100'000; ++i) {
+    items += object(fetch(2), dict(str("fqn") + str(padded(i)))) +
+             object(fetch(3), dict(std::string(rest) + str("offset") + number(0) + str("length") + number(1)));
+  }
+  const std::string shared = std::string(made) + keep_as(1) + op(Opcode::POP) + kIndex + keep_as(2) + op(Opcode::POP) +
+                             global("torch.distributed.checkpoint.filesystem", "_StorageInfo") + keep_as(3) +
+                             op(Opcode::POP);
+  return begin() + shared + metadata(str("storage_data") + dict(items)).substr(2);
+}
+
+BOOST_AUTO_TEST_CASE(descriptors_that_all_items_share) {
+  std::string texts;
+  for (int i = 0; i < 100'000; ++i) texts += str("x");
+  BOOST_TEST(said_of(sharing_items(list(texts), str("relative_path") + str("f") + str("transform_descriptors") +
+                                                    fetch(1))) == "imported");
+}
+
+BOOST_AUTO_TEST_CASE(a_path_that_all_items_share) {
+  std::string texts;
+  for (int i = 0; i < 100'000; ++i) texts += str("x");
+  for (const char* cls : {"PurePosixPath", "PureWindowsPath"}) {
+    BOOST_TEST(said_of(sharing_items(call(global("pathlib", cls), texts), str("relative_path") + fetch(1))) ==
+               "imported");
+  }
+}
+
+// A state that names an attribute again and again is read by every item that shares it.
+BOOST_AUTO_TEST_CASE(a_state_that_all_items_share) {
+  std::string state;
+  for (int i = 0; i < 100'000; ++i) state += str("offset") + number(0);
+  std::string items;
+  for (std::uint32_t i = 0; i < 100'000; ++i) items += object(fetch(2), dict(str("fqn") + str(padded(i)))) + fetch(1);
+  const std::string shared = object(global("torch.distributed.checkpoint.filesystem", "_StorageInfo"), dict(state)) +
+                             keep_as(1) + op(Opcode::POP) + kIndex + keep_as(2) + op(Opcode::POP);
+  const std::string said = said_of(begin() + shared + metadata(str("storage_data") + dict(items)).substr(2));
+  BOOST_TEST(said.find("max_output_bytes") != std::string::npos, said);  // each record would hold it
+}
+
+BOOST_AUTO_TEST_CASE(arguments_that_all_calls_share) {
+  std::string numbers;
+  for (int i = 0; i < 100'000; ++i) numbers += number(1);
+  std::string calls = list(numbers) + op(Opcode::TUPLE1) + keep_as(1) + op(Opcode::POP);
+  for (std::uint32_t i = 0; i < 100'000; ++i) calls += global("a", "b") + fetch(1) + ops(Opcode::REDUCE, Opcode::POP);
+  BOOST_TEST(said_of(begin() + calls + metadata({}).substr(2)) == "imported");
+}
+
+BOOST_AUTO_TEST_SUITE_END()
