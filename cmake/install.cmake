@@ -4,7 +4,7 @@ include(GNUInstallDirs)
 include(CMakePackageConfigHelpers)
 set(package_dir "${CMAKE_INSTALL_LIBDIR}/cmake/flatpoint")
 
-install(TARGETS flatpoint flatpoint_dcp EXPORT flatpointTargets)
+install(TARGETS flatpoint flatpoint_dcp flatpoint_data EXPORT flatpointTargets)
 if(FLATPOINT_TOOL)
   install(TARGETS flatpoint_tool)
 endif()

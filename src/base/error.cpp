@@ -1,8 +1,34 @@
 #include "flatpoint/error.hpp"
 
+#include <array>
+
+#include "flatpoint/data_error.hpp"
+
 namespace flatpoint {
 
+namespace {
+
+struct DataError {
+  ErrorCode code;
+  std::string_view name;
+};
+
+constexpr std::array kDataErrors{DataError{kNotPlain, "not_plain"},
+                                 DataError{kBadItem, "bad_item"},
+                                 DataError{kDtypeMismatch, "dtype_mismatch"},
+                                 DataError{kSizeMismatch, "size_mismatch"},
+                                 DataError{kChanged, "changed"},
+                                 DataError{kHoles, "holes"},
+                                 DataError{kChecksum, "checksum"},
+                                 DataError{kUnknownTransform, "unknown_transform"},
+                                 DataError{kOutside, "outside"}};
+
+}  // namespace
+
 std::string_view to_string(ErrorCode code) noexcept {
+  for (const DataError& error : kDataErrors) {
+    if (error.code == code) return error.name;
+  }
   switch (code) {
     case ErrorCode::NotFound: return "not_found";
     case ErrorCode::Io: return "io";

@@ -41,7 +41,7 @@ class Translator {
     Value value;
     std::uint32_t fqn;  // kNone: the key is not str
   };
-  Result<std::vector<Item>> items_of(Value dict, std::string_view attribute);
+  [[nodiscard]] Result<std::vector<Item>> items_of(Value dict, std::string_view attribute);
 
   // translator.cpp
   Status attribute(std::string_view name, Value value);

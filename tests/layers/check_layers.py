@@ -2,7 +2,7 @@
 """Reads every #include line of the project and reports the ones that break its layers.
 
     base <- model <- format <- columns <- read, write <- change, plan
-    base <- pickle;  read, write, pickle <- dcp <- checkpoint
+    base <- pickle <- archive;  read, write, pickle <- dcp <- checkpoint;  checkpoint, archive, plan <- data
 
 A file of a layer includes that layer and the ones below it. Tools, bindings and benchmarks include include/ alone, and
 base/format.hpp, the one door to fmt. FlatBuffers is seen by src/format and by include/flatpoint/generated.hpp. Usage: check_layers.py [ROOT]
@@ -23,13 +23,16 @@ BELOW = {
     "change": COLUMNS | {"read", "write"},
     "plan": COLUMNS | {"read", "write"},
     "pickle": {"base"},
+    "archive": {"base", "model", "pickle"},
     "dcp": COLUMNS | {"read", "write", "pickle"},
     "checkpoint": COLUMNS | {"read", "write", "pickle", "dcp"},
+    "data": COLUMNS | {"read", "write", "plan", "archive", "checkpoint", "dcp"},
 }
 
 # The layer of each header of include/flatpoint/: the one whose sources implement it.
 PUBLIC_HEADERS = {
     "buffer.hpp": "base",
+    "data_error.hpp": "base",
     "error.hpp": "base",
     "finding.hpp": "base",
     "lookup.hpp": "base",
@@ -61,6 +64,7 @@ PUBLIC_HEADERS = {
     "pickle_writer.hpp": "pickle",
     "dcp.hpp": "dcp",
     "source.hpp": "checkpoint",
+    "data.hpp": "data",
 }
 
 FORMAT = "src/base/format."

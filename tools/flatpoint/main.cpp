@@ -13,12 +13,13 @@
 
 namespace flatpoint::tool {
 
-extern const Verb kImport, kLs, kShow, kFind, kVerify, kPlan, kDiff, kMerge, kRename, kDrop, kKeep, kExport;
+extern const Verb kGet, kStats, kImport, kLs, kShow, kFind, kVerify, kPlan, kDiff, kMerge, kRename, kDrop, kKeep,
+    kExport;
 
 namespace {
 
-constexpr std::array kVerbs{&kLs,     &kShow,   &kFind,  &kPlan,   &kVerify, &kDiff,
-                            &kImport, &kExport, &kMerge, &kRename, &kDrop,   &kKeep};
+constexpr std::array kVerbs{&kLs,   &kShow,   &kFind,   &kPlan,  &kGet,    &kStats, &kVerify,
+                            &kDiff, &kImport, &kExport, &kMerge, &kRename, &kDrop,  &kKeep};
 
 constexpr const char* kFooter =
     "CKPT is a checkpoint's folder, a .metadata or a flatpoint file. A .metadata is read as data: nothing in it is "

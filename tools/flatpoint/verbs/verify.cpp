@@ -10,8 +10,10 @@
 #include "arguments.hpp"
 #include "checkpoint.hpp"
 #include "flatpoint/coverage.hpp"
+#include "flatpoint/data.hpp"
 #include "flatpoint/pickle_audit.hpp"
 #include "flatpoint/source.hpp"
+#include "progress.hpp"
 #include "table.hpp"
 
 namespace flatpoint::tool {
@@ -23,6 +25,7 @@ struct Arguments {
   std::string checkpoint;
   bool source = false;
   bool coverage = false;
+  std::optional<std::string> check;  // "items", "bytes"
 };
 
 /// What the pickle beside a flatpoint file says of it.
@@ -41,6 +44,7 @@ struct Verdict {
   std::string pickle = {};                      // the name of the one that was compared
   std::optional<CoverageReport> coverage = {};  // with --coverage; its findings are in the report
   std::optional<PickleAudit> unpickling = {};   // of a `.metadata`: what Python would run
+  std::optional<data::CheckReport> data = {};   // with --check; likewise
 };
 
 std::string_view word(Source source) {
@@ -168,6 +172,27 @@ Result<Verdict> verify_pickle(const Context& context, const Arguments& arguments
   return verdict;
 }
 
+/// Checks the items of the data files. What is wrong with them is among the broken rules.
+Result<void> check_data(const Context& context, const Arguments& arguments, Verdict& verdict) {
+  if (!arguments.check || !verdict.report.sound()) return {};
+  const auto opened = open_quietly(context, verdict.path);
+  if (!opened) return tl::unexpected(opened.error());
+  const auto reader = data::Reader::open(*opened);
+  if (!reader) return tl::unexpected(reader.error());
+  Progress progress;
+  data::CheckOptions options;
+  options.depth = *arguments.check == "bytes" ? data::CheckDepth::Bytes : data::CheckDepth::Items;
+  options.progress = [&](std::uint64_t done, std::uint64_t total) { progress.show(done, total); };
+  auto report = data::check(*reader, opened->file.view(), verdict.path.parent_path(), options);
+  if (!report) return tl::unexpected(std::move(report.error()));
+  for (const Finding& broken : report->broken) verdict.report.broken_rules.push_back({broken.kind, broken.message});
+  auto& findings = verdict.report.findings;
+  findings.insert(findings.end(), report->findings.begin(), report->findings.end());
+  verdict.report.suppressed += report->suppressed;
+  verdict.data = std::move(*report);
+  return {};
+}
+
 /// Given a folder: its flatpoint file where it has one, which is compared with the pickle beside it.
 Result<Verdict> verify_checkpoint(const Context& context, const Arguments& arguments) {
   const fs::path given(arguments.checkpoint);
@@ -201,6 +226,13 @@ void print(Output& out, const Verdict& verdict) {
     out.print("unpickling the .metadata {}\n", verdict.unpickling->clean()
                                                    ? "makes objects of DCP's own classes and runs nothing else"
                                                    : "runs more than DCP's own classes");
+  }
+  if (verdict.data) {
+    out.print("{} checked, {} of them with a checksum that holds{}\n", counted(verdict.data->items, "item", "items"),
+              human_size(verdict.data->checked_bytes),
+              verdict.data->without_checksum == 0
+                  ? std::string()
+                  : fmt::format("; {} without a checksum", grouped(verdict.data->without_checksum)));
   }
   if (!report.sound()) {
     out.write("\n");
@@ -264,12 +296,21 @@ void print_json(Output& out, const Verdict& verdict) {
     json.end();
   }
   if (verdict.unpickling) write_unpickling(json, *verdict.unpickling);
+  if (verdict.data) {
+    json.key("data").begin_object();
+    json.member("items", verdict.data->items);
+    json.member("checked_bytes", verdict.data->checked_bytes);
+    json.member("without_checksum", verdict.data->without_checksum);
+    json.end();
+  }
   json.end();
 }
 
 Result<Exit> run(const Arguments& arguments, Context& context) {
-  const auto verdict = verify_checkpoint(context, arguments);
+  auto verdict = verify_checkpoint(context, arguments);
   if (!verdict) return tl::unexpected(verdict.error());
+  if (auto checked = check_data(context, arguments, *verdict); !checked)
+    return tl::unexpected(std::move(checked.error()));
   if (context.globals.json) {
     print_json(context.out, *verdict);
   } else {
@@ -287,6 +328,13 @@ Run declare(Command& command) {
                    "Also compare a file with the .metadata beside it, as is done for a folder");
   command.add_flag("--coverage", arguments->coverage,
                    "Also check that the chunks of every tensor tile it; a hole or an overlap is a negative answer");
+  command
+      .add_option(
+          "--check", arguments->check,
+          "Also check the data files. items: dtype and size of every item against the metadata, overlaps, files that "
+          "nobody names; bytes: and every byte against the CRC-32 that its item carries")
+      .type_name("items|bytes")
+      .one_of({"items", "bytes"});
   return [arguments](Context& context) { return run(*arguments, context); };
 }
 
@@ -297,6 +345,7 @@ const Verb kVerify{"verify", "Check every rule of the format; findings about the
                    "  flatpoint verify ckpt/\n"
                    "  flatpoint verify ckpt/ --coverage\n"
                    "  flatpoint verify ckpt/.metadata       would unpickling it run anything but DCP's own classes?\n"
+                   "  flatpoint verify ckpt/ --check bytes\n"
                    "  flatpoint verify ckpt/.metadata.flatpoint --source\n",
                    declare};
 

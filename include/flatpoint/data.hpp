@@ -1,0 +1,187 @@
+// flatpoint/data.hpp - the bytes of a checkpoint: where each chunk's lie, and any box of any tensor. Target
+// flatpoint::data.
+//
+//   const auto checkpoint = flatpoint::dcp::open_checkpoint("ckpt/");
+//   const auto reader = flatpoint::data::Reader::open(*checkpoint);
+//   const auto read = reader->read(tensor, offsets, sizes, {.data = mine});
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <filesystem>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <span>
+#include <stop_token>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "flatpoint/data_error.hpp"
+#include "flatpoint/dcp.hpp"
+#include "flatpoint/load_plan.hpp"
+
+namespace flatpoint::data {
+
+/// Bytes of a data file (MetadataView::file_name).
+struct ByteRange {
+  std::uint32_t file = 0;
+  std::uint64_t offset = 0;
+  std::uint64_t length = 0;
+  bool operator==(const ByteRange&) const = default;
+};
+
+/// Where the bytes of data files come from instead of the local file system: an object store, say. Called by many
+/// threads at once.
+class RangeReader {
+ public:
+  struct Request {
+    std::uint64_t offset;
+    std::span<std::byte> to;
+  };
+  virtual ~RangeReader() = default;
+  /// Fills every request of a batch, or fails.
+  [[nodiscard]] virtual Result<void> read(std::string_view relative_path, std::span<const Request> batch) = 0;
+};
+
+struct ReaderOptions {
+  std::uint32_t max_open_files = 256;
+  /// Open data files whose path leaves the checkpoint's folder ("../x", "/x"). A metadata file from elsewhere may name
+  /// any file of this machine.
+  bool allow_outside = false;
+  /// What an item behind stream.zstd may take in memory.
+  std::uint64_t max_decompressed = std::uint64_t{16} << 30;
+  std::shared_ptr<RangeReader> ranges;  // null: local files, by pread
+};
+
+/// Where a box goes: its first element, and bytes from one element to the next in each dimension; without strides the
+/// box is written row-major without gaps. REQUIRES: memory for all of the box.
+struct Destination {
+  std::byte* data = nullptr;
+  std::span<const std::int64_t> byte_strides;
+};
+
+struct ReadOptions {
+  std::uint32_t threads = 1;
+  std::uint64_t block =
+      std::uint64_t{1} << 20;  // bytes read at once where rows are put in place; the L2 cache should hold it
+  /// Rows apart are read at once, with what lies between them, where that is at most so many times their bytes.
+  double max_over_read = 2.0;
+  bool verify = false;  // check the checksum of every chunk that is touched, which reads all of it
+  std::stop_token stop;
+};
+
+struct ReadReport {
+  std::uint64_t needed_bytes = 0;
+  std::uint64_t read_bytes = 0;
+};
+
+/// A chunk whose bytes lie in its file as they are: row-major, little-endian, of the tensor's dtype.
+struct ChunkBytes {
+  ByteRange range;
+  std::optional<std::uint32_t> crc32;  // of the bytes; unset where the item has none, or it is of more than them
+};
+
+struct MappedChunk {
+  std::span<const std::byte> bytes;  // valid as long as the reader
+  std::size_t alignment;             // the largest power of two, up to 4096, that divides the address
+};
+
+/// Reads tensors. Borrows the metadata file, which must outlive it. Move-only; all calls are safe from any number of
+/// threads. Data files are opened on first use; what a chunk's item says of itself is remembered.
+///
+/// Errors of all calls name the FQN, the file and the offset of the item. NotFound, Io, Truncated (a file ends too
+/// early); Outside; BadItem, DtypeMismatch, SizeMismatch (an item is not what the metadata says); Changed (a file was
+/// written or replaced since this reader first opened it); NotPlain, UnknownTransform; Corrupt (the metadata file).
+class Reader {
+ public:
+  [[nodiscard]] static Result<Reader> open(const MetadataView& metadata, const std::filesystem::path& folder,
+                                           const ReaderOptions& options = {});
+  [[nodiscard]] static Result<Reader> open(const dcp::OpenedCheckpoint& checkpoint, const ReaderOptions& options = {});
+  [[nodiscard]] static Result<Reader> open(const dcp::OpenedCheckpoint&&, const ReaderOptions& = {}) = delete;
+
+  /// Where a chunk's bytes lie. Reads the ends of its item the first time. Errors: NotPlain where the item is
+  /// compressed, or its elements have another order (`read` takes these), ...
+  [[nodiscard]] Result<ChunkBytes> locate(const TensorView& tensor, const ChunkView& chunk) const;
+  /// A chunk without copying it. Truncating the file raises SIGBUS when the bytes are touched. Errors as `locate`.
+  [[nodiscard]] Result<MappedChunk> map(const TensorView& tensor, const ChunkView& chunk) const;
+  /// The bytes that a plan's items need, by item, each in order of its elements, ranges that touch joined. Reads
+  /// nothing but the ends of items that are not known yet. Errors as `locate`; TooLarge for more than `max_ranges`.
+  [[nodiscard]] Result<std::vector<std::vector<ByteRange>>> ranges(const LoadPlan& plan,
+                                                                   std::size_t max_ranges = std::size_t{1} << 24) const;
+
+  /// A box of a tensor. Errors also: Holes names what no chunk holds; InvalidArgument for a box outside the tensor.
+  /// After an error the memory holds anything.
+  [[nodiscard]] Result<ReadReport> read(const TensorView& tensor, std::span<const std::int64_t> offsets,
+                                        std::span<const std::int64_t> sizes, const Destination& to,
+                                        const ReadOptions& options = {}) const;
+  /// Everything of a plan. `destinations`: per item, the wanted box that it goes into (an item of bytes: as many bytes
+  /// as its length). REQUIRES: plan.size() destinations; sizes of a box without strides must be those of the whole box,
+  /// so pass strides where a plan's box has several items. Errors also: Holes, and what else the plan's issues say.
+  [[nodiscard]] Result<ReadReport> read(const LoadPlan& plan, std::span<const Destination> destinations,
+                                        const ReadOptions& options = {}) const;
+
+  /// A bytes item that is a plain Python value, as JSON; nothing of it is executed. Errors also: NotPlain names the
+  /// class.
+  [[nodiscard]] Result<std::string> read_value(const EntryView& entry) const;
+
+  /// Compares a chunk's item with the metadata, and with `bytes` its checksums too. The result says whether a checksum
+  /// covers the tensor's bytes. Errors also: Checksum.
+  [[nodiscard]] Result<bool> check(const TensorView& tensor, const ChunkView& chunk, bool bytes) const;
+  /// The same for a bytes item.
+  [[nodiscard]] Result<bool> check(const EntryView& entry, bool bytes) const;
+
+  Reader(Reader&&) noexcept;
+  Reader& operator=(Reader&&) noexcept;
+  ~Reader();
+
+ private:
+  struct State;
+  explicit Reader(std::unique_ptr<State> state) noexcept;
+  std::unique_ptr<State> state_;
+};
+
+/// What the elements of a tensor are like. Mean and deviation are those of the finite elements, the least and the
+/// greatest those of all but NaN; they are 0 where there is none.
+struct TensorStatistics {
+  std::uint64_t elements = 0;
+  std::uint64_t zeros = 0;
+  std::uint64_t nans = 0;
+  std::uint64_t infinities = 0;
+  double min = 0;
+  double max = 0;
+  double mean = 0;
+  double std = 0;  // of the whole, not of a sample: divided by the number of elements
+};
+
+/// In one pass over all bytes. Errors: those of Reader::read; NotPlain for dtypes that are no real numbers.
+[[nodiscard]] Result<TensorStatistics> statistics(const Reader& reader, const TensorView& tensor);
+
+enum class CheckDepth : std::uint8_t {
+  Items,  // size and dtype of every item; no two items share bytes; files that nobody names
+  Bytes,  // and every byte against its checksum
+};
+
+struct CheckOptions {
+  CheckDepth depth = CheckDepth::Items;
+  std::size_t max_messages = 100;
+  std::function<void(std::uint64_t done, std::uint64_t total)> progress;  // bytes of items
+};
+
+/// What is broken (the name of an error's code, or "overlap") and what is merely odd ("not_plain", "unnamed_file",
+/// "no_checksum").
+struct CheckReport {
+  std::vector<Finding> broken;
+  std::vector<Finding> findings;
+  std::uint64_t suppressed = 0;
+  std::uint64_t items = 0;
+  std::uint64_t checked_bytes = 0;     // of items whose checksum holds
+  std::uint64_t without_checksum = 0;  // items
+};
+
+/// Every item of a checkpoint. Errors: Corrupt.
+[[nodiscard]] Result<CheckReport> check(const Reader& reader, const MetadataView& metadata,
+                                        const std::filesystem::path& folder, const CheckOptions& options = {});
+
+}  // namespace flatpoint::data

@@ -1,0 +1,220 @@
+#include "archive/torch_item.hpp"
+
+#include <algorithm>
+#include <array>
+
+#include "archive/crc32.hpp"
+#include "archive/pickle.hpp"
+#include "archive/plain_value.hpp"
+#include "base/checked.hpp"
+#include "base/format.hpp"
+
+namespace flatpoint::archive {
+namespace {
+
+constexpr std::uint64_t kMaxTensorPickle = std::uint64_t{1} << 20;  // a tensor's takes 150 to 300 bytes
+constexpr std::uint64_t kMaxValuePickle = std::uint64_t{1} << 28;   // a value that would take all memory
+constexpr std::size_t kMaxNdim = 255;
+
+tl::unexpected<Error> broken(std::string_view what) { return fail(kBadItem, std::string(what)); }
+
+tl::unexpected<Error> not_plain(std::string_view reason) {
+  return fail(kNotPlain, fmt::format("not a plain tensor: {}", reason));
+}
+
+/// The classes of typed storages, which name the dtype where the tensor does not.
+std::optional<ScalarType> dtype_of_storage(std::string_view storage) {
+  using enum ScalarType;
+  static constexpr std::array kStorages{std::pair{"torch FloatStorage", Float32},
+                                        std::pair{"torch DoubleStorage", Float64},
+                                        std::pair{"torch HalfStorage", Float16},
+                                        std::pair{"torch BFloat16Storage", Bfloat16},
+                                        std::pair{"torch LongStorage", Int64},
+                                        std::pair{"torch IntStorage", Int32},
+                                        std::pair{"torch ShortStorage", Int16},
+                                        std::pair{"torch CharStorage", Int8},
+                                        std::pair{"torch ByteStorage", Uint8},
+                                        std::pair{"torch BoolStorage", Bool},
+                                        std::pair{"torch ComplexFloatStorage", Complex64},
+                                        std::pair{"torch ComplexDoubleStorage", Complex128}};
+  const auto found =
+      std::ranges::find(kStorages, storage, [](const auto& known) { return std::string_view(known.first); });
+  return found == kStorages.end() ? std::nullopt : std::optional(found->second);
+}
+
+bool read_sizes(Value value, Size& sizes) {
+  if (!value.is(Tag::Tuple)) return false;
+  for (const Value item : Unpickled::arguments(value)) {
+    const auto number = Heap::integer(item);
+    if (!number || *number < 0) return false;
+    sizes.push_back(*number);
+  }
+  return sizes.size() <= kMaxNdim;
+}
+
+/// The arguments of _rebuild_tensor_v2 and _v3, and what the storage's persistent id says.
+struct Rebuilt {
+  TorchTensor tensor;
+  std::string key;  // of the storage's record
+};
+
+/// ('storage', class, key, device, number of elements).
+Result<Rebuilt> read_storage(const Unpickled& pickle, Value storage) {
+  if (!storage.is(Tag::PersistentId)) return not_plain("no storage of its own");
+  const auto id = Unpickled::arguments(*storage.node<Value>());
+  const auto key = id.size() == 5 ? pickle.heap->text(id[2]) : std::nullopt;
+  if (!key) return broken("a storage with an unknown form of persistent id");
+  Rebuilt rebuilt;
+  rebuilt.key = *key;
+  rebuilt.tensor.dtype = dtype_of_storage(pickle.global(id[1])).value_or(ScalarType::Other);
+  return rebuilt;
+}
+
+/// What a dict of a tensor's attributes says of how its bytes are meant.
+Result<void> check_attributes(const Unpickled& pickle, Value attributes) {
+  if (!attributes.is(Tag::Dict)) return {};
+  for (const Block* block = attributes.node<Container>()->blocks.first; block != nullptr; block = block->next) {
+    for (std::size_t i = 0; i + 1 < block->count; i += 2) {
+      const auto name = pickle.heap->text(block->values()[i]);
+      const bool is_set = !block->values()[i + 1].is(Tag::False);
+      if (is_set && (name == "conj" || name == "neg")) return not_plain(*name);
+    }
+  }
+  return {};
+}
+
+Result<Rebuilt> read_rebuilt(const Unpickled& pickle, Value root) {
+  const Object* const object = Unpickled::object(root);
+  if (object == nullptr) return not_plain("no tensor");
+  const std::string callable = pickle.callable(*object);
+  const auto arguments = Unpickled::arguments(object->args);
+  if (callable == "torch._utils _rebuild_parameter" && !arguments.empty()) {
+    const Object* const data = Unpickled::object(arguments[0]);
+    if (data == nullptr || pickle.callable(*data) == callable) return broken("a parameter without a tensor");
+    return read_rebuilt(pickle, arguments[0]);
+  }
+  if (callable == "torch._utils _rebuild_qtensor") return not_plain("quantized");
+  const bool v3 = callable == "torch._utils _rebuild_tensor_v3";
+  if (!v3 && callable != "torch._utils _rebuild_tensor_v2") {
+    const std::string subclass = arguments.size() > 1 ? pickle.global(arguments[1]) : std::string();
+    return not_plain(fmt::format("subclass {}", subclass.empty() ? callable : subclass));
+  }
+  // storage, storage_offset, size, stride, requires_grad, backward_hooks[, dtype][, attributes]
+  const std::size_t needed = v3 ? 7 : 6;
+  if (arguments.size() < needed || object->kind != Object::Kind::Reduce)
+    return broken("a tensor with too few arguments");
+  auto rebuilt = read_storage(pickle, arguments[0]);
+  if (!rebuilt) return rebuilt;
+  TorchTensor& tensor = rebuilt->tensor;
+  const auto offset = Heap::integer(arguments[1]);
+  if (!offset || *offset < 0 || !read_sizes(arguments[2], tensor.size) || !read_sizes(arguments[3], tensor.strides) ||
+      tensor.size.size() != tensor.strides.size())
+    return broken("a tensor whose offset, size or strides make no sense");
+  tensor.storage_offset = static_cast<std::uint64_t>(*offset);
+  if (v3) {
+    const std::string dtype = pickle.global(arguments[6]);
+    tensor.dtype = dtype.starts_with("torch ")
+                       ? scalar_type_from_name(std::string_view(dtype).substr(6)).value_or(ScalarType::Other)
+                       : ScalarType::Other;
+  }
+  if (item_size(tensor.dtype) == 0) return not_plain("a dtype that is not known");
+  if (object->blocks.first != nullptr) return not_plain("a tensor with a state of its own");
+  if (arguments.size() > needed) {
+    if (const auto fine = check_attributes(pickle, arguments[needed]); !fine) return tl::unexpected(fine.error());
+  }
+  return rebuilt;
+}
+
+/// Whether every element lies inside the storage.
+bool fits(const TorchTensor& tensor) noexcept {
+  const std::uint64_t elements = tensor.storage_bytes / item_size(tensor.dtype);
+  std::uint64_t last = tensor.storage_offset;
+  for (std::size_t i = 0; i < tensor.size.size(); ++i) {
+    if (tensor.size[i] == 0) return tensor.storage_offset <= elements;
+    std::uint64_t step = 0;
+    if (!base::multiply(static_cast<std::uint64_t>(tensor.size[i] - 1), static_cast<std::uint64_t>(tensor.strides[i]),
+                        step) ||
+        __builtin_add_overflow(last, step, &last))
+      return false;
+  }
+  return last < elements;
+}
+
+Result<void> check_byte_order(const Zip& zip) {
+  const ZipRecord* const record = zip.find("byteorder");
+  if (record == nullptr) return {};  // torch before 2.1 wrote none
+  const auto order = zip.read(*record, 16);
+  if (!order) return tl::unexpected(order.error());
+  return *order == "little" ? Result<void>() : not_plain(fmt::format("byte order {}", *order));
+}
+
+Result<Unpickled> read_pickle(const Zip& zip, std::uint64_t limit) {
+  const ZipRecord* const record = zip.find("data.pkl");
+  if (record == nullptr) return broken("an archive without data.pkl");
+  auto bytes = zip.read(*record, limit);
+  if (!bytes) return tl::unexpected(bytes.error());
+  return unpickle(std::move(*bytes));
+}
+
+bool is_storage(const ZipRecord& record) noexcept { return record.name.starts_with("data/"); }
+
+}  // namespace
+
+bool TorchTensor::is_dense() const noexcept {
+  if (std::ranges::find(size, 0) != size.end()) return true;
+  std::int64_t expected = 1;
+  for (std::size_t i = size.size(); i-- > 0;) {
+    if (size[i] != 1 && strides[i] != expected) return false;
+    expected *= size[i];  // at most what `fits` has seen
+  }
+  return true;
+}
+
+Result<TorchTensor> read_torch_tensor(const ItemSource& item) {
+  const auto zip = Zip::open(item);
+  if (!zip) return tl::unexpected(zip.error());
+  const auto pickle = read_pickle(*zip, kMaxTensorPickle);
+  if (!pickle) return tl::unexpected(pickle.error());
+  auto rebuilt = read_rebuilt(*pickle, pickle->root);
+  if (!rebuilt) return tl::unexpected(rebuilt.error());
+  if (std::ranges::count_if(zip->records(), is_storage) > 1) return not_plain("several storages");
+  if (const auto fine = check_byte_order(*zip); !fine) return tl::unexpected(fine.error());
+  TorchTensor& tensor = rebuilt->tensor;
+  const ZipRecord* const record = zip->find("data/" + rebuilt->key);
+  if (record == nullptr)
+    return broken(fmt::format("an archive without its storage, the record 'data/{}'", rebuilt->key));
+  const auto begin = zip->begin_of(*record);
+  if (!begin) return tl::unexpected(begin.error());
+  tensor.storage_begin = *begin;
+  tensor.storage_bytes = record->size;
+  tensor.crc32 = record->known_crc();
+  if (!fits(tensor)) return broken("a tensor that reaches outside its storage");
+  return std::move(tensor);
+}
+
+Result<std::string> read_plain_value(const ItemSource& item) {
+  const auto zip = Zip::open(item);
+  if (!zip) return tl::unexpected(zip.error());
+  const auto pickle = read_pickle(*zip, kMaxValuePickle);
+  if (!pickle) return tl::unexpected(pickle.error());
+  return to_json(*pickle);
+}
+
+Result<bool> check_records(const ItemSource& item, Records which) {
+  const auto zip = Zip::open(item);
+  if (!zip) return tl::unexpected(zip.error());
+  bool known = true;
+  for (const ZipRecord& record : zip->records()) {
+    if (which == Records::BesideStorages && is_storage(record)) continue;
+    const auto crc = record.known_crc();
+    known = known && crc;
+    if (!crc) continue;
+    const auto bytes = zip->read(record, kMaxValuePickle);
+    if (!bytes) return tl::unexpected(bytes.error());
+    if (crc32(0, std::as_bytes(std::span(*bytes))) != *crc)
+      return fail(kChecksum, fmt::format("the record '{}' does not have its CRC-32", record.name));
+  }
+  return known;
+}
+
+}  // namespace flatpoint::archive

@@ -1,0 +1,46 @@
+// archive/torch_item.hpp - what one item of torch.save holds: a tensor, with the place of its bytes, or a plain value.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "archive/zip.hpp"
+#include "flatpoint/types.hpp"
+
+namespace flatpoint::archive {
+
+/// A tensor as its own item states it. Element (i, j, ...) lies at storage_begin + (storage_offset + i * strides[0] +
+/// j * strides[1] + ...) * item size; all of them lie inside the storage, the storage inside the item.
+struct TorchTensor {
+  ScalarType dtype = ScalarType::Other;
+  Size size;
+  Size strides;                      // elements
+  std::uint64_t storage_offset = 0;  // elements
+  std::uint64_t storage_begin = 0;   // bytes from the item's start
+  std::uint64_t storage_bytes = 0;
+  std::optional<std::uint32_t> crc32;  // of the storage; unset where torch was told not to compute it
+
+  /// Row-major without gaps: the bytes from `data_begin` on are the tensor.
+  [[nodiscard]] bool is_dense() const noexcept;
+  [[nodiscard]] std::uint64_t data_begin() const noexcept { return storage_begin + storage_offset * item_size(dtype); }
+};
+
+/// Reads the item's own headers; nothing is taken from the version of torch. Errors: BadItem where it is no archive of
+/// torch.save or contradicts itself; NotPlain with the reason: "quantized", "subclass NAME", "conj", "neg", "byte order
+/// big", "several storages", "no tensor"; TooLarge.
+[[nodiscard]] Result<TorchTensor> read_torch_tensor(const ItemSource& item);
+
+/// A plain Python value, as JSON: numbers, str, bool, None, lists, tuples, sets and dicts of them. A number without a
+/// JSON form is a string ("nan", "inf"); a key that is not str becomes one, as json.dumps has it. Errors: as above;
+/// NotPlain names the class of whatever is no plain value.
+[[nodiscard]] Result<std::string> read_plain_value(const ItemSource& item);
+
+enum class Records { All, BesideStorages };  // storages are the records "data/..."
+
+/// Compares records with their CRC-32. False where torch was told not to compute them. Errors: Checksum names the
+/// record; BadItem.
+[[nodiscard]] Result<bool> check_records(const ItemSource& item, Records which);
+
+}  // namespace flatpoint::archive

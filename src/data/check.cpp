@@ -1,0 +1,149 @@
+
+#include <algorithm>
+#include <set>
+#include <vector>
+
+#include "base/format.hpp"
+#include "flatpoint/data.hpp"
+
+namespace flatpoint::data {
+namespace {
+
+/// An item of storage_data, by position in its file.
+struct PlacedItem {
+  std::uint32_t file;
+  std::uint64_t offset;
+  std::uint64_t length;
+  std::uint32_t entry;
+  std::uint32_t chunk;  // by rows
+  [[nodiscard]] std::uint64_t end() const noexcept { return offset + length; }
+};
+
+class Checker {
+ public:
+  Checker(const Reader& reader, const MetadataView& metadata, const std::filesystem::path& folder,
+          const CheckOptions& options)
+      : reader_(reader), metadata_(metadata), folder_(folder), options_(options) {}
+
+  Result<CheckReport> run() {
+    if (auto gathered = gather(); !gathered) return tl::unexpected(std::move(gathered.error()));
+    find_overlaps();
+    for (const PlacedItem& item : items_) {
+      check_item(item);
+      done_ += item.length;
+      if (options_.progress) options_.progress(done_, total_);
+    }
+    find_unnamed_files();
+    report_.items = items_.size();
+    return std::move(report_);
+  }
+
+ private:
+  static tl::unexpected<Error> corrupt() {
+    return fail(ErrorCode::Corrupt, "the metadata breaks a rule; `flatpoint verify` without --check names it");
+  }
+
+  Result<void> gather() {
+    for (std::uint32_t i = 0; i < metadata_.size(); ++i) {
+      const auto entry = metadata_.entry(i);
+      if (!entry) return corrupt();
+      const auto tensor = entry->tensor();
+      if (tensor.corrupt()) return corrupt();
+      const auto add = [&](const Lookup<StorageInfoView>& storage, std::uint32_t chunk) {
+        if (storage.found()) items_.push_back({storage->file(), storage->offset(), storage->length(), i, chunk});
+        return !storage.corrupt();
+      };
+      if (!tensor && !add(entry->bytes_storage(), 0)) return corrupt();
+      for (std::uint32_t c = 0; tensor && c < tensor->chunk_count(); ++c) {
+        const auto chunk = tensor->chunk_by_row(c);
+        if (!chunk || !add(chunk->storage(), c)) return corrupt();
+      }
+    }
+    std::ranges::sort(items_, [](const PlacedItem& a, const PlacedItem& b) {
+      return std::tie(a.file, a.offset, a.length) < std::tie(b.file, b.offset, b.length);
+    });
+    for (const PlacedItem& item : items_) total_ += item.length;
+    return {};
+  }
+
+  [[nodiscard]] std::string_view fqn(const PlacedItem& item) const { return metadata_.entry(item.entry)->fqn(); }
+  [[nodiscard]] std::string_view file_name(std::uint32_t file) const {
+    const auto name = metadata_.file_name(file);
+    return name ? *name : std::string_view("?");
+  }
+
+  void find_overlaps() {
+    const PlacedItem* before = nullptr;  // the one that reaches farthest
+    for (const PlacedItem& item : items_) {
+      if (before != nullptr && before->file == item.file && item.length > 0 && item.offset < before->end()) {
+        add(report_.broken, "overlap",
+            fmt::format("{}: the item of FQN '{}' at byte {} begins inside that of FQN '{}' at byte {} with {} bytes",
+                        file_name(item.file), fqn(item), item.offset, fqn(*before), before->offset, before->length));
+      }
+      if (before == nullptr || before->file != item.file || item.end() > before->end()) before = &item;
+    }
+  }
+
+  void check_item(const PlacedItem& item) {
+    const auto entry = metadata_.entry(item.entry);
+    const auto tensor = entry->tensor();
+    const bool bytes = options_.depth == CheckDepth::Bytes;
+    const auto checked =
+        tensor ? reader_.check(*tensor, *tensor->chunk_by_row(item.chunk), bytes) : reader_.check(*entry, bytes);
+    if (!checked) {
+      const ErrorCode code = checked.error().code;
+      const bool odd = code == kNotPlain || code == kUnknownTransform;
+      if (odd) ++report_.without_checksum;
+      add(odd ? report_.findings : report_.broken, std::string(to_string(code)), checked.error().message);
+    } else if (!*checked) {
+      ++report_.without_checksum;
+    } else if (bytes) {
+      report_.checked_bytes += item.length;
+    }
+  }
+
+  /// Files with the endings of data that no item lies in: of another save, or forgotten.
+  void find_unnamed_files() {
+    std::set<std::filesystem::path> named;
+    for (std::uint32_t i = 0; i < metadata_.file_count(); ++i) {
+      named.insert((folder_ / std::filesystem::path(file_name(i))).lexically_normal());
+    }
+    std::vector<std::filesystem::path> unnamed;
+    std::error_code error;
+    for (std::filesystem::recursive_directory_iterator at(folder_, error), end; !error && at != end;
+         at.increment(error)) {
+      const auto ending = at->path().extension();
+      if ((ending == ".distcp" || ending == ".safetensors") && !named.contains(at->path().lexically_normal()))
+        unnamed.push_back(at->path());
+    }
+    std::ranges::sort(unnamed);
+    for (const auto& path : unnamed)
+      add(report_.findings, "unnamed_file", fmt::format("{}: no item of the metadata lies in it", path.string()));
+  }
+
+  void add(std::vector<Finding>& list, std::string kind, std::string message) {
+    if (report_.broken.size() + report_.findings.size() >= options_.max_messages && !list.empty()) {
+      ++report_.suppressed;
+    } else {
+      list.push_back({std::move(kind), std::move(message)});
+    }
+  }
+
+  const Reader& reader_;
+  const MetadataView& metadata_;
+  const std::filesystem::path& folder_;
+  const CheckOptions& options_;
+  CheckReport report_;
+  std::vector<PlacedItem> items_;
+  std::uint64_t total_ = 0;
+  std::uint64_t done_ = 0;
+};
+
+}  // namespace
+
+Result<CheckReport> check(const Reader& reader, const MetadataView& metadata, const std::filesystem::path& folder,
+                          const CheckOptions& options) {
+  return Checker(reader, metadata, folder, options).run();
+}
+
+}  // namespace flatpoint::data

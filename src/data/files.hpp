@@ -1,0 +1,93 @@
+// data/files.hpp - the data files of a checkpoint: opened on first use, a bounded number at a time.
+#pragma once
+
+#include <sys/stat.h>
+
+#include <cstdint>
+#include <filesystem>
+#include <memory>
+#include <mutex>
+#include <unordered_map>
+#include <vector>
+
+#include "base/byte_source.hpp"
+#include "base/file.hpp"
+#include "flatpoint/data.hpp"
+
+namespace flatpoint::data {
+
+/// What tells one state of a file from another.
+struct FileState {
+  std::uint64_t device = 0;
+  std::uint64_t number = 0;
+  std::int64_t size = 0;
+  std::int64_t modified_ns = 0;
+  bool operator==(const FileState&) const = default;
+};
+
+/// A data file to read from, local or not. Safe from many threads.
+class DataFile {
+ public:
+  DataFile(std::string path, base::File file, FileState state)
+      : path_(std::move(path)), file_(std::move(file)), state_(state) {}
+  DataFile(std::string path, RangeReader& ranges) : path_(std::move(path)), ranges_(&ranges) {}
+
+  /// Errors: Truncated, Io, those of a RangeReader.
+  [[nodiscard]] Result<void> read(std::uint64_t offset, std::span<std::byte> to) const;
+  [[nodiscard]] Result<void> read(std::span<const RangeReader::Request> batch) const;
+  /// Errors: Changed where the file is not as it was when it was opened.
+  [[nodiscard]] Result<void> check_unchanged() const;
+
+  [[nodiscard]] const std::string& path() const noexcept { return path_; }
+  [[nodiscard]] const base::File* local() const noexcept { return file_ ? &*file_ : nullptr; }
+  [[nodiscard]] const FileState& state() const noexcept { return state_; }
+
+ private:
+  std::string path_;
+  std::optional<base::File> file_;
+  FileState state_;
+  RangeReader* ranges_ = nullptr;
+};
+
+/// Bytes of a data file where a parser asks for them. The first error is kept.
+class FileBytes final : public base::ByteSource {
+ public:
+  explicit FileBytes(const DataFile& file) noexcept : file_(file) {}
+  bool read(std::uint64_t position, std::span<std::byte> to) const noexcept override;
+  [[nodiscard]] const std::optional<Error>& error() const noexcept { return error_; }
+
+ private:
+  const DataFile& file_;
+  mutable std::optional<Error> error_;
+};
+
+class Files {
+ public:
+  Files(const MetadataView& metadata, std::filesystem::path folder, const ReaderOptions& options);
+
+  /// A file by its number. It stays open as long as the result lives. Errors: Outside, NotFound, Io, Changed, Corrupt.
+  [[nodiscard]] Result<std::shared_ptr<const DataFile>> open(std::uint32_t number);
+  /// All of it, mapped; valid as long as this. Errors as `open`; InvalidArgument where files are not local.
+  [[nodiscard]] Result<std::span<const std::byte>> map(std::uint32_t number);
+
+ private:
+  struct Slot {
+    std::shared_ptr<const DataFile> file;
+    std::optional<FileState> state;  // when it was opened first
+    std::uint64_t last_use = 0;
+    std::span<const std::byte> mapped;
+    std::shared_ptr<void> mapping;
+  };
+  [[nodiscard]] Result<std::shared_ptr<const DataFile>> open_now(std::uint32_t number, Slot& slot);
+  void close_oldest();
+
+  MetadataView metadata_;
+  std::filesystem::path folder_;
+  ReaderOptions options_;
+  std::mutex mutex_;
+  std::unordered_map<std::uint32_t, Slot> slots_;
+  std::uint64_t uses_ = 0;
+  std::size_t open_ = 0;
+};
+
+}  // namespace flatpoint::data

@@ -1,0 +1,65 @@
+// data/items.hpp - where the elements of a chunk lie, as its item says.
+#pragma once
+
+#include <memory>
+#include <mutex>
+#include <unordered_map>
+#include <vector>
+
+#include "archive/torch_item.hpp"
+#include "data/copy_box.hpp"
+#include "data/files.hpp"
+
+namespace flatpoint::data {
+
+/// A chunk that can be copied from: a file, or a decompressed item, and the place of its elements there.
+class ChunkSource final : public CopySource {
+ public:
+  [[nodiscard]] Result<void> read(std::span<const RangeReader::Request> batch) override;
+
+  std::uint32_t number = 0;  // of the file
+  std::shared_ptr<const DataFile> file;
+  std::vector<std::byte> decompressed;  // where the item is compressed; places are in it
+  bool is_compressed = false;
+  archive::TorchTensor tensor;
+  std::uint64_t item_begin = 0;  // 0 where compressed
+  [[nodiscard]] std::uint64_t first_element() const noexcept { return item_begin + tensor.data_begin(); }
+  [[nodiscard]] std::uint64_t data_bytes() const noexcept;
+};
+
+/// Names the item that an error is about.
+Error at_item(Error error, std::string_view fqn, const StorageInfoView& storage);
+
+/// Reads and remembers what items say. Safe from many threads.
+class Items {
+ public:
+  Items(Files& files, const ReaderOptions& options) : files_(files), options_(options) {}
+
+  /// Errors: those of Reader, each about its item.
+  [[nodiscard]] Result<ChunkSource> open(const TensorView& tensor, const ChunkView& chunk);
+  /// The bytes of an item, transforms undone.
+  [[nodiscard]] Result<std::vector<std::byte>> load(std::string_view fqn, const StorageInfoView& storage);
+
+ private:
+  /// A chunk whose elements lie row-major in its file and are all of their storage: what most are, in few bytes.
+  struct Known {
+    std::uint64_t data_begin;
+    std::uint32_t crc32;
+    bool has_crc;
+  };
+  [[nodiscard]] Result<ChunkSource> open_item(const TensorView& tensor, const ChunkView& chunk,
+                                              const StorageInfoView& storage);
+  [[nodiscard]] Result<void> parse(const base::ByteSource& bytes, std::uint64_t begin, std::uint64_t length,
+                                   ChunkSource& source);
+  [[nodiscard]] Result<std::vector<std::byte>> read_item(const DataFile& file, const StorageInfoView& storage) const;
+
+  Files& files_;
+  const ReaderOptions& options_;
+  std::mutex mutex_;
+  std::unordered_map<std::uint32_t, Known> known_;  // by row of the chunk columns
+};
+
+/// Whether an item lies behind transforms. Errors: UnknownTransform.
+[[nodiscard]] Result<bool> is_compressed(const StorageInfoView& storage);
+
+}  // namespace flatpoint::data

@@ -1,0 +1,452 @@
+
+#include <atomic>
+#include <bit>
+#include <thread>
+
+#include "archive/crc32.hpp"
+#include "base/checked.hpp"
+#include "base/format.hpp"
+#include "data/copy_box.hpp"
+#include "data/coverage.hpp"
+#include "data/files.hpp"
+#include "data/items.hpp"
+#include "flatpoint/data.hpp"
+#include "flatpoint/overlap.hpp"
+
+namespace flatpoint::data {
+
+struct Reader::State {
+  State(const MetadataView& view, std::filesystem::path folder, const ReaderOptions& given)
+      : metadata(view), options(given), files(view, std::move(folder), options), items(files, options) {}
+
+  MetadataView metadata;
+  ReaderOptions options;
+  mutable Files files;
+  mutable Items items;
+};
+
+namespace {
+
+/// The overlap of a chunk and a box, and the memory of the box.
+struct Piece {
+  std::optional<TensorView> tensor;  // unset: bytes
+  ChunkView chunk;
+  StorageInfoView bytes;
+  std::string_view fqn;
+  Size chunk_offsets;
+  Size box_offsets;
+  Size lengths;
+  std::byte* to = nullptr;
+  std::span<const std::int64_t> byte_strides;
+};
+
+/// Takes over the files that were touched, each once, for the check at the end.
+class Touched {
+ public:
+  void add(const std::shared_ptr<const DataFile>& file) {
+    const std::lock_guard lock(mutex_);
+    files_.try_emplace(file.get(), file);
+  }
+  [[nodiscard]] Result<void> check_unchanged() const {
+    for (const auto& [key, file] : files_) {
+      if (auto same = file->check_unchanged(); !same) return same;
+    }
+    return {};
+  }
+
+ private:
+  std::mutex mutex_;
+  std::unordered_map<const DataFile*, std::shared_ptr<const DataFile>> files_;
+};
+
+Result<void> check_storage(ChunkSource& source, std::uint64_t block, Scratch& scratch) {
+  if (!source.tensor.crc32) return {};
+  const std::uint64_t begin = source.item_begin + source.tensor.storage_begin;
+  std::uint32_t crc = 0;
+  scratch.resize(std::max<std::uint64_t>(scratch.size(), block));
+  for (std::uint64_t done = 0; done < source.tensor.storage_bytes; done += block) {
+    const auto part = std::span(scratch).first(std::min(block, source.tensor.storage_bytes - done));
+    const RangeReader::Request request{begin + done, part};
+    if (auto read = source.read({&request, 1}); !read) return read;
+    crc = archive::crc32(crc, part);
+  }
+  if (crc == *source.tensor.crc32) return {};
+  return fail(kChecksum,
+              fmt::format("its bytes have the CRC-32 {:08x}, the item says {:08x}", crc, *source.tensor.crc32));
+}
+
+BoxCopy box_copy(const ChunkSource& source, const Piece& piece) {
+  const std::uint64_t element = item_size(source.tensor.dtype);
+  BoxCopy copy{{}, element, source.first_element(), piece.to};
+  for (std::size_t i = 0; i < piece.lengths.size(); ++i) {
+    const std::int64_t from = source.tensor.strides[i] * static_cast<std::int64_t>(element);
+    copy.dimensions.push_back({piece.lengths[i], from, piece.byte_strides[i]});
+    copy.begin += static_cast<std::uint64_t>(piece.chunk_offsets[i] * from);
+    copy.to += piece.box_offsets[i] * piece.byte_strides[i];
+  }
+  return copy;
+}
+
+bool has_elements(const Piece& piece) { return std::ranges::find(piece.lengths, 0) == piece.lengths.end(); }
+
+struct Work {
+  const MetadataView& metadata;
+  Files& files;
+  Items& items;
+  const ReadOptions& options;
+  Touched touched;
+};
+
+Result<void> read_bytes(Work& work, const Piece& piece, ReadReport& report) {
+  const auto file = work.files.open(piece.bytes.file());
+  if (!file) return tl::unexpected(at_item(file.error(), piece.fqn, piece.bytes));
+  work.touched.add(*file);
+  auto done = (*file)->read(piece.bytes.offset(), {piece.to, piece.bytes.length()});
+  if (!done) return tl::unexpected(at_item(std::move(done.error()), piece.fqn, piece.bytes));
+  report.needed_bytes += piece.bytes.length();
+  report.read_bytes += piece.bytes.length();
+  return {};
+}
+
+Result<void> read_piece(Work& work, const Piece& piece, Scratch& scratch, ReadReport& report) {
+  if (!piece.tensor) return read_bytes(work, piece, report);
+  if (!has_elements(piece)) return {};
+  auto source = work.items.open(*piece.tensor, piece.chunk);
+  if (!source) return tl::unexpected(std::move(source.error()));
+  work.touched.add(source->file);
+  Result<void> done;
+  if (work.options.verify) done = check_storage(*source, work.options.block, scratch);
+  if (done) done = copy_box(*source, box_copy(*source, piece), work.options, scratch, report);
+  if (!done) return tl::unexpected(at_item(std::move(done.error()), piece.fqn, *piece.chunk.storage()));
+  return {};
+}
+
+/// Reads all pieces, by several threads where asked for. The error is that of the first piece that failed.
+Result<ReadReport> read_pieces(Work& work, std::span<const Piece> pieces) {
+  std::atomic<std::size_t> next{0};
+  std::mutex mutex;
+  std::optional<std::pair<std::size_t, Error>> first;
+  ReadReport total;
+  const auto run = [&] {
+    Scratch scratch;
+    ReadReport report;
+    for (std::size_t i = 0; (i = next.fetch_add(1)) < pieces.size();) {
+      auto done = work.options.stop.stop_requested() ? fail(ErrorCode::Io, "reading was stopped")
+                                                     : read_piece(work, pieces[i], scratch, report);
+      if (done) continue;
+      next = pieces.size();
+      const std::lock_guard lock(mutex);
+      if (!first || i < first->first) first.emplace(i, std::move(done.error()));
+    }
+    const std::lock_guard lock(mutex);
+    total.needed_bytes += report.needed_bytes;
+    total.read_bytes += report.read_bytes;
+  };
+  std::vector<std::jthread> threads;
+  for (std::size_t i = 1; i < std::min<std::size_t>(work.options.threads, pieces.size()); ++i)
+    threads.emplace_back(run);
+  run();
+  threads.clear();
+  if (first) return tl::unexpected(std::move(first->second));
+  if (auto same = work.touched.check_unchanged(); !same) return tl::unexpected(std::move(same.error()));
+  return total;
+}
+
+tl::unexpected<Error> corrupt(std::string_view fqn) {
+  return fail(ErrorCode::Corrupt, fmt::format("FQN '{}': the metadata breaks a rule; `verify` names it", fqn));
+}
+
+Size dense_byte_strides(std::span<const std::int64_t> sizes, std::uint32_t element) {
+  Size strides = contiguous_strides(sizes);
+  for (std::int64_t& stride : strides) stride *= element;
+  return strides;
+}
+
+Result<void> check_box(const TensorView& tensor, std::span<const std::int64_t> offsets,
+                       std::span<const std::int64_t> sizes) {
+  const auto whole = tensor.size();
+  bool inside = offsets.size() == whole.size() && sizes.size() == whole.size();
+  for (std::size_t i = 0; inside && i < whole.size(); ++i) {
+    inside = offsets[i] >= 0 && sizes[i] >= 0 && sizes[i] <= whole[i] && offsets[i] <= whole[i] - sizes[i];
+  }
+  if (inside) return {};
+  return fail(ErrorCode::InvalidArgument,
+              fmt::format("FQN '{}': a box at [{}] with sizes [{}] does not lie inside size [{}]", tensor.fqn(),
+                          fmt::join(offsets, ", "), fmt::join(sizes, ", "), fmt::join(whole, ", ")));
+}
+
+/// Chunks of a grid tile their tensor by construction; others are looked at.
+bool tiles_by_construction(const TensorView& tensor) {
+  return tensor.row().chunk_layout == ChunkLayout::Grid || tensor.row().chunk_layout == ChunkLayout::EvenGrid ||
+         tensor.row().chunk_layout == ChunkLayout::Whole;
+}
+
+Result<void> check_covered(const TensorView& tensor, std::span<const std::int64_t> offsets,
+                           std::span<const std::int64_t> sizes, std::span<const Piece> pieces) {
+  if (tiles_by_construction(tensor) && !pieces.empty()) return {};
+  std::vector<ChunkStorageMetadata> parts;
+  parts.reserve(pieces.size());
+  for (const Piece& piece : pieces) parts.push_back({piece.box_offsets, piece.lengths});
+  const ChunkStorageMetadata box{Size(sizes.size(), 0), Size(sizes.begin(), sizes.end())};
+  auto hole = find_hole(box, parts);
+  if (!hole) return {};
+  for (std::size_t i = 0; i < offsets.size(); ++i) hole->offsets[i] += offsets[i];
+  return fail(kHoles, fmt::format("FQN '{}': no chunk holds the elements at [{}] with sizes [{}]", tensor.fqn(),
+                                  fmt::join(hole->offsets, ", "), fmt::join(hole->sizes, ", ")));
+}
+
+}  // namespace
+
+Reader::Reader(std::unique_ptr<State> state) noexcept : state_(std::move(state)) {}
+Reader::Reader(Reader&&) noexcept = default;
+Reader& Reader::operator=(Reader&&) noexcept = default;
+Reader::~Reader() = default;
+
+Result<Reader> Reader::open(const MetadataView& metadata, const std::filesystem::path& folder,
+                            const ReaderOptions& options) {
+  return Reader(std::make_unique<State>(metadata, folder, options));
+}
+
+Result<Reader> Reader::open(const dcp::OpenedCheckpoint& checkpoint, const ReaderOptions& options) {
+  return open(checkpoint.file.view(), checkpoint.path.parent_path(), options);
+}
+
+Result<ChunkBytes> Reader::locate(const TensorView& tensor, const ChunkView& chunk) const {
+  const auto source = state_->items.open(tensor, chunk);
+  if (!source) return tl::unexpected(source.error());
+  const char* const reason = source->is_compressed ? "stream.zstd" : source->tensor.is_dense() ? nullptr : "strides";
+  if (reason != nullptr) {
+    return tl::unexpected(
+        at_item({kNotPlain, fmt::format("not a plain tensor: {}", reason)}, tensor.fqn(), *chunk.storage()));
+  }
+  const std::uint64_t bytes = source->data_bytes();
+  ChunkBytes found{{source->number, source->first_element(), bytes}, {}};
+  if (bytes == source->tensor.storage_bytes) found.crc32 = source->tensor.crc32;
+  return found;
+}
+
+Result<MappedChunk> Reader::map(const TensorView& tensor, const ChunkView& chunk) const {
+  const auto where = locate(tensor, chunk);
+  if (!where) return tl::unexpected(where.error());
+  const auto file = state_->files.map(where->range.file);
+  if (!file) return tl::unexpected(at_item(file.error(), tensor.fqn(), *chunk.storage()));
+  if (!base::in_range(where->range.offset, where->range.length, file->size()))
+    return tl::unexpected(at_item({ErrorCode::Truncated, "the file ends inside it"}, tensor.fqn(), *chunk.storage()));
+  const auto bytes = file->subspan(where->range.offset, where->range.length);
+  const int zeros = std::countr_zero(reinterpret_cast<std::uintptr_t>(bytes.data()) | 4096U);
+  return MappedChunk{bytes, std::size_t{1} << static_cast<unsigned>(zeros)};
+}
+
+Result<ReadReport> Reader::read(const TensorView& tensor, std::span<const std::int64_t> offsets,
+                                std::span<const std::int64_t> sizes, const Destination& to,
+                                const ReadOptions& options) const {
+  if (auto inside = check_box(tensor, offsets, sizes); !inside) return tl::unexpected(std::move(inside.error()));
+  const Size dense = dense_byte_strides(sizes, item_size(tensor.dtype()));
+  const std::span<const std::int64_t> strides = to.byte_strides.empty() ? std::span(dense) : to.byte_strides;
+  if (strides.size() != sizes.size()) return fail(ErrorCode::InvalidArgument, "a stride is needed per dimension");
+  std::vector<Piece> pieces;
+  for (Overlaps hit(tensor, offsets, sizes); !hit.done(); hit.next()) {
+    const auto chunk = tensor.chunk_by_row(hit.chunk());
+    if (!chunk) return corrupt(tensor.fqn());
+    Piece piece{tensor, *chunk, {}, tensor.fqn(), {}, {}, {}, to.data, strides};
+    for (std::size_t i = 0; i < sizes.size(); ++i) {
+      if (hit.length(i) < 0 || hit.chunk_offset(i) < 0) return corrupt(tensor.fqn());
+      piece.chunk_offsets.push_back(hit.chunk_offset(i));
+      piece.box_offsets.push_back(hit.box_offset(i));
+      piece.lengths.push_back(hit.length(i));
+    }
+    pieces.push_back(std::move(piece));
+  }
+  if (auto covered = check_covered(tensor, offsets, sizes, pieces); !covered)
+    return tl::unexpected(std::move(covered.error()));
+  Work work{state_->metadata, state_->files, state_->items, options, {}};
+  return read_pieces(work, pieces);
+}
+
+namespace {
+
+/// The pieces of a plan. Errors: Holes, InvalidArgument, Corrupt.
+Result<std::vector<Piece>> pieces_of(const MetadataView& metadata, const LoadPlan& plan,
+                                     std::span<const Destination> destinations) {
+  for (const LoadIssue& issue : plan.issues()) {
+    const bool hole = issue.kind == LoadIssueKind::Uncovered || issue.kind == LoadIssueKind::NoStorage;
+    if (hole || issue.fatal) return fail(hole ? kHoles : ErrorCode::InvalidArgument, issue.message);
+  }
+  std::vector<Piece> pieces;
+  pieces.reserve(plan.size());
+  for (std::uint32_t i = 0; i < plan.size(); ++i) {
+    const ReadItemView item = plan.item(i);
+    const auto entry = metadata.find(item.fqn());
+    if (!entry) return corrupt(item.fqn());
+    Piece piece;
+    piece.fqn = entry->fqn();
+    piece.to = destinations.empty() ? nullptr : destinations[i].data;
+    if (item.type() == LoadItemType::Bytes) {
+      const auto storage = entry->bytes_storage();
+      if (!storage) return corrupt(item.fqn());
+      piece.bytes = *storage;
+    } else {
+      const auto tensor = entry->tensor();
+      const auto chunk = tensor ? tensor->chunk_by_row(item.chunk()) : Lookup<ChunkView>(LookupStatus::Absent);
+      if (!chunk) return corrupt(item.fqn());
+      piece.tensor = *tensor;
+      piece.chunk = *chunk;
+      const auto copied = [](std::span<const std::int64_t> values) { return Size(values.begin(), values.end()); };
+      piece.chunk_offsets = copied(item.storage_offsets());
+      piece.box_offsets = copied(item.dest_offsets());
+      piece.lengths = copied(item.lengths());
+      if (!destinations.empty()) piece.byte_strides = destinations[i].byte_strides;
+      if (!destinations.empty() && piece.byte_strides.size() != piece.lengths.size()) {
+        return fail(ErrorCode::InvalidArgument,
+                    fmt::format("FQN '{}': item {} of the plan needs a stride per dimension", item.fqn(), i));
+      }
+    }
+    pieces.push_back(std::move(piece));
+  }
+  return pieces;
+}
+
+/// Chunks that overlap may hide a hole from the count of elements that a plan makes.
+Result<void> check_disjoint(const LoadPlan& plan, std::span<const Piece> pieces) {
+  std::unordered_map<std::uint64_t, std::vector<std::uint32_t>> boxes;
+  for (std::uint32_t i = 0; i < pieces.size(); ++i) {
+    if (!pieces[i].tensor || tiles_by_construction(*pieces[i].tensor)) continue;
+    boxes[std::uint64_t{plan.item(i).wanted()} << 32U | plan.item(i).box()].push_back(i);
+  }
+  for (const auto& [key, items] : boxes) {
+    const std::size_t ndim = pieces[items.front()].lengths.size();
+    std::vector<std::int64_t> values;
+    for (const std::uint32_t i : items) {
+      values.insert(values.end(), pieces[i].box_offsets.begin(), pieces[i].box_offsets.end());
+      values.insert(values.end(), pieces[i].lengths.begin(), pieces[i].lengths.end());
+    }
+    const OverlapIndex index(static_cast<std::uint8_t>(ndim), static_cast<std::uint32_t>(items.size()), values);
+    for (const std::uint32_t i : items) {
+      std::size_t hits = 0;
+      for (Overlaps hit(index, pieces[i].box_offsets, pieces[i].lengths); !hit.done(); hit.next()) {
+        bool shares = true;
+        for (std::size_t d = 0; d < ndim; ++d) shares = shares && hit.length(d) > 0;
+        hits += shares ? 1 : 0;
+      }
+      if (hits > 1) {
+        return fail(kHoles, fmt::format("FQN '{}': chunks overlap, so that counting their elements does not show "
+                                        "that they cover the box; read it by itself",
+                                        pieces[i].fqn));
+      }
+    }
+  }
+  return {};
+}
+
+/// Appends the runs of a box in ascending order, joined where they touch. False beyond `left` ranges.
+bool list_runs(const BoxRuns& runs, std::size_t level, ByteRange at, std::vector<ByteRange>& ranges,
+               std::size_t& left) {
+  if (level < runs.dimensions.size()) {
+    for (std::int64_t i = 0; i < runs.dimensions[level].length; ++i) {
+      if (!list_runs(runs, level + 1, at, ranges, left)) return false;
+      at.offset += static_cast<std::uint64_t>(runs.dimensions[level].from);
+    }
+    return true;
+  }
+  if (!ranges.empty() && ranges.back().offset + ranges.back().length == at.offset) {
+    ranges.back().length += runs.run;
+    return true;
+  }
+  if (left == 0) return false;
+  --left;
+  ranges.push_back({at.file, at.offset, runs.run});
+  return true;
+}
+
+}  // namespace
+
+Result<ReadReport> Reader::read(const LoadPlan& plan, std::span<const Destination> destinations,
+                                const ReadOptions& options) const {
+  if (destinations.size() != plan.size()) {
+    return fail(ErrorCode::InvalidArgument,
+                fmt::format("{} destinations for a plan of {} items", destinations.size(), plan.size()));
+  }
+  if (plan.size() == 0) return ReadReport{};
+  const auto pieces = pieces_of(state_->metadata, plan, destinations);
+  if (!pieces) return tl::unexpected(pieces.error());
+  if (auto disjoint = check_disjoint(plan, *pieces); !disjoint) return tl::unexpected(std::move(disjoint.error()));
+  Work work{state_->metadata, state_->files, state_->items, options, {}};
+  return read_pieces(work, *pieces);
+}
+
+Result<std::vector<std::vector<ByteRange>>> Reader::ranges(const LoadPlan& plan, std::size_t max_ranges) const {
+  const auto pieces = pieces_of(state_->metadata, plan, {});
+  if (!pieces) return tl::unexpected(pieces.error());
+  std::vector<std::vector<ByteRange>> all(pieces->size());
+  std::size_t left = max_ranges;
+  for (std::size_t i = 0; i < pieces->size(); ++i) {
+    const Piece& piece = (*pieces)[i];
+    if (!piece.tensor) {
+      all[i].push_back({piece.bytes.file(), piece.bytes.offset(), piece.bytes.length()});
+      continue;
+    }
+    if (!has_elements(piece)) continue;
+    const auto where = locate(*piece.tensor, piece.chunk);
+    if (!where) return tl::unexpected(where.error());
+    Size sizes;
+    for (std::uint8_t d = 0; d < piece.chunk.rank(); ++d) sizes.push_back(piece.chunk.size(d));
+    const std::uint32_t element = item_size(piece.tensor->dtype());
+    const Size strides = dense_byte_strides(sizes, element);
+    BoxCopy copy{{}, element, where->range.offset, nullptr};
+    const Size to = dense_byte_strides(piece.lengths, element);
+    for (std::size_t d = 0; d < sizes.size(); ++d) {
+      copy.dimensions.push_back({piece.lengths[d], strides[d], to[d]});
+      copy.begin += static_cast<std::uint64_t>(piece.chunk_offsets[d] * strides[d]);
+    }
+    if (!list_runs(runs_of(copy), 0, {where->range.file, copy.begin, 0}, all[i], left))
+      return fail(ErrorCode::TooLarge, fmt::format("the plan needs more than max_ranges = {} ranges", max_ranges));
+  }
+  return all;
+}
+
+Result<std::string> Reader::read_value(const EntryView& entry) const {
+  const auto storage = entry.bytes_storage();
+  if (storage.corrupt()) return corrupt(entry.fqn());
+  if (storage.absent()) return fail(kHoles, fmt::format("FQN '{}' has no bytes item", entry.fqn()));
+  const auto bytes = state_->items.load(entry.fqn(), *storage);
+  if (!bytes) return tl::unexpected(bytes.error());
+  const base::MemorySource memory(*bytes);
+  auto value = archive::read_plain_value(archive::ItemSource(memory, 0, bytes->size()));
+  if (!value) return tl::unexpected(at_item(std::move(value.error()), entry.fqn(), *storage));
+  return value;
+}
+
+Result<bool> Reader::check(const TensorView& tensor, const ChunkView& chunk, bool bytes) const {
+  auto source = state_->items.open(tensor, chunk);
+  if (!source) return tl::unexpected(std::move(source.error()));
+  if (!bytes) return source->tensor.crc32.has_value();
+  const StorageInfoView storage = *chunk.storage();
+  constexpr std::uint64_t kBlock = std::uint64_t{1} << 18;
+  Scratch scratch;
+  auto done = check_storage(*source, kBlock, scratch);
+  const FileBytes file(*source->file);
+  const base::MemorySource memory(source->decompressed);
+  const archive::ItemSource item = source->is_compressed
+                                       ? archive::ItemSource(memory, 0, source->decompressed.size())
+                                       : archive::ItemSource(file, storage.offset(), storage.length());
+  if (done) done = archive::check_records(item, archive::Records::BesideStorages).map([](bool) {});
+  if (done) done = source->file->check_unchanged();
+  if (!done) return tl::unexpected(at_item(std::move(done.error()), tensor.fqn(), storage));
+  return source->tensor.crc32.has_value();
+}
+
+Result<bool> Reader::check(const EntryView& entry, bool bytes) const {
+  const auto storage = entry.bytes_storage();
+  if (storage.corrupt()) return corrupt(entry.fqn());
+  if (storage.absent()) return fail(kHoles, fmt::format("FQN '{}' has no bytes item", entry.fqn()));
+  const auto item = state_->items.load(entry.fqn(), *storage);
+  if (!item) return tl::unexpected(item.error());
+  const base::MemorySource memory(*item);
+  const archive::ItemSource source(memory, 0, item->size());
+  auto known = bytes ? archive::check_records(source, archive::Records::All)
+                     : archive::Zip::open(source).map([](const archive::Zip&) { return true; });
+  if (!known) return tl::unexpected(at_item(std::move(known.error()), entry.fqn(), *storage));
+  return known;
+}
+
+}  // namespace flatpoint::data

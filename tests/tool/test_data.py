@@ -1,0 +1,172 @@
+"""get, stats and verify --check: the bytes of checkpoints, from outside. What torch says stands in tests/data/values.json."""
+
+import json
+import math
+import os
+import pathlib
+import shutil
+import struct
+import unittest
+import zlib
+
+from tool import SAMPLES, ToolTest, run
+
+VALUES = json.loads((pathlib.Path(__file__).parents[1] / "data" / "values.json").read_text())
+
+
+def with_data(test, name):
+    """A private copy of a sample, data files included."""
+    copy = test.folder / name
+    shutil.copytree(SAMPLES / name, copy)
+    return copy
+
+
+def read_safetensors(data):
+    (length,) = struct.unpack("<Q", data[:8])
+    header = json.loads(data[8 : 8 + length])
+    return {name: (entry, data[8 + length :][slice(*entry["data_offsets"])]) for name, entry in header.items()}
+
+
+def read_npy(data):
+    assert data[:8] == b"\x93NUMPY\x01\x00", data[:10]
+    (length,) = struct.unpack("<H", data[8:10])
+    assert (10 + length) % 64 == 0
+    return eval(data[10 : 10 + length]), data[10 + length :]  # noqa: S307 - NumPy's own header is a literal
+
+
+class Get(ToolTest):
+    def test_every_tensor_has_torchs_bytes(self):
+        for name, values in VALUES.items():
+            for fqn, expected in values.items():
+                if "crc32" not in expected:
+                    continue
+                with self.subTest(sample=name, fqn=fqn):
+                    answer = run("get", SAMPLES / name, fqn, "-o", "-", "--format", "raw")
+                    self.assertEqual((answer.code, answer.err), (0, b""))
+                    self.assertEqual((zlib.crc32(answer.out), len(answer.out)), (expected["crc32"], expected["bytes"]))
+                    break  # one of each sample: the library's test has them all
+
+    def test_values_are_json(self):
+        values = VALUES["s07_optimizer_bytes"]
+        plain = {fqn: value["value"] for fqn, value in values.items() if "value" in value}
+        self.assertGreater(len(plain), 1)
+        answer = run("get", SAMPLES / "s07_optimizer_bytes", *plain)
+        self.assertEqual((answer.code, answer.json), (0, plain), answer.err)
+        fqn, value = next(iter(plain.items()))
+        self.assertEqual(run("get", SAMPLES / "s07_optimizer_bytes", fqn).json, value)
+
+    def test_files_of_every_format(self):
+        sample = SAMPLES / "s01_plain_tensors"
+        fqns = [row["fqn"] for row in run("ls", sample, "--json").json["entries"]]
+        out = self.folder / "all.safetensors"
+        self.assertEqual(run("get", sample, "*", "-o", out).code, 0)
+        tensors = read_safetensors(out.read_bytes())
+        self.assertEqual(set(tensors), set(VALUES["s01_plain_tensors"]))
+        for fqn, (entry, data) in tensors.items():
+            self.assertEqual(zlib.crc32(data), VALUES["s01_plain_tensors"][fqn]["crc32"])
+            raw = self.folder / "one.raw"
+            self.assertEqual(run("get", sample, fqn, "-o", raw, "--force").code, 0)
+            self.assertEqual(raw.read_bytes(), data)
+            npy = self.folder / "one.npy"
+            self.assertEqual(run("get", sample, fqn, "-o", npy, "-f").code, 0)
+            head, body = read_npy(npy.read_bytes())
+            self.assertEqual((head["descr"], list(head["shape"]), body), ("<f4", entry["shape"], data))
+        self.assertEqual(sorted(fqns), sorted(tensors))
+        self.assertEqual([p.name for p in self.folder.iterdir() if "tmp" in p.name], [])
+
+    def test_a_box_is_part_of_the_whole(self):
+        sample = SAMPLES / "s01_plain_tensors"
+        two_d = next(row["fqn"] for row in run("ls", sample, "--json").json["entries"] if len(row["shape"]) == 2)
+        head, whole = read_npy(run("get", sample, two_d, "-o", "-").out)
+        rows, columns = head["shape"]
+        self.assertGreater(rows, 2)
+        head, part = read_npy(run("get", sample, two_d, "--box", "1:3,-1:", "-o", "-").out)
+        self.assertEqual(head["shape"], (2, 1))
+        expected = b"".join(whole[4 * (r * columns + columns - 1) :][:4] for r in (1, 2))
+        self.assertEqual(part, expected)
+        for box in ("0:99", "x", "3:1", "0,0,0", ""):
+            with self.subTest(box):
+                answer = run("get", sample, two_d, "--box", box, "-o", "-")
+                self.assertEqual(answer.code, 0 if box == "" else 2)
+
+    def test_what_cannot_be_written_says_so_and_leaves_nothing(self):
+        sample = SAMPLES / "s01_plain_tensors"
+        out = self.folder / "x.npy"
+        fqn = next(iter(VALUES["s01_plain_tensors"]))
+        out.write_bytes(b"mine")
+        self.check_error(["get", sample, fqn, "-o", out], "conflict", "--force")
+        self.assertEqual(out.read_bytes(), b"mine")
+        self.check_error(["get", sample, "*", "-o", self.folder / "y.npy"], "invalid_argument", "safetensors")
+        self.check_error(["get", sample, fqn], "invalid_argument", "-o")
+        self.check_error(["get", sample, fqn, "-o", self.folder / "none" / "x.raw"], "not_found")
+        self.check_error(["get", sample, fqn, "-o", self.folder / "x"], "invalid_argument", "format")
+        self.assertEqual(run("get", sample, "absent", "-o", out).code, 1)
+        self.assertEqual([p.name for p in self.folder.iterdir()], ["x.npy"])
+
+    def test_a_data_file_that_is_missing_or_short(self):
+        copy = with_data(self, "s01_plain_tensors")
+        fqn = next(iter(VALUES["s01_plain_tensors"]))
+        out = self.folder / "x.raw"
+        os.truncate(copy / "__0_0.distcp", 50)
+        self.check_error(["get", copy, fqn, "-o", out], "truncated", fqn, "__0_0.distcp")
+        (copy / "__0_0.distcp").unlink()
+        self.check_error(["get", copy, fqn, "-o", out], "not_found", fqn)
+        self.assertFalse(out.exists())
+
+
+class Verify(ToolTest):
+    def test_samples_are_sound_down_to_the_bytes(self):
+        for name in ("s01_plain_tensors", "d04_fsdp2", "s10_zstd", "real_t2.1.2_single", "s04_dtypes"):
+            with self.subTest(name):
+                answer = run("verify", SAMPLES / name, "--check", "bytes", "--json")
+                self.assertEqual((answer.code, answer.json["broken_rules"]), (0, []), answer.err)
+                self.assertGreater(answer.json["data"]["checked_bytes"], 0)
+
+    def test_a_flipped_bit_is_found_by_its_checksum_alone(self):
+        copy = with_data(self, "s01_plain_tensors")
+        data = bytearray((copy / "__0_0.distcp").read_bytes())
+        data[704] ^= 4  # the first byte of the first tensor
+        (copy / "__0_0.distcp").write_bytes(data)
+        self.assertEqual(run("verify", copy, "--check", "items").code, 0)
+        answer = run("verify", copy, "--check", "bytes", "--json")
+        self.assertEqual((answer.code, [rule["rule"] for rule in answer.json["broken_rules"]]), (1, ["checksum"]))
+        message = answer.json["broken_rules"][0]["message"]
+        self.assertIn("FQN '", message)
+        self.assertIn("byte 0 of __0_0.distcp", message)
+
+    def test_missing_and_unnamed_files(self):
+        copy = with_data(self, "s08_multi_file")
+        (copy / "__0_1.distcp").rename(copy / "__9_9.distcp")
+        answer = run("verify", copy, "--check", "items", "--json")
+        self.assertEqual((answer.code, [rule["rule"] for rule in answer.json["broken_rules"]]), (1, ["not_found"]))
+        self.assertIn("unnamed_file", [finding["kind"] for finding in answer.json["findings"]])
+
+
+class Stats(ToolTest):
+    def test_numbers_are_those_of_the_bytes(self):
+        answer = run("stats", SAMPLES / "s01_plain_tensors", "--json")
+        self.assertEqual(answer.code, 0, answer.err)
+        for tensor in answer.json["tensors"]:
+            raw = run("get", SAMPLES / "s01_plain_tensors", tensor["fqn"], "-o", "-", "--format", "raw").out
+            numbers = struct.unpack(f"<{len(raw) // 4}f", raw)
+            mean = math.fsum(numbers) / len(numbers)
+            std = math.sqrt(math.fsum((x - mean) ** 2 for x in numbers) / len(numbers))
+            self.assertEqual((tensor["min"], tensor["max"]), (min(numbers), max(numbers)))
+            self.assertEqual((tensor["elements"], tensor["zeros"]), (len(numbers), numbers.count(0)))
+            self.assertAlmostEqual(tensor["mean"], mean, 5)
+            self.assertAlmostEqual(tensor["std"], std, 5)
+
+    def test_nan_is_a_negative_answer(self):
+        copy = with_data(self, "s01_plain_tensors")
+        data = bytearray((copy / "__0_0.distcp").read_bytes())
+        data[704:712] = struct.pack("<ff", math.nan, -math.inf)
+        (copy / "__0_0.distcp").write_bytes(data)
+        answer = run("stats", copy, "--json")
+        self.assertEqual(answer.code, 1)
+        bad = [(t["nan"], t["inf"]) for t in answer.json["tensors"] if t["nan"] or t["inf"]]
+        self.assertEqual(bad, [(1, 1)])
+        self.assertEqual(run("stats", copy, "absent").code, 1)
+
+
+if __name__ == "__main__":
+    unittest.main()

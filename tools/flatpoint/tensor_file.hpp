@@ -1,0 +1,59 @@
+// tensor_file.hpp - the heads of files that hold tensors, and files that appear when they are whole.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "flatpoint/error.hpp"
+#include "flatpoint/types.hpp"
+
+namespace flatpoint::tool {
+
+/// NumPy's name of a dtype ("<f4"); unset where NumPy has none (bfloat16, float8, ...).
+std::optional<std::string_view> npy_dtype(ScalarType dtype) noexcept;
+/// The name in a safetensors header ("F32"); unset where the format has none.
+std::optional<std::string_view> safetensors_dtype(ScalarType dtype) noexcept;
+
+/// What comes before the bytes of a .npy file. REQUIRES: npy_dtype(dtype).
+std::string npy_head(ScalarType dtype, std::span<const std::int64_t> sizes);
+
+struct NamedTensor {
+  std::string_view fqn;
+  ScalarType dtype;
+  Size sizes;
+  std::uint64_t bytes;
+};
+/// What comes before the bytes of a .safetensors file, in which these tensors follow one another. REQUIRES:
+/// safetensors_dtype of each. Errors: TooLarge where the header exceeds the format's 100,000,000 bytes.
+[[nodiscard]] Result<std::string> safetensors_head(std::span<const NamedTensor> tensors);
+
+/// Bytes on their way into a file, which appears under its name when it is whole, or to standard output.
+class FileWriter {
+ public:
+  /// "-" is standard output. Errors: Conflict where there is a file and no `force`; NotFound, Io.
+  [[nodiscard]] static Result<FileWriter> create(const std::filesystem::path& path, bool force);
+  FileWriter(FileWriter&& other) noexcept;
+  FileWriter& operator=(FileWriter&&) = delete;
+  ~FileWriter();
+
+  [[nodiscard]] Result<void> write(std::span<const std::byte> bytes);
+  [[nodiscard]] Result<void> write(std::string_view text) { return write(std::as_bytes(std::span(text))); }
+  /// Puts the file in its place.
+  [[nodiscard]] Result<void> finish();
+
+ private:
+  FileWriter() = default;
+  [[nodiscard]] Result<void> failed(const char* call, int number) const;
+
+  std::filesystem::path path_;
+  std::filesystem::path temporary_;  // empty: standard output
+  int file_ = -1;
+  bool force_ = false;
+};
+
+}  // namespace flatpoint::tool
