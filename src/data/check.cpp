@@ -50,7 +50,7 @@ class Checker {
       const auto tensor = entry->tensor();
       if (tensor.corrupt()) return corrupt();
       const auto add = [&](const Lookup<StorageInfoView>& storage, std::uint32_t chunk) {
-        if (storage.found()) items_.push_back({storage->file(), storage->offset(), storage->length(), i, chunk});
+        if (storage.found()) items_.push_back({storage->file(), storage->byte_offset(), storage->length(), i, chunk});
         return !storage.corrupt();
       };
       if (!tensor && !add(entry->bytes_storage(), 0)) return corrupt();

@@ -16,7 +16,7 @@ Result<void> check_against_metadata(const TensorView& tensor, const ChunkView& c
                 fmt::format("the item has dtype {}, the metadata says {}", name_of(item.dtype), tensor.dtype_name()));
   }
   Size sizes;
-  for (std::uint8_t i = 0; i < chunk.rank(); ++i) sizes.push_back(chunk.size(i));
+  for (std::uint8_t i = 0; i < chunk.ndim(); ++i) sizes.push_back(chunk.size(i));
   if (item.size != sizes) {
     return fail(kSizeMismatch, fmt::format("the item has size [{}], the metadata says [{}]", fmt::join(item.size, ", "),
                                            fmt::join(sizes, ", ")));
@@ -28,7 +28,7 @@ Result<void> check_against_metadata(const TensorView& tensor, const ChunkView& c
 
 Error at_item(Error error, std::string_view fqn, const StorageInfoView& storage) {
   error.message =
-      fmt::format("FQN '{}': item at byte {} of {}: {}", fqn, storage.offset(), storage.relative_path(), error.message);
+      fmt::format("FQN '{}': item at byte {} of {}: {}", fqn, storage.byte_offset(), storage.relative_path(), error.message);
   return error;
 }
 
@@ -81,12 +81,12 @@ Result<ChunkSource> Items::open_item(const TensorView& tensor, const ChunkView& 
     if (known != known_.end()) {
       const Known& item = known->second;
       source.tensor.dtype = tensor.dtype();
-      for (std::uint8_t i = 0; i < chunk.rank(); ++i) source.tensor.size.push_back(chunk.size(i));
+      for (std::uint8_t i = 0; i < chunk.ndim(); ++i) source.tensor.size.push_back(chunk.size(i));
       source.tensor.strides = contiguous_strides(source.tensor.size);
       source.tensor.storage_begin = item.data_begin;
       source.tensor.storage_bytes = source.data_bytes();
       if (item.has_crc) source.tensor.crc32 = item.crc32;
-      source.item_begin = storage.offset();
+      source.item_begin = storage.byte_offset();
       return source;
     }
   }
@@ -101,9 +101,9 @@ Result<ChunkSource> Items::open_item(const TensorView& tensor, const ChunkView& 
     parsed =
         parse(base::MemorySource(std::as_bytes(std::span(source.decompressed))), 0, source.decompressed.size(), source);
   } else {
-    source.item_begin = storage.offset();
+    source.item_begin = storage.byte_offset();
     const FileBytes bytes(*source.file);
-    parsed = parse(bytes, storage.offset(), storage.length(), source);
+    parsed = parse(bytes, storage.byte_offset(), storage.length(), source);
     if (!parsed && bytes.error()) return tl::unexpected(*bytes.error());  // why it could not be read
   }
   if (!parsed) return tl::unexpected(std::move(parsed.error()));
@@ -133,10 +133,10 @@ Result<std::vector<std::byte>> Items::read_item(const DataFile& file, const Stor
                                                  options_.max_decompressed));
   }
   if (const base::File* const local = file.local();
-      local != nullptr && !base::in_range(storage.offset(), storage.length(), local->size()))
+      local != nullptr && !base::in_range(storage.byte_offset(), storage.length(), local->size()))
     return fail(ErrorCode::Truncated, fmt::format("{}: the file ends at byte {}", file.path(), local->size()));
   std::vector<std::byte> bytes(storage.length());
-  if (auto done = file.read(storage.offset(), bytes); !done) return tl::unexpected(std::move(done.error()));
+  if (auto done = file.read(storage.byte_offset(), bytes); !done) return tl::unexpected(std::move(done.error()));
   const auto compressed = is_compressed(storage);
   if (!compressed) return tl::unexpected(compressed.error());
   return *compressed ? decompress_zstd(bytes, options_.max_decompressed)

@@ -101,7 +101,7 @@ Result<void> read_bytes(Work& work, const Piece& piece, ReadReport& report) {
   const auto file = work.files.open(piece.bytes.file());
   if (!file) return tl::unexpected(at_item(file.error(), piece.fqn, piece.bytes));
   work.touched.add(*file);
-  auto done = (*file)->read(piece.bytes.offset(), {piece.to, piece.bytes.length()});
+  auto done = (*file)->read(piece.bytes.byte_offset(), {piece.to, piece.bytes.length()});
   if (!done) return tl::unexpected(at_item(std::move(done.error()), piece.fqn, piece.bytes));
   report.needed_bytes += piece.bytes.length();
   report.read_bytes += piece.bytes.length();
@@ -382,14 +382,14 @@ Result<std::vector<std::vector<ByteRange>>> Reader::ranges(const LoadPlan& plan,
   for (std::size_t i = 0; i < pieces->size(); ++i) {
     const Piece& piece = (*pieces)[i];
     if (!piece.tensor) {
-      all[i].push_back({piece.bytes.file(), piece.bytes.offset(), piece.bytes.length()});
+      all[i].push_back({piece.bytes.file(), piece.bytes.byte_offset(), piece.bytes.length()});
       continue;
     }
     if (!has_elements(piece)) continue;
     const auto where = locate(*piece.tensor, piece.chunk);
     if (!where) return tl::unexpected(where.error());
     Size sizes;
-    for (std::uint8_t d = 0; d < piece.chunk.rank(); ++d) sizes.push_back(piece.chunk.size(d));
+    for (std::uint8_t d = 0; d < piece.chunk.ndim(); ++d) sizes.push_back(piece.chunk.size(d));
     const std::uint32_t element = item_size(piece.tensor->dtype());
     const Size strides = dense_byte_strides(sizes, element);
     BoxCopy copy{{}, element, where->range.offset, nullptr};
@@ -428,7 +428,7 @@ Result<bool> Reader::check(const TensorView& tensor, const ChunkView& chunk, boo
   const base::MemorySource memory(source->decompressed);
   const archive::ItemSource item = source->is_compressed
                                        ? archive::ItemSource(memory, 0, source->decompressed.size())
-                                       : archive::ItemSource(file, storage.offset(), storage.length());
+                                       : archive::ItemSource(file, storage.byte_offset(), storage.length());
   if (done) done = archive::check_records(item, archive::Records::BesideStorages).map([](bool) {});
   if (done) done = source->file->check_unchanged();
   if (!done) return tl::unexpected(at_item(std::move(done.error()), tensor.fqn(), storage));

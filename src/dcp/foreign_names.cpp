@@ -353,7 +353,7 @@ class Walk {
       case Tag::Tuple:
         return take(2) && values_of(value).size() <= budget &&
                std::ranges::all_of(values_of(value), [&](Value item) { return can_hash(item, budget); });
-      case kSizeTag: return take(1 + std::size_t{rank_of(value)});
+      case kSizeTag: return take(1 + std::size_t{ndim_of(value)});
       case kIndexTag: return take(2 * kMaxDimensions);
       case Tag::Global: return is_foreign(value) || (maker_.is_dtype(value) && take(1));
       case Tag::Object: {

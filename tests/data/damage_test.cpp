@@ -93,9 +93,9 @@ BOOST_AUTO_TEST_CASE(items_exchanged_are_noticed_where_their_size_differs) {
   const auto first = *metadata.entry(0)->tensor()->chunk(0)->storage();
   const auto second = *metadata.entry(1)->tensor()->chunk(0)->storage();
   auto& file = files->files.begin()->second;
-  const std::string other = file.substr(second.offset(), second.length());
+  const std::string other = file.substr(second.byte_offset(), second.length());
   if (other.size() == first.length()) {
-    file.replace(first.offset(), first.length(), other);
+    file.replace(first.byte_offset(), first.length(), other);
     data::ReaderOptions options;
     options.ranges = files;
     const auto reader = data::Reader::open(opened, options);

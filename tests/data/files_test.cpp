@@ -106,7 +106,7 @@ BOOST_AUTO_TEST_CASE(a_path_that_leaves_the_folder_is_refused_unless_allowed) {
     BOOST_REQUIRE(tensor);
     const Size corner(saved.size().size(), 0);
     BOOST_REQUIRE(builder.add_chunk(*tensor, corner, saved.size(),
-                                    {.file = file, .byte_offset = storage.offset(), .length = storage.length()}));
+                                    {.file = file, .byte_offset = storage.byte_offset(), .length = storage.length()}));
     auto bytes = std::move(builder).finish();
     BOOST_REQUIRE(bytes);
     const auto metadata = MetadataFile::from_buffer(std::move(*bytes));
