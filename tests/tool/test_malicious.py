@@ -134,6 +134,7 @@ class Malicious(ToolTest):
         checkpoint = self.folder / "getattr.metadata"
         checkpoint.write_bytes(metadata_with(["w"])[:-1] + attribute)
         self.ask_everything(checkpoint)
+        self.out.unlink(missing_ok=True)
         self.check_error(("export", checkpoint, "-o", self.out), "opaque_records", "builtins.getattr", "'note'")
         self.assertFalse(self.out.exists())
         self.assertEqual(self.run_verb("verify", ["CKPT"], checkpoint).code, 1)
