@@ -1,6 +1,7 @@
 // dcp/odd_keys.hpp - keys of a dict that are none of DCP's.
 #pragma once
 
+#include <cstdint>
 #include <string>
 
 #include "base/text_map.hpp"
@@ -13,9 +14,12 @@ namespace flatpoint::dcp {
 class OddKeys {
  public:
   enum class Answer { New, Repeated, Unknown };
+  /// Of so many items: a key that is alone is compared with none.
+  explicit OddKeys(std::uint64_t items) : items_(items) {}
   Answer add(const Heap& heap, Value key);
 
  private:
+  std::uint64_t items_;
   base::TextMap<std::string, bool> seen_;
 };
 

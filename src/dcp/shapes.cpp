@@ -145,6 +145,12 @@ const BlockList& dict_blocks(Value dict) noexcept {
   return dict.is(Tag::Dict) ? dict.node<Container>()->blocks : dict.node<Object>()->blocks;
 }
 
+std::uint64_t dict_size(Value dict) noexcept {
+  std::uint64_t values = 0;
+  for (const Block* block = dict_blocks(dict).first; block != nullptr; block = block->next) values += block->count;
+  return values / 2;
+}
+
 std::optional<std::size_t> read_size(const Heap& heap, Value value, base::LargeVector<std::int64_t>& out) {
   if (value.is(kSizeTag)) {
     const auto& pool = in_offsets(value) ? heap.records.offsets : heap.records.boxes;

@@ -43,6 +43,8 @@ bool is_dict(const Heap& heap, Value value);
 /// The items: key, value, key, value, ... REQUIRES: is_dict.
 const BlockList& dict_blocks(Value dict) noexcept;
 
+std::uint64_t dict_size(Value dict) noexcept;
+
 /// torch.Size, a tuple of ints, which is equal to it, or a list, which is not: appends the numbers and returns how
 /// many. Nothing for other values, negative numbers, or more than `kMaxDimensions`.
 std::optional<std::size_t> read_size(const Heap& heap, Value value, base::LargeVector<std::int64_t>& out);

@@ -9,6 +9,7 @@ Status Translator::storage_data(Value value) {
   if (value.is(Tag::None)) return {};
   if (!is_dict(heap_, value)) return keep(OpaqueKind::StorageData, 0, {}, value);
   draft_.has_storage_data = true;
+  odd_storage_keys_ = OddKeys(dict_size(value));
   draft_.chunk_files.assign(rows_.rows(), kNoFile);
   draft_.chunk_byte_offsets.resize(rows_.rows());
   draft_.chunk_lengths.resize(rows_.rows());

@@ -129,7 +129,7 @@ Result<std::vector<Translator::Item>> Translator::items_of(Value dict, std::stri
   std::vector<Item> items;
   if (dict.is(Tag::Dict)) items.reserve(dict.node<Container>()->count / 2);
   std::vector<std::uint32_t> place_of_fqn(heap_.texts.size(), kNone);
-  OddKeys odd_keys;
+  OddKeys odd_keys(dict_size(dict));
   for (const Block* block = dict_blocks(dict).first; block != nullptr; block = block->next) {
     const auto values = block->values();
     for (std::size_t i = 0; i + 1 < values.size(); i += 2) {

@@ -226,12 +226,15 @@ BOOST_AUTO_TEST_CASE(values_that_double_level_by_level) {
   }
   // As keys: Python compares all 2^64 values, if it must.
   const std::string key = doubled_tuple() + op(Opcode::NONE);
+  const std::string other = number(1) + op(Opcode::NONE);
   const std::string why = "a key that only Python can compare with the others";
-  BOOST_TEST(outcome_within(64 * kMiB, metadata({}, key)) == "bad_pickle: item 0 of state_dict_metadata: " + why);
-  BOOST_TEST(outcome_within(64 * kMiB, metadata(str("planner_data") + dict(key))) ==
+  BOOST_TEST(outcome_within(64 * kMiB, metadata({}, key)) == "imported");
+  BOOST_TEST(outcome_within(64 * kMiB, metadata({}, key + other)) ==
+             "bad_pickle: item 0 of state_dict_metadata: " + why);
+  BOOST_TEST(outcome_within(64 * kMiB, metadata(str("planner_data") + dict(key + other))) ==
              "bad_pickle: item 0 of planner_data: " + why);
   for (const std::string& each : {key, index + op(Opcode::NONE)}) {
-    BOOST_TEST(outcome_within(64 * kMiB, metadata(str("storage_data") + dict(each))) ==
+    BOOST_TEST(outcome_within(64 * kMiB, metadata(str("storage_data") + dict(each + other))) ==
                "bad_pickle: item 0 of storage_data: " + why);
   }
 }
@@ -284,18 +287,16 @@ BOOST_AUTO_TEST_CASE(integers_of_millions_of_digits) {
   };
   BOOST_TEST(outcome_in_proportion(metadata(str("x") + huge)) == "imported");
   BOOST_TEST(outcome_in_proportion(metadata(str("storage_data") + dict(index("") + op(Opcode::NONE)))) == "imported");
-  BOOST_TEST(outcome_in_proportion(
-                 metadata(str("storage_data") + dict(index(str("offset") + torch_size(huge)) + op(Opcode::NONE))))
-                 .ends_with("a key that only Python can compare with the others"));
+  BOOST_TEST(outcome_in_proportion(metadata(str("storage_data") + dict(index(str("offset") + torch_size(huge)) +
+                                                                       op(Opcode::NONE)))) == "imported");
   BOOST_TEST(outcome_in_proportion(metadata(str("planner_data") + dict(str("w") + tuple(huge)), bytes_entry("w"))) ==
              "imported");
 }
 
 // Many empty values in one record, kept or shared. docs/safety.md states the multiple.
 BOOST_AUTO_TEST_CASE(many_small_values_in_one_record) {
-  for (const std::string& small :
-       {op(Opcode::EMPTY_LIST), op(Opcode::EMPTY_TUPLE), ops(Opcode::EMPTY_DICT, Opcode::DUP),
-        ops(Opcode::EMPTY_LIST, Opcode::MEMOIZE), ops(Opcode::NONE, Opcode::TUPLE1)}) {
+  for (const std::string& small : {op(Opcode::EMPTY_LIST), op(Opcode::EMPTY_TUPLE),
+                                   ops(Opcode::EMPTY_LIST, Opcode::MEMOIZE), ops(Opcode::NONE, Opcode::TUPLE1)}) {
     std::string values;
     while (values.size() < 4'000'000) values += small;
     const std::string pickle = metadata(str("x") + list(values));
