@@ -143,7 +143,9 @@ BOOST_AUTO_TEST_CASE(frames_cut_at_every_byte) {
 BOOST_AUTO_TEST_CASE(values_of_other_types_are_told) {
   const auto findings = [](std::string_view name) {
     std::vector<std::string> said;
-    for (const Finding& finding : dcp::import_file(hand_made(name))->findings) said.push_back(finding.message);
+    const auto imported = dcp::import_file(hand_made(name));
+    BOOST_TEST_REQUIRE(imported.has_value());
+    for (const Finding& finding : imported->findings) said.push_back(finding.message);
     return said;
   };
   BOOST_TEST(
