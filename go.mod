@@ -1,6 +1,6 @@
-module flatpoint
+module example.org/flatpoint // docs/releasing.md
 
-go 1.22
+go 1.23
 
 require (
 	github.com/google/flatbuffers v25.12.19+incompatible

@@ -3,6 +3,7 @@ package flatpoint_test
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -10,7 +11,7 @@ import (
 	"testing"
 	"unicode/utf16"
 
-	flatpoint "flatpoint/bindings/go"
+	flatpoint "example.org/flatpoint/bindings/go"
 )
 
 // suite is the folder of docs/conformance.md, or another of its form that FLATPOINT_SUITE names.
@@ -336,7 +337,7 @@ func TestNoMetadataFiles(t *testing.T) {
 	if said := codeOf(flatpoint.Open(filepath.Join(suite(), "golden", "absent.flatpoint"))); said != "not_found" {
 		t.Error(said)
 	}
-	if said := codeOf(flatpoint.Open(filepath.Join(suite(), "golden"))); said != "io" {
+	if said := codeOf(flatpoint.Open(os.DevNull)); said != "io" {
 		t.Error(said)
 	}
 	sparse := filepath.Join(t.TempDir(), "sparse.flatpoint")
@@ -370,5 +371,47 @@ func TestRoot(t *testing.T) {
 	root := file.Root()
 	if root.EntriesLength() != file.Metadata().Len() || root.OpaqueLength() != 1 || root.PlannerOrderLength() != 3 {
 		t.Error("the generated accessors say something else")
+	}
+}
+
+func TestFoldersAndPickles(t *testing.T) {
+	folder := t.TempDir()
+	if _, err := flatpoint.Open(folder); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("an empty folder: %v", err)
+	}
+	pickle := filepath.Join(folder, ".metadata")
+	if err := os.WriteFile(pickle, []byte("\x80\x04N."), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, path := range []string{folder, pickle} {
+		if _, err := flatpoint.Open(path); err == nil || !strings.Contains(err.Error(), "run `flatpoint import "+pickle+"`") {
+			t.Errorf("%s: %v", path, err)
+		}
+	}
+	small := read(t, filepath.Join(suite(), "golden", "small.flatpoint"))
+	if err := os.WriteFile(filepath.Join(folder, ".metadata.flatpoint"), []byte(small), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	file, err := flatpoint.Open(folder)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer file.Close()
+	chunks := 0
+	for entry, err := range file.Metadata().All() {
+		if err != nil {
+			t.Fatal(err)
+		}
+		if tensor, ok, _ := entry.Tensor(); ok {
+			for _, err := range tensor.All() {
+				if err != nil {
+					t.Fatal(err)
+				}
+				chunks++
+			}
+		}
+	}
+	if chunks != 10 {
+		t.Errorf("%d chunks", chunks)
 	}
 }

@@ -19,12 +19,21 @@ const (
 type Error struct {
 	Code    Code
 	Message string
+	cause   error
 }
+
+// Unwrap is what the system said, where it did: errors.Is(err, fs.ErrNotExist).
+func (e *Error) Unwrap() error { return e.cause }
 
 func (e *Error) Error() string { return e.Message }
 
 func fail(code Code, format string, arguments ...any) *Error {
-	return &Error{code, fmt.Sprintf(format, arguments...)}
+	return &Error{Code: code, Message: fmt.Sprintf(format, arguments...)}
+}
+
+// caused is an error of the system, seen from here.
+func caused(code Code, cause error) *Error {
+	return &Error{Code: code, Message: cause.Error(), cause: cause}
 }
 
 func corrupt(format string, arguments ...any) *Error { return fail(Corrupt, format, arguments...) }

@@ -4,7 +4,7 @@ import (
 	"fmt"
 	"log"
 
-	flatpoint "flatpoint/bindings/go"
+	flatpoint "example.org/flatpoint/bindings/go"
 )
 
 func Example() {
@@ -14,8 +14,7 @@ func Example() {
 	}
 	defer file.Close()
 	metadata := file.Metadata()
-	for i := 0; i < metadata.Len(); i++ {
-		entry, err := metadata.Entry(i)
+	for entry, err := range metadata.All() {
 		if err != nil {
 			log.Fatal(err)
 		}

@@ -6,11 +6,12 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"path/filepath"
 	"unsafe"
 
 	"github.com/zeebo/xxh3"
 
-	"flatpoint/generated/go/flatpoint/fb"
+	"example.org/flatpoint/generated/go/flatpoint/fb"
 )
 
 // File is an open metadata file. Close it when nothing that came from it is used any more.
@@ -20,24 +21,36 @@ type File struct {
 	metadata Metadata
 }
 
-// Open maps a file and checks rules F1 to F8; nothing beside it is looked at. The file must not be written in place while it
-// is open (publish by rename); for folders where others do, read it and use FromBytes.
+// Open maps a file, or the .metadata.flatpoint of a folder, and checks rules F1 to F8; nothing beside it is looked at. The
+// file must not be written in place while it is open (publish by rename); where others do, read it and use FromBytes.
 func Open(path string) (*File, error) {
+	if info, err := os.Stat(path); err == nil && info.IsDir() {
+		pickle := filepath.Join(path, ".metadata")
+		path = filepath.Join(path, ".metadata.flatpoint")
+		if !exists(path) && exists(pickle) {
+			return nil, isPickle(pickle)
+		}
+	}
 	file, err := os.Open(path)
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil, fail(NotFound, "%v", err)
+		return nil, caused(NotFound, err)
 	} else if err != nil {
-		return nil, fail(IO, "%v", err)
+		return nil, caused(IO, err)
 	}
 	defer file.Close()
 	info, err := file.Stat()
 	if err != nil {
-		return nil, fail(IO, "%v", err)
+		return nil, caused(IO, err)
 	}
 	if !info.Mode().IsRegular() {
 		return nil, fail(IO, "%s: not a regular file", path)
 	}
 	if refused := checkFrameOf(file, info.Size()); refused != nil {
+		if first := make([]byte, 1); refused.Code == NotFlatpoint {
+			if n, _ := file.ReadAt(first, 0); n == 1 && first[0] == 0x80 {
+				return nil, isPickle(path)
+			}
+		}
 		return nil, fail(refused.Code, "%s: %s", path, refused.Message)
 	}
 	bytes, unmap, err := mapFile(file, int(info.Size()))
@@ -50,6 +63,16 @@ func Open(path string) (*File, error) {
 		return nil, fail(refused.Code, "%s: %s", path, refused.Message)
 	}
 	return opened, nil
+}
+
+func exists(path string) bool {
+	_, err := os.Stat(path)
+	return err == nil
+}
+
+// isPickle refuses DCP's own .metadata, which this package does not read.
+func isPickle(path string) *Error {
+	return fail(NotFlatpoint, "%s: a pickle, no flatpoint file: run `flatpoint import %s`", path, path)
 }
 
 // checkFrameOf reads the ends of a file before it is mapped.

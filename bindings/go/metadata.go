@@ -3,6 +3,7 @@ package flatpoint
 import (
 	"bytes"
 	"cmp"
+	"iter"
 	"math/bits"
 	"slices"
 
@@ -42,6 +43,18 @@ func (m Metadata) FileName(i int) (string, error) {
 // Entry is the entry at a position of the sorted order. Panics where position is not below Len().
 func (m Metadata) Entry(position int) (Entry, error) {
 	return newEntry(m.columns, position)
+}
+
+// All gives every entry, sorted by FQN, and stops behind the first error.
+func (m Metadata) All() iter.Seq2[Entry, error] {
+	return func(yield func(Entry, error) bool) {
+		for position := range m.Len() {
+			entry, err := m.Entry(position)
+			if !yield(entry, err) || err != nil {
+				return
+			}
+		}
+	}
 }
 
 // Find is state_dict_metadata[fqn], compared as bytes; false where there is none. O(1): at most 32 probes, then binary search.

@@ -4,7 +4,7 @@ import (
 	"strconv"
 	"strings"
 
-	"flatpoint/generated/go/flatpoint/fb"
+	"example.org/flatpoint/generated/go/flatpoint/fb"
 )
 
 const other = 255 // the number that says: the name lies in type_names

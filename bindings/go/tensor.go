@@ -1,12 +1,13 @@
 package flatpoint
 
 import (
+	"iter"
 	"math"
 	"math/bits"
 	"slices"
 	"sort"
 
-	"flatpoint/generated/go/flatpoint/fb"
+	"example.org/flatpoint/generated/go/flatpoint/fb"
 )
 
 // Entry is one FQN of state_dict_metadata. Cheap to copy; borrows from its File.
@@ -183,6 +184,18 @@ func (t *Tensor) Chunk(i int) (Chunk, error) {
 		return Chunk{}, corrupt("E5: chunk %d of %q", i, t.FQN())
 	}
 	return Chunk{t, cell}, nil
+}
+
+// All gives every chunk in DCP's order, and stops behind the first error.
+func (t *Tensor) All() iter.Seq2[Chunk, error] {
+	return func(yield func(Chunk, error) bool) {
+		for i := range t.Chunks() {
+			chunk, err := t.Chunk(i)
+			if !yield(chunk, err) || err != nil {
+				return
+			}
+		}
+	}
 }
 
 // ChunkByRow is the i-th chunk by rows: sorted by offsets. Panics where i is not below Chunks().

@@ -9,7 +9,7 @@ import (
 	"slices"
 	"time"
 
-	flatpoint "flatpoint/bindings/go"
+	flatpoint "example.org/flatpoint/bindings/go"
 )
 
 // median seconds of that many runs.

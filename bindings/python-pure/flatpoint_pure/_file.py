@@ -25,20 +25,33 @@ Name = str | bytes
 
 
 def open(path: str | os.PathLike[str]) -> MetadataFile:
-    """Maps a file and checks rules F1 to F8; nothing beside it is looked at. The file must not be written in place while it
-    is open (publish by rename); for folders where others do, read it and use `from_bytes`."""
+    """Maps a file, or the `.metadata.flatpoint` of a folder, and checks rules F1 to F8; nothing beside it is looked at. The
+    file must not be written in place while it is open (publish by rename); where others do, read it and use `from_bytes`."""
+    if os.path.isdir(path):
+        pickle, path = os.path.join(path, ".metadata"), os.path.join(path, ".metadata.flatpoint")
+        if os.path.exists(pickle) and not os.path.exists(path):
+            raise is_pickle(pickle)
     try:
         with builtins.open(path, "rb", buffering=0) as file:
             status = os.fstat(file.fileno())
             if not stat.S_ISREG(status.st_mode):
                 raise Error("io", f"{os.fspath(path)}: not a regular file")
             size = status.st_size
-            check_frame(os.pread(file.fileno(), 8, 0), os.pread(file.fileno(), TRAILER_SIZE, max(0, size - TRAILER_SIZE)), size)
+            head = os.pread(file.fileno(), 8, 0)
+            if head[:1] == b"\x80" and head[4:] != b"FLPT":
+                raise is_pickle(path)
+            check_frame(head, os.pread(file.fileno(), TRAILER_SIZE, max(0, size - TRAILER_SIZE)), size)
             return MetadataFile(mmap.mmap(file.fileno(), size, access=mmap.ACCESS_READ))
     except FileNotFoundError as error:
         raise Error("not_found", str(error)) from error
     except OSError as error:
         raise Error("io", str(error)) from error
+
+
+def is_pickle(path: str | os.PathLike[str]) -> Error:
+    """DCP's own `.metadata`, which this package does not read."""
+    name = os.fspath(path)
+    return Error("not_flatpoint", f"{name}: a pickle, no flatpoint file: run `flatpoint import {name}`")
 
 
 def from_bytes(data: bytes | bytearray | memoryview) -> MetadataFile:

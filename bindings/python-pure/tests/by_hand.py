@@ -8,6 +8,7 @@ import sys
 
 import flatbuffers
 import xxhash
+
 from flatpoint.fb import Metadata as fb
 from flatpoint.fb import StorageMeta
 from flatpoint.fb.ChunkLayout import ChunkLayout

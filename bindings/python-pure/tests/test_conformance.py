@@ -186,7 +186,8 @@ def test_codes(opener):
 
 def test_no_metadata_files(tmp_path):
     assert code_of(flatpoint_pure.open, SUITE / "golden" / "absent.flatpoint") == "not_found"
-    assert code_of(flatpoint_pure.open, SUITE / "golden") == "io"
+    assert code_of(flatpoint_pure.open, SUITE / "golden") == "not_found"
+    assert code_of(flatpoint_pure.open, "/dev/null") == "io"
     sparse = tmp_path / "sparse.flatpoint"
     sparse.write_bytes((SUITE / "golden" / "small.flatpoint").read_bytes())
     os.truncate(sparse, 2**31)
@@ -230,3 +231,14 @@ def test_readme_shows_what_works(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     exec(re.search(r"```python\n(.*?)```", readme, re.DOTALL)[1], {})
     assert capsys.readouterr().out.splitlines()[:2] == ["even float32 (8, 2)", "explicit float32 (8,)"]
+
+
+def test_folders_and_pickles(tmp_path):
+    pickle = tmp_path / ".metadata"
+    pickle.write_bytes(b"\x80\x04N.")
+    for path in (tmp_path, pickle):
+        with pytest.raises(flatpoint_pure.Error, match=f"run `flatpoint import {pickle}`"):
+            flatpoint_pure.open(path)
+    (tmp_path / ".metadata.flatpoint").write_bytes((SUITE / "golden" / "small.flatpoint").read_bytes())
+    with flatpoint_pure.open(tmp_path) as file:
+        assert len(file) == 7

@@ -11,16 +11,28 @@ enum Owner {
     Words(Vec<u64>, usize),
 }
 
+/// DCP's own `.metadata`, which this crate does not read.
+fn pickle(path: &Path) -> Error {
+    let path = path.display();
+    Error::new(Code::NotFlatpoint, format!("{path}: a pickle, no flatpoint file: run `flatpoint import {path}`"))
+}
+
 /// An open metadata file. Reading is safe from any number of threads.
 pub struct MetadataFile {
     owner: Owner,
 }
 
 impl MetadataFile {
-    /// Maps a file and checks rules F1 to F8; nothing beside it is looked at. The file must not be written in place while it
-    /// is open (publish by rename); for folders where others do, read it and use [`MetadataFile::from_bytes`].
+    /// Maps a file, or the `.metadata.flatpoint` of a folder, and checks rules F1 to F8; nothing beside it is looked at. The
+    /// file must not be written in place while it is open (publish by rename); where others do, read it and use
+    /// [`MetadataFile::from_bytes`].
     pub fn open(path: impl AsRef<Path>) -> Result<Self, Error> {
-        let path = path.as_ref();
+        let given = path.as_ref();
+        let inside = given.join(".metadata.flatpoint");
+        let path = if given.is_dir() { &inside } else { given };
+        if given.is_dir() && !path.exists() && given.join(".metadata").exists() {
+            return Err(pickle(&given.join(".metadata")));
+        }
         let io = |e: std::io::Error| {
             let code = if e.kind() == std::io::ErrorKind::NotFound { Code::NotFound } else { Code::Io };
             Error::new(code, format!("{}: {e}", path.display()))
@@ -31,7 +43,11 @@ impl MetadataFile {
         }
         // SAFETY: metadata files are published by rename and never written in place; see above.
         let map = unsafe { memmap2::Mmap::map(&file) }.map_err(io)?;
-        Self::check(Owner::Mapped(map)).map_err(|e| Error::new(e.code, format!("{}: {}", path.display(), e.message)))
+        let is_pickle = map.first() == Some(&0x80);
+        Self::check(Owner::Mapped(map)).map_err(|e| match e.code {
+            Code::NotFlatpoint if is_pickle => pickle(path),
+            code => Error::new(code, format!("{}: {}", path.display(), e.message)),
+        })
     }
 
     /// Copies bytes in memory (to an aligned place) and checks them as [`MetadataFile::open`] does.

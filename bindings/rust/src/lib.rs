@@ -2,11 +2,10 @@
 //! and queried in place.
 //!
 //! ```no_run
-//! let file = flatpoint::MetadataFile::open("ckpt/.metadata.flatpoint")?;
+//! let file = flatpoint::MetadataFile::open("ckpt/")?;
 //! let metadata = file.metadata();
-//! for position in 0..metadata.len() {
-//!     let entry = metadata.entry(position)?;
-//!     println!("{}", String::from_utf8_lossy(entry.fqn()));
+//! for entry in metadata.entries() {
+//!     println!("{}", entry?.name());
 //! }
 //! # Ok::<(), flatpoint::Error>(())
 //! ```
@@ -28,8 +27,7 @@ mod tensor;
 
 #[allow(clippy::all, clippy::pedantic, mismatched_lifetime_syntaxes, unused_imports, dead_code)]
 #[rustfmt::skip]
-#[path = "../../../generated/rust/metadata_generated.rs"]
-mod generated;
+mod generated; // a link to generated/rust, so that the packed crate holds it
 
 pub use columns::{Columns, EntryRow, LooseStorageRow, PropertiesRow, TextColumn, TransformListRow};
 pub use error::{Code, Error};

@@ -44,8 +44,18 @@ impl<'a> Metadata<'a> {
         Entry::new(&self.columns, position)
     }
 
-    /// `state_dict_metadata[fqn]`, compared as bytes. O(1): at most 32 probes, then binary search.
-    pub fn find(&self, fqn: &[u8]) -> Result<Option<Entry<'_>>, Error> {
+    /// All entries, sorted by FQN.
+    pub fn entries(&self) -> impl ExactSizeIterator<Item = Result<Entry<'_>, Error>> + DoubleEndedIterator {
+        (0..self.columns.entries.len()).map(|position| {
+            #[allow(clippy::cast_possible_truncation)] // below len()
+            self.entry(position as u32)
+        })
+    }
+
+    /// `state_dict_metadata[fqn]`, compared as bytes: `&str`, `&[u8]` and what gives them. O(1): at most 32 probes, then
+    /// binary search.
+    pub fn find(&self, fqn: impl AsRef<[u8]>) -> Result<Option<Entry<'_>>, Error> {
+        let fqn = fqn.as_ref();
         let hash = xxhash_rust::xxh3::xxh3_64(fqn);
         let index_bits = 32 - self.len().leading_zeros();
         let index_mask = (1u64 << index_bits) - 1;
@@ -75,7 +85,8 @@ impl<'a> Metadata<'a> {
     }
 
     /// `storage_data[MetadataIndex(fqn, offset)]`.
-    pub fn find_storage(&self, fqn: &[u8], offset: Option<&[i64]>) -> Result<Option<StorageInfo<'_>>, Error> {
+    pub fn find_storage(&self, fqn: impl AsRef<[u8]>, offset: Option<&[i64]>) -> Result<Option<StorageInfo<'_>>, Error> {
+        let fqn = fqn.as_ref();
         if let Some(entry) = self.find(fqn)?
             && let Some(storage) = entry.find_storage(offset)?
         {
@@ -85,7 +96,8 @@ impl<'a> Metadata<'a> {
     }
 
     /// The positions of all FQNs that begin with `prefix`; `None` where there is none.
-    pub fn prefix(&self, prefix: &[u8]) -> Result<Option<Range<u32>>, Error> {
+    pub fn prefix(&self, prefix: impl AsRef<[u8]>) -> Result<Option<Range<u32>>, Error> {
+        let prefix = prefix.as_ref();
         let begin = self.partition_point(0, |name| name < prefix)?;
         let end = self.partition_point(begin, |name| &name[..name.len().min(prefix.len())] <= prefix)?;
         Ok((begin < end).then_some(begin..end))

@@ -48,9 +48,22 @@ impl<'a> Entry<'a> {
         self.fqn
     }
 
+    /// The FQN as text; what is no UTF-8 becomes U+FFFD.
+    pub fn name(&self) -> Cow<'a, str> {
+        String::from_utf8_lossy(self.fqn)
+    }
+
     /// Position in the sorted order.
     pub fn position(&self) -> u32 {
         self.position
+    }
+
+    /// The tensor; `None` for what is none.
+    pub fn tensor(&self) -> Result<Option<Tensor<'a>>, Error> {
+        Ok(match self.kind()? {
+            Kind::Tensor(tensor) => Some(tensor),
+            _ => None,
+        })
     }
 
     pub fn kind(&self) -> Result<Kind<'a>, Error> {
@@ -135,6 +148,14 @@ impl<'a> Tensor<'a> {
         self.type_name(&DTYPES, self.row.properties.dtype, self.row.properties.dtype_name)
     }
 
+    /// The same as text.
+    pub fn dtype_name(&self) -> Cow<'a, str> {
+        match self.dtype() {
+            Cow::Borrowed(name) => String::from_utf8_lossy(name),
+            Cow::Owned(name) => Cow::Owned(String::from_utf8_lossy(&name).into_owned()),
+        }
+    }
+
     pub fn layout(&self) -> Cow<'a, [u8]> {
         self.type_name(&LAYOUTS, self.row.properties.layout, self.row.properties.layout_name)
     }
@@ -166,6 +187,12 @@ impl<'a> Tensor<'a> {
 
     pub fn chunk_count(&self) -> u32 {
         self.row.chunk_count
+    }
+
+    /// All chunks in DCP's order.
+    pub fn chunks(&self) -> impl Iterator<Item = Result<Chunk<'a>, Error>> {
+        let tensor = *self;
+        (0..self.row.chunk_count).map_while(move |i| tensor.chunk(i))
     }
 
     /// The `i`-th chunk in DCP's order; `None` where there is none.

@@ -264,13 +264,35 @@ fn refuses_hostile_files_with_the_same_codes() {
 fn refuses_what_is_no_metadata_file() {
     let code = |path: &Path| MetadataFile::open(path).err().map(|e| e.code);
     assert_eq!(code(&suite().join("golden/absent.flatpoint")), Some(Code::NotFound));
-    assert_eq!(code(&suite().join("golden")), Some(Code::Io));
+    assert_eq!(code(&suite().join("golden")), Some(Code::NotFound));
+    assert_eq!(code(Path::new("/dev/null")), Some(Code::Io));
 
     let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join("sparse.flatpoint");
     fs::copy(suite().join("golden/small.flatpoint"), &path).unwrap();
     fs::File::options().write(true).open(&path).unwrap().set_len(1 << 31).unwrap();
     assert_eq!(code(&path), Some(Code::TooLarge));
     fs::remove_file(&path).unwrap();
+}
+
+#[test]
+fn a_folder_is_its_metadata_and_a_pickle_says_what_to_run() {
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("folder");
+    fs::create_dir_all(&folder).unwrap();
+    fs::write(folder.join(".metadata"), b"\x80\x04N.").unwrap();
+    let _ = fs::remove_file(folder.join(".metadata.flatpoint"));
+    for path in [folder.clone(), folder.join(".metadata")] {
+        let error = MetadataFile::open(path).err().unwrap();
+        assert_eq!(error.code, Code::NotFlatpoint);
+        assert!(error.message.ends_with(".metadata`") && error.message.contains("flatpoint import"), "{error}");
+    }
+    fs::copy(suite().join("golden/small.flatpoint"), folder.join(".metadata.flatpoint")).unwrap();
+    let file = MetadataFile::open(&folder).unwrap();
+    let metadata = file.metadata();
+    let names: Vec<_> = metadata.entries().map(|entry| entry.unwrap().name().into_owned()).collect();
+    assert_eq!(names, ["bytes", "even", "explicit", "grid", "opaque", "other", "whole"]);
+    let even = metadata.find("even").unwrap().unwrap().tensor().unwrap().unwrap();
+    assert_eq!((even.dtype_name().as_ref(), even.chunks().count()), ("float32", 4));
+    assert!(metadata.find("bytes").unwrap().unwrap().tensor().unwrap().is_none());
 }
 
 #[test]

@@ -1,0 +1,1 @@
+../../../generated/rust/metadata_generated.rs
