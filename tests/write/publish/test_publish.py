@@ -99,8 +99,9 @@ class Publish(unittest.TestCase):
         self.assertLessEqual(len(self.rubbish()), 1 if exists else 0)
 
     def test_only_what_the_dead_of_this_machine_left_is_removed(self):
+        step = self.calls_until_rename()
         self.start(True)
-        publish(self.path, "new", f"{self.calls_until_rename()} kill_before", nameless=False)
+        publish(self.path, "new", f"{step} kill_before", nameless=False)
         (dead,) = self.rubbish()
         prefix, process, random = dead.rsplit("-", 2)
         host, rest = prefix.removeprefix(".flatpoint-").split("-", 1)
