@@ -42,9 +42,21 @@ def verbs_of_fragment(file, folder):
 
 def places(patient):
     """Where to write which number: positions and lengths that lead far outside."""
-    for column in ("chunk_files", "storage_order", "file_name_ends", "path_ends", "index_hints", "loose_storage", "opaque", "fqn_order", "planner_order", "chunk_order", "transform_lists"):
+    for column in (
+        "chunk_files",
+        "storage_order",
+        "file_name_ends",
+        "path_ends",
+        "index_hints",
+        "loose_storage",
+        "opaque",
+        "fqn_order",
+        "planner_order",
+        "chunk_order",
+        "transform_lists",
+    ):
         if patient.get("H", patient.slot(column)):
-            yield column, patient.target(column) + 4 + (4 if column == 'opaque' else 0), 0x7FFFFFF0
+            yield column, patient.target(column) + 4 + (4 if column == "opaque" else 0), 0x7FFFFFF0
     for row in (0, patient.count("entries") - 1):
         for member in ("fqn_begin", "fqn_length", "chunk_begin", "size_begin"):
             yield f"entries[{row}].{member}", patient.target("entries") + 4 + row * ENTRY_SIZE + ENTRY[member][0], 0x70000000
@@ -67,7 +79,11 @@ class Scribble(ToolTest):
             file.write_bytes(data)
             self.assertIn(run(*arguments).code, (0, 1), arguments)
         for name, at, bad in places(Patient(data)):
-            fault = {"LD_PRELOAD": os.environ["FLATPOINT_FAULTS"], "FLATPOINT_SCRIBBLE": f"{at} {bad}", "ASAN_OPTIONS": "verify_asan_link_order=0"}
+            fault = {
+                "LD_PRELOAD": os.environ["FLATPOINT_FAULTS"],
+                "FLATPOINT_SCRIBBLE": f"{at} {bad}",
+                "ASAN_OPTIONS": "verify_asan_link_order=0",
+            }
             for arguments in verbs(file, self.folder):
                 for _ in range(RUNS):
                     file.write_bytes(data)

@@ -12,7 +12,9 @@ from tool import ToolTest, run
 FAULTS = os.environ["FLATPOINT_FAULTS"]
 # Steps of a write (which call, the how manieth, whether it replaces a file), where files may be without a name and where
 # they may not.
-NAMELESS = [(call, 1, replace) for call in ("create", "write", "sync", "link") for replace in (False, True) if (call, replace) != ("link", True)]
+NAMELESS = [
+    (call, 1, replace) for call in ("create", "write", "sync", "link") for replace in (False, True) if (call, replace) != ("link", True)
+]
 NAMELESS += [("link", 2, True), ("rename", 1, True)]
 NAMED = [(call, 1, True) for call in ("create", "write", "sync", "close", "rename")] + [("link", 1, False)]
 STEPS = [(*step, True) for step in NAMELESS] + [(*step, False) for step in NAMED]
@@ -20,11 +22,15 @@ STEPS = [(*step, True) for step in NAMELESS] + [(*step, False) for step in NAMED
 
 def with_fault(call, action, number=1, nameless=False):
     # A sanitizer's runtime wants to come first; it may come second.
-    return os.environ | ({} if nameless else {"FLATPOINT_NO_TMPFILE": "1"}) | {
-        "LD_PRELOAD": FAULTS,
-        "FLATPOINT_FAULT": f"{call} {number} {action}",
-        "ASAN_OPTIONS": "verify_asan_link_order=0",
-    }
+    return (
+        os.environ
+        | ({} if nameless else {"FLATPOINT_NO_TMPFILE": "1"})
+        | {
+            "LD_PRELOAD": FAULTS,
+            "FLATPOINT_FAULT": f"{call} {number} {action}",
+            "ASAN_OPTIONS": "verify_asan_link_order=0",
+        }
+    )
 
 
 class Write(ToolTest):
