@@ -10,7 +10,7 @@ set(FLATPOINT_SANITIZE "" CACHE STRING "Sanitizers, as for -fsanitize=")
 
 if(PROJECT_IS_TOP_LEVEL)
   if(NOT CMAKE_BUILD_TYPE)
-    set(CMAKE_BUILD_TYPE RelWithDebInfo)
+    set(CMAKE_BUILD_TYPE Release)
   endif()
   set(CMAKE_CXX_EXTENSIONS OFF)
   # Sources of a target compile several at a time: a third of the time of one by one, most of which goes into headers.

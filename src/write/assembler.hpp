@@ -1,7 +1,7 @@
 // write/assembler.hpp - puts a file together from entries that come in the file's order, one at a time.
 //
-// finish (a draft), the builder, merge and edits all end here. Memory is the file's columns, and at the end the encoded
-// file beside them: twice the file, whatever the input was.
+// The one way into the format: finish (for a draft), the builder and merge all end here. Memory is the file's columns,
+// and at the end the encoded file beside them: twice the file, whatever the input was.
 #pragma once
 
 #include <optional>

@@ -1,6 +1,7 @@
 // write/draft.hpp - everything a metadata file holds, in its producer's order, before sorting and sharing.
 //
-// A draft is the one way into the format: the importer, the builder, merge and edits all fill one and call `finish`.
+// The importer fills one, and so does `expand` for edits; `finish` sorts it and hands it to the assembler. The builder
+// and merge, whose entries come in the file's order already, go to the assembler directly.
 // Texts are string_views into memory that outlives the draft (a mapping, an arena, another file).
 #pragma once
 

@@ -145,6 +145,7 @@ class Plan(ToolTest):
             ("[1]", ("wanted.json",)),
             ('[{"size": [1]}]', ("wanted.json", "fqn")),
             ('[{"fqn": "w", "boxes": []}]', ("wanted.json", "size")),
+            ('[{"fqn": "w"}, {"fqn": "w", "sizes": [4]}]', ("wanted.json", "entry 1", "'sizes'")),
             ('[{"fqn": "w", "size": 4, "boxes": []}]', ("FQN 'w'", "not 4")),
             ('[{"fqn": "w", "size": [4], "boxes": {}}]', ("FQN 'w'", "not an object")),
             ('[{"fqn": "w", "size": [4], "boxes": [[[0]]]}]', ("wanted.json", "index 1")),

@@ -1,5 +1,7 @@
 #include "wanted_file.hpp"
 
+#include <algorithm>
+#include <array>
 #include <fstream>
 #include <iterator>
 #include <limits>
@@ -50,6 +52,25 @@ Result<Size> boxes_of(const nlohmann::json& from, std::size_t ndim) {
   return values;
 }
 
+/// A misspelt member would ask for something else: "sizes" in place of "size" for bytes.
+Result<void> check_members(const nlohmann::json& from) {
+  constexpr std::array<std::string_view, 4> kMembers{"fqn", "size", "dtype", "boxes"};
+  if (!from.is_object())
+    return fail(ErrorCode::InvalidArgument, fmt::format("expected an object, not {}", shown(from)));
+  for (const auto& [name, value] : from.items()) {
+    if (std::ranges::count(kMembers, name) == 0) {
+      return fail(ErrorCode::InvalidArgument,
+                  fmt::format("no member '{}' is known; there are {}", name, fmt::join(kMembers, ", ")));
+    }
+  }
+  const auto missing = [&](const char* name) {
+    return fail(ErrorCode::InvalidArgument, fmt::format("member '{}' is missing", name));
+  };
+  if (!from.contains("fqn")) return missing("fqn");
+  if (from.contains("size") != from.contains("boxes")) return missing(from.contains("size") ? "boxes" : "size");
+  return {};
+}
+
 }  // namespace
 
 Result<WantedFile> WantedFile::read(const std::string& path) {
@@ -64,8 +85,8 @@ Result<WantedFile> WantedFile::parse(std::string_view text, const std::string& p
   try {
     const auto all = nlohmann::json::parse(text);
     if (!all.is_array()) return fail(ErrorCode::InvalidArgument, fmt::format("{}: expected an array of FQNs", path));
-    for (const auto& one : all) {
-      if (auto done = file.add(one); !done) return fail_at(path, done.error());
+    for (std::size_t i = 0; i < all.size(); ++i) {
+      if (auto done = file.add(all[i]); !done) return fail_at(fmt::format("{}: entry {}", path, i), done.error());
     }
   } catch (const nlohmann::json::exception& error) {
     return fail(ErrorCode::InvalidArgument, fmt::format("{}: {}", path, error.what()));
@@ -74,6 +95,7 @@ Result<WantedFile> WantedFile::parse(std::string_view text, const std::string& p
 }
 
 Result<void> WantedFile::add(const nlohmann::json& from) {
+  if (auto sound = check_members(from); !sound) return sound;
   Wanted to;
   to.fqn = names_.emplace_back(from.at("fqn").get<std::string>());
   const auto named = [&](const Error& error) {

@@ -199,7 +199,7 @@ Result<Exit> run(const Arguments& arguments, Context& context) {
   } else {
     print(context, opened->file.view(), *rows, arguments);
   }
-  return Exit::Yes;
+  return rows->empty() && !arguments.patterns.empty() ? Exit::No : Exit::Yes;
 }
 
 Run declare(Command& command) {
