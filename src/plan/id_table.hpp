@@ -6,7 +6,7 @@
 
 namespace flatpoint::plan {
 
-/// A hash table of numbers; the values that they stand for lie with the caller. Hashes must be seeded (plan/seed.hpp),
+/// A hash table of numbers; the values that they stand for lie with the caller. Hashes must be seeded (columns/seed.hpp),
 /// or a file could be made whose values all collide.
 class IdTable {
  public:

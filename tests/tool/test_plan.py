@@ -177,7 +177,7 @@ class VerifyCoverage(ToolTest):
                 answer = run("verify", path, "--coverage", "--json")
                 self.assertEqual(answer.code, 1)
                 self.assertTrue(answer.json["sound"])
-                self.assertEqual(answer.json["coverage"], {"tensors": 2, "not_tiled": 2})
+                self.assertEqual(answer.json["coverage"], {"tensors": 2, "not_tiled": 2, "not_judged": 0})
                 self.assertIn(
                     {"kind": "chunk_hole", "message": "FQN 'w' of size [2]: no chunk holds the region at [1] with sizes [1]"},
                     answer.json["findings"],
