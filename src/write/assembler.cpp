@@ -104,7 +104,9 @@ void Assembler::repeat_storage(std::size_t begin, std::size_t rows) {
     std::size_t end = first + 1;
     while (end < rows && layout_.repeats_offset(end)) ++end;
     std::size_t speaker = first;
-    while (speaker < end && (files_[begin + speaker] == kNoFile || !layout_.has_elements(speaker))) ++speaker;
+    const bool absent = keeps_absent_keys_ && files_[begin + first] == kNoFile;
+    while (!absent && speaker < end && (files_[begin + speaker] == kNoFile || !layout_.has_elements(speaker)))
+      ++speaker;
     if (speaker == end) speaker = first;
     for (std::size_t row = first; row < end; ++row) {
       keys_ -= files_[begin + row] != kNoFile;

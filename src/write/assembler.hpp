@@ -50,6 +50,9 @@ class Assembler {
   /// at most; 0 where unknown.
   void reserve(std::size_t entries, std::size_t rows, std::size_t box_values = 0, std::size_t name_bytes = 0);
 
+  /// Of chunks with one offset the first says whether storage_data has their key: a draft states its keys' order.
+  void keep_absent_keys() noexcept { keeps_absent_keys_ = true; }
+
   /// What is no tensor and has no storage information gets no row. REQUIRES: the FQN sorts behind that of the entry
   /// added before.
   void add(EntryParts entry);
@@ -103,6 +106,7 @@ class Assembler {
   std::size_t keys_ = 0;                    // rows that are a key of storage_data
   base::LargeVector<std::uint32_t> paths_;  // per entry; the producer's number or kNoPath
   std::vector<LooseStorageRow> loose_;
+  bool keeps_absent_keys_ = false;
 };
 
 }  // namespace flatpoint::write

@@ -69,6 +69,7 @@ class Finisher {
 
   void add_entries() {
     assembler_.reserve(sorted_.size(), draft_.chunk_files.size(), draft_.boxes.size());
+    assembler_.keep_absent_keys();
     if (needs_row_map()) row_map_.resize(draft_.chunk_files.size(), kDropped);
     for (const std::uint32_t e : sorted_) add_entry(draft_.entries[e]);
   }

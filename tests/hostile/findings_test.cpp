@@ -37,7 +37,7 @@ ChunkFact chunk(Size offsets, Size sizes, Stored stored) {
   return {{std::move(offsets), std::move(sizes)}, std::move(stored)};
 }
 
-EntryFact bytes(std::string fqn, Stored stored = {"f", 0, 0, 0}) {
+EntryFact bytes_item(std::string fqn, Stored stored = {"f", 0, 0, 0}) {
   return {std::move(fqn), true, {}, {}, {{{}, std::move(stored)}}};
 }
 
@@ -71,7 +71,7 @@ BOOST_AUTO_TEST_CASE(bytes_that_two_items_claim) {
 BOOST_AUTO_TEST_CASE(elements_without_bytes) {
   check({tensor("w", {4}, {chunk({0}, {4}, {"f", 0, 0, 0})})}, {"empty_storage"},
         "FQN 'w': the chunk with offsets [0] sizes [4] has elements, but a length of 0");
-  check({tensor("w", {0}, {chunk({0}, {0}, {"f", 0, 0, 0})}), bytes("b")}, {}, "");
+  check({tensor("w", {0}, {chunk({0}, {0}, {"f", 0, 0, 0})}), bytes_item("b")}, {}, "");
 }
 
 BOOST_AUTO_TEST_CASE(an_empty_chunk_at_anothers_offset) {
@@ -90,18 +90,20 @@ BOOST_AUTO_TEST_CASE(grids_that_reach_outside_behind_empty_cells) {
 }
 
 BOOST_AUTO_TEST_CASE(members_of_a_series) {
-  check({bytes("o/shard_0_3"), bytes("o/shard_2_3"), bytes("p/shard_0_1"), bytes("q/shard_x_3"), bytes("r/shard_7_3")},
+  check({bytes_item("o/shard_0_3"), bytes_item("o/shard_2_3"), bytes_item("p/shard_0_1"), bytes_item("q/shard_x_3"),
+         bytes_item("r/shard_7_3")},
         {"missing_shard"}, "FQN 'o/shard_1_3' is missing: 2 of 3 are there");
-  check({bytes("o/shard_0_2"), bytes("o/shard_0_2/shard_0_2"), bytes("o/shard_0_2/shard_1_2"), bytes("o/shard_1_2")},
+  check({bytes_item("o/shard_0_2"), bytes_item("o/shard_0_2/shard_0_2"), bytes_item("o/shard_0_2/shard_1_2"),
+         bytes_item("o/shard_1_2")},
         {}, "");
-  check({bytes("o/shard_1_4294967295")}, {"missing_shard"},
+  check({bytes_item("o/shard_1_4294967295")}, {"missing_shard"},
         "FQN 'o/shard_0_4294967295' is missing: 1 of 4294967295 are there");
 }
 
 BOOST_AUTO_TEST_CASE(paths_that_programs_disagree_on) {
-  check({bytes("b", {"", 0, 4, 0})}, {"odd_path"}, "data file 0: '' names no file");
-  check({bytes("b", {"s3://bucket/f", 0, 4, 0})}, {"odd_path"}, "data file 0: 's3://bucket/f' is a URL");
-  check({bytes("b", {"sub\\f", 0, 4, 0})}, {"odd_path"},
+  check({bytes_item("b", {"", 0, 4, 0})}, {"odd_path"}, "data file 0: '' names no file");
+  check({bytes_item("b", {"s3://bucket/f", 0, 4, 0})}, {"odd_path"}, "data file 0: 's3://bucket/f' is a URL");
+  check({bytes_item("b", {"sub\\f", 0, 4, 0})}, {"odd_path"},
         "data file 0: 'sub\\f' holds a backslash, which parts names on Windows");
 }
 
