@@ -98,16 +98,18 @@ void Assembler::add_rows(const EntryParts& entry, std::span<const std::uint32_t>
 }
 
 /// Rows with one offset have one key in storage_data. The first that has elements and lies somewhere speaks for all,
-/// else the first.
+/// else the first that lies somewhere.
 void Assembler::repeat_storage(std::size_t begin, std::size_t rows) {
   for (std::size_t first = 0; first < rows;) {
     std::size_t end = first + 1;
     while (end < rows && layout_.repeats_offset(end)) ++end;
-    std::size_t speaker = first;
     const bool absent = keeps_absent_keys_ && files_[begin + first] == kNoFile;
-    while (!absent && speaker < end && (files_[begin + speaker] == kNoFile || !layout_.has_elements(speaker)))
-      ++speaker;
-    if (speaker == end) speaker = first;
+    std::size_t speaker = first;
+    for (std::size_t row = first; row < end && !absent; ++row) {
+      if (files_[begin + row] == kNoFile) continue;
+      if (files_[begin + speaker] == kNoFile || layout_.has_elements(row)) speaker = row;
+      if (layout_.has_elements(row)) break;
+    }
     for (std::size_t row = first; row < end; ++row) {
       keys_ -= files_[begin + row] != kNoFile;
       if (row != speaker) copy_storage(begin, row, speaker);

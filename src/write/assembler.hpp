@@ -27,7 +27,7 @@ struct EntryParts {
   std::span<const std::int64_t> boxes{};    // per chunk offsets, then sizes
   std::span<const std::uint32_t> files{};   // a row per chunk; kNoFile: no storage information. Of chunks with equal
                                             // offsets, which have one key, the first with elements and a file speaks
-                                            // for all, else the first
+                                            // for all, else the first with a file
   std::span<const std::uint64_t> offsets{};
   std::span<const std::uint64_t> lengths{};
   std::span<const std::uint16_t> transforms{};  // empty: None everywhere

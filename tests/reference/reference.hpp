@@ -132,15 +132,15 @@ inline bool overlaps_as_torch(const Chunk& a, const Chunk& b) {
 }
 
 /// Where storage_data says that chunks at an offset lie: it has one key for all of them. Of entries for one key that of
-/// a chunk with elements counts, else the first chunk's.
+/// a chunk with elements counts, else the first.
 inline std::optional<Place> place_at(const Entry& tensor, const Size& offset) {
-  const Chunk* first = nullptr;
+  std::optional<Place> first;
   for (const Chunk& chunk : tensor.chunks) {
-    if (chunk.offsets != offset) continue;
-    if (first == nullptr) first = &chunk;
-    if (!chunk.is_empty() && chunk.place) return chunk.place;
+    if (chunk.offsets != offset || !chunk.place) continue;
+    if (!chunk.is_empty()) return chunk.place;
+    if (!first) first = chunk.place;
   }
-  return first != nullptr ? first->place : std::nullopt;
+  return first;
 }
 
 // Random checkpoints.
