@@ -1,7 +1,7 @@
 // What unpickling would run, by the audit's own list; and that the audit stands behind the exporter's first decision.
 #include <boost/test/unit_test.hpp>
 
-#include "assemble.hpp"
+#include "pickle/assemble.hpp"
 #include "base/format.hpp"
 #include "describe.hpp"
 #include "flatpoint/pickle_audit.hpp"
