@@ -158,7 +158,7 @@ BOOST_AUTO_TEST_CASE(merges) {
     const auto file = MetadataFile::from_bytes(merged->bytes.bytes());
     BOOST_TEST((facts_of(file->view()) == facts_of(expected)));
   }
-  for (const auto& [kind, number] : seen) BOOST_TEST_CONTEXT(kind) BOOST_TEST(number > 100);
+  for (const auto& [kind, number] : seen) BOOST_TEST_CONTEXT(kind) BOOST_TEST(number > 20);
 }
 
 BOOST_AUTO_TEST_CASE(renames) {

@@ -51,6 +51,18 @@ struct Entry {
   bool operator==(const Entry&) const = default;
 };
 
+/// Where storage_data says that chunks at an offset lie: it has one key for all of them. Of entries for one key that of
+/// a chunk with elements counts, else the first.
+inline std::optional<Place> place_at(const Entry& tensor, const Size& offset) {
+  std::optional<Place> first;
+  for (const Chunk& chunk : tensor.chunks) {
+    if (chunk.offsets != offset || !chunk.place) continue;
+    if (!chunk.is_empty()) return chunk.place;
+    if (!first) first = chunk.place;
+  }
+  return first;
+}
+
 struct Checkpoint {
   std::vector<std::string> files;
   std::vector<Entry> entries;
@@ -71,7 +83,8 @@ struct Checkpoint {
         one["chunks"] = json::array();
         for (const Chunk& chunk : entry.chunks) {
           one["chunks"].push_back({chunk.offsets, chunk.sizes});
-          one["storage"].push_back(place(chunk.place));
+          const bool has_key = &*std::ranges::find(entry.chunks, chunk.offsets, &Chunk::offsets) == &chunk;
+          one["storage"].push_back(place(has_key ? place_at(entry, chunk.offsets) : std::nullopt));
         }
       }
       out["entries"].push_back(std::move(one));
@@ -129,18 +142,6 @@ inline bool overlaps_as_torch(const Chunk& a, const Chunk& b) {
     if (a.offsets[d] >= b.offsets[d] + b.sizes[d] || b.offsets[d] >= a.offsets[d] + a.sizes[d]) return false;
   }
   return true;
-}
-
-/// Where storage_data says that chunks at an offset lie: it has one key for all of them. Of entries for one key that of
-/// a chunk with elements counts, else the first.
-inline std::optional<Place> place_at(const Entry& tensor, const Size& offset) {
-  std::optional<Place> first;
-  for (const Chunk& chunk : tensor.chunks) {
-    if (chunk.offsets != offset || !chunk.place) continue;
-    if (!chunk.is_empty()) return chunk.place;
-    if (!first) first = chunk.place;
-  }
-  return first;
 }
 
 // Random checkpoints.
