@@ -102,7 +102,8 @@ Checkpoint joined(const std::vector<Checkpoint>& parts) {
         to->chunks.clear();
       }
       if (!to->place) to->place = entry.place;
-      for (const Chunk& chunk : entry.chunks) {
+      for (Chunk chunk : entry.chunks) {
+        chunk.place = place_at(entry, chunk.offsets);  // what the fragment says of its key
         const auto same = [&](const Chunk& c) { return c.offsets == chunk.offsets && c.sizes == chunk.sizes; };
         const auto kept = std::ranges::find_if(to->chunks, same);
         if (kept == to->chunks.end()) {
