@@ -86,7 +86,10 @@ BOOST_AUTO_TEST_CASE(checks_find_nothing_wrong_in_samples) {
       BOOST_REQUIRE(report);
       if (name == "s13_safetensors_fs") continue;
       for (const Finding& broken : report->broken) BOOST_ERROR(broken.message);
-      for (const Finding& finding : report->findings) BOOST_TEST(finding.kind == "not_plain", finding.message);
+      for (const Finding& finding : report->findings) {
+        if (name == "s17_empty" && finding.kind == "unnamed_file") continue;
+        BOOST_TEST(finding.kind == "not_plain", finding.message);
+      }
     }
   }
 }

@@ -1,10 +1,10 @@
 // Opaque records: self-contained, sharing and cycles kept, nothing executed.
 #include <boost/test/unit_test.hpp>
 
-#include "pickle/assemble.hpp"
 #include "dcp/machine.hpp"
 #include "dcp/opaque_writer.hpp"
 #include "describe.hpp"
+#include "pickle/assemble.hpp"
 #include "support.hpp"
 
 using namespace flatpoint;
@@ -117,12 +117,11 @@ BOOST_AUTO_TEST_CASE(cycles) {
   // o = C(); o.me = o
   BOOST_TEST(hex(rewritten("cm\nn\n)\x81q\x00}K\x01h\x00sb"s)) ==
              hex("\x8c\x01m\x94\x8c\x01n\x94\x93\x94)\x81\x94}\x94K\x01h\x03sb"s));
-  // l = []; o = C(l); l.append(o); starting with o
-  BOOST_TEST(hex(rewritten("cm\nn\n]q\x00\x85Rq\x01"
-                           "0h\x00h\x01"
-                           "a0h\x01"s)) == hex("\x8c\x01m\x94\x8c\x01n\x94\x93\x94]\x94h\x02h\x03\x85\x94R\x94"
-                                               "a0h\x04"
-                                               "00h\x05"s));
+  // l = []; o = C(l); l.append(o): what a call took is not changed behind its back.
+  BOOST_TEST(rewrite("cm\nn\n]q\x00\x85Rq\x01"
+                     "0h\x00h\x01"
+                     "a0h\x01"s)
+                 .find("it changes what a call, an object or a dict took before") != std::string::npos);
 }
 
 BOOST_AUTO_TEST_CASE(nesting_is_limited_not_the_stack) {

@@ -34,13 +34,18 @@ def attacks(code):
     }
 
 
+# A key that only Python can compare with the others: the import refuses to guess which value wins.
+REFUSED = {"a key.metadata", "storage data.metadata"}
+
 # What follows a verb; CKPT and OUT stand for paths.
 VERBS = {
     "ls": [["CKPT", "--json"]],
     "show": [["CKPT"], ["CKPT", "w"], ["CKPT", "evil"]],
     "find": [["CKPT", "w", "--offset", "0"]],
     "plan": [["CKPT", "--mesh", "2", "--placements", "S0", "--rank", "1"], ["CKPT", "--mesh", "2", "--placements", "S0", "--all-ranks"]],
-    "verify": [["CKPT", "--coverage"]],
+    "get": [["CKPT", "w", "-o", "OUT"], ["CKPT", "evil", "-o", "OUT"]],
+    "stats": [["CKPT"]],
+    "verify": [["CKPT", "--coverage"], ["CKPT", "--check", "bytes"]],
     "diff": [["CKPT", "CKPT"]],
     "import": [["CKPT", "-o", "OUT"]],
     "export": [["CKPT", "-o", "OUT"], ["CKPT", "-o", "OUT", "--keep-opaque"], ["CKPT", "-o", "OUT", "--drop-opaque"]],
@@ -89,6 +94,9 @@ class Malicious(ToolTest):
         for checkpoint in self.checkpoints():
             self.ask_everything(checkpoint)
             imported = self.folder / f"{checkpoint.stem}.flatpoint"
+            if checkpoint.name in REFUSED:
+                self.check_error(("import", checkpoint, "-o", imported), "bad_pickle", "only Python can compare")
+                continue
             self.assertEqual(run("import", checkpoint, "-o", imported).code, 0)
             self.ask_everything(imported)
 
@@ -101,6 +109,8 @@ class Malicious(ToolTest):
 
     def test_it_is_shown(self):
         for checkpoint in self.checkpoints():
+            if checkpoint.name in REFUSED:
+                continue
             with self.subTest(checkpoint.name):
                 shown = self.run_verb("show", ["CKPT"], checkpoint).out.decode()
                 self.assertIn("named in these pickles, not imported\nposix system\n", shown)
@@ -143,6 +153,9 @@ class Malicious(ToolTest):
         for checkpoint in self.checkpoints():
             with self.subTest(checkpoint.name):
                 self.out.unlink(missing_ok=True)
+                if checkpoint.name in REFUSED:
+                    self.check_error(("export", checkpoint, "-o", self.out), "bad_pickle", "only Python can compare")
+                    continue
                 self.check_error(("export", checkpoint, "-o", self.out), "opaque_records", "posix.system")
                 self.assertFalse(self.out.exists())
                 self.assertEqual(self.run_verb("export", VERBS["export"][2], checkpoint).code, 0)

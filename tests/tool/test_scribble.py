@@ -34,7 +34,7 @@ def verbs_of_fragment(file, folder):
     """For what a rank wrote alone."""
     return [
         ("export", file, "-o", folder / "out", "--force"),
-        ("merge", file, folder / "other.flatpoint", "-o", folder / "out", "--force"),
+        ("merge", file, folder / "other.flatpoint", "--partial", "-o", folder / "out", "--force"),
         ("plan", file, "--mesh", "2", "--placements", "S0", "--all-ranks"),
         ("plan", file, "--mesh", "2", "--placements", "S0", "--rank", "1"),
     ]
