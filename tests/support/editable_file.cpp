@@ -34,7 +34,7 @@ void EditableFile::reseal() { format::write_trailer(bytes()); }
 
 std::set<std::string> broken_rules(std::span<const std::byte> bytes) {
   const auto report = verify_bytes(bytes);
-  if (!report) return {report.error().message.substr(0, 2)};
+  if (!report) return {report.error().rule};
   std::set<std::string> rules;
   for (const BrokenRule& broken : report->broken_rules) rules.insert(broken.rule);
   return rules;
