@@ -205,6 +205,8 @@ def measure_comparison(dataset: Dataset, laps: int) -> Times:
         cold = statistics.median(server.ask("cold") for _ in range(laps))
         server.ask("warm")
         return Times(statistics.median(server.ask("warm") for _ in range(laps)), cold)
+
+
 def measure_names_once(dataset: Dataset, laps: int) -> Times:
     """Imports of the same metadata as another writer pickles it."""
     note(f"import, {dataset.kind} {count(dataset.chunks)}, names written once")

@@ -407,7 +407,11 @@ def other_types():
     entries = usual().state_dict_metadata
     ordered = collections.OrderedDict(reversed(entries.items()))
     planner = collections.OrderedDict((fqn, (fqn,)) for fqn in ordered)
-    yield "ordered_dicts", usual(state_dict_metadata=ordered, planner_data=planner, storage_data=collections.OrderedDict(storage(entries))), None
+    yield (
+        "ordered_dicts",
+        usual(state_dict_metadata=ordered, planner_data=planner, storage_data=collections.OrderedDict(storage(entries))),
+        None,
+    )
 
     four = numpy.int64(4)
     size = (four, numpy.uint8(2))
@@ -421,7 +425,10 @@ def other_types():
 
     lists = TensorStorageMetadata(TensorProperties(dtype=torch.float32, strides=[1]), [4], [ChunkStorageMetadata([0], [4])])
     yield "lists_for_sizes", with_entries({"w": lists}, storage_data=None), None
-    hints = {MetadataIndex("a", torch.Size([0]), True): _StorageInfo("x", 0, 4), MetadataIndex("a", torch.Size([2]), False): _StorageInfo("x", 4, 4)}
+    hints = {
+        MetadataIndex("a", torch.Size([0]), True): _StorageInfo("x", 0, 4),
+        MetadataIndex("a", torch.Size([2]), False): _StorageInfo("x", 4, 4),
+    }
     yield "hints_are_bools", with_entries({"a": rows(4, 2, 1)}, storage_data=hints), None
     paths = {MetadataIndex("a"): _StorageInfo(pathlib.PurePosixPath("d", "x"), 0, 4), MetadataIndex("b"): _StorageInfo("d/x", 4, 4)}
     yield "paths_for_texts", with_entries({"a": BytesStorageMetadata(), "b": BytesStorageMetadata()}, storage_data=paths), None

@@ -48,9 +48,7 @@ def same(a, b, seen=None):
         return True
     seen.add((id(a), id(b)))
     if isinstance(a, dict):
-        return len(a) == len(b) and all(
-            same(i, k, seen) and same(j, m, seen) for (i, j), (k, m) in zip(a.items(), b.items())
-        )
+        return len(a) == len(b) and all(same(i, k, seen) and same(j, m, seen) for (i, j), (k, m) in zip(a.items(), b.items()))
     if isinstance(a, (list, tuple)):
         return len(a) == len(b) and all(same(x, y, seen) for x, y in zip(a, b))
     if isinstance(a, (set, frozenset)):
@@ -95,9 +93,7 @@ def compare_entry(entry, value, records, fqn):
         return records.meet("StateDictValue", described.text(fqn), value)
     if entry["kind"] == "bytes":
         return expect(type(value) is BytesStorageMetadata and not vars(value), "bytes", value)
-    expect(
-        type(value).__name__ == "TensorStorageMetadata" and set(vars(value)) == {"properties", "size", "chunks"}, value
-    )
+    expect(type(value).__name__ == "TensorStorageMetadata" and set(vars(value)) == {"properties", "size", "chunks"}, value)
     now = described.describe_tensor(value)
     expect(now == entry, "tensor", fqn, entry, now)
 
@@ -205,9 +201,7 @@ def starting_points():
 
 def dump(paths):
     program = ROOT / os.environ.get("FLATPOINT_BUILD", "build-dev") / "bin" / "dcp_dump_import"
-    done = subprocess.run(
-        [program], input="".join(f"{p}\n" for p in paths), capture_output=True, text=True, check=False
-    )
+    done = subprocess.run([program], input="".join(f"{p}\n" for p in paths), capture_output=True, text=True, check=False)
     answers = [json.loads(line) for line in done.stdout.split("\n")[:-1]]
     if done.returncode != 0:
         raise SystemExit(f"{paths[len(answers)]}: dcp_dump_import died: {done.stderr[-500:]}")
