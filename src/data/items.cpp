@@ -27,8 +27,8 @@ Result<void> check_against_metadata(const TensorView& tensor, const ChunkView& c
 }  // namespace
 
 Error at_item(Error error, std::string_view fqn, const StorageInfoView& storage) {
-  error.message =
-      fmt::format("FQN '{}': item at byte {} of {}: {}", fqn, storage.byte_offset(), storage.relative_path(), error.message);
+  error.message = fmt::format("FQN '{}': item at byte {} of {}: {}", fqn, storage.byte_offset(),
+                              storage.relative_path(), error.message);
   return error;
 }
 

@@ -53,7 +53,9 @@ class Machine {
   Step execute();
   Step fail(std::string_view why);
   Step exceed(std::string_view option, std::uint64_t limit);
-  Step truncated() { return fail(opcode_at_ < cursor_.frame_end() ? "its frame ends inside it" : "the pickle ends inside it"); }
+  Step truncated() {
+    return fail(opcode_at_ < cursor_.frame_end() ? "its frame ends inside it" : "the pickle ends inside it");
+  }
   Step underflow() { return fail("the stack holds too few values"); }
   Step refuse(std::string_view what);
   Step changed_late() { return fail("it changes what a call, an object or a dict took before"); }

@@ -6,8 +6,8 @@
 
 namespace flatpoint::plan {
 
-/// A hash table of numbers; the values that they stand for lie with the caller. Hashes must be seeded (columns/seed.hpp),
-/// or a file could be made whose values all collide.
+/// A hash table of numbers; the values that they stand for lie with the caller. Hashes must be seeded
+/// (columns/seed.hpp), or a file could be made whose values all collide.
 class IdTable {
  public:
   /// The number of an equal value (`equals(number)`), else a new one: 0, 1, 2, ...
