@@ -53,7 +53,7 @@ nb::object make_storage_item(const MetadataView& metadata, const StorageInfoView
     transforms = names;
     if (columns.transform_lists[list - 1].type == SequenceType::Tuple) transforms = nb::tuple(names);
   }
-  return nb::make_tuple(to_str(storage.relative_path()), storage.offset(), storage.length(), transforms);
+  return nb::make_tuple(to_str(storage.relative_path()), storage.byte_offset(), storage.length(), transforms);
 }
 
 std::vector<Key> keys_of_rows(const MetadataView& metadata) {
