@@ -25,7 +25,7 @@ def test_columns_say_what_look_ups_say(sample):
         assert row["storage_type"] == {flatpoint.Tensor: 0, flatpoint.Bytes: 1, flatpoint.Opaque: 2}[type(entry)]
         if not isinstance(entry, flatpoint.Tensor):
             continue
-        size = columns["sizes"][row["size_begin"] :][: row["rank"]]
+        size = columns["sizes"][row["size_begin"] :][: row["ndim"]]
         assert tuple(size) == entry.shape
         assert row["chunk_count"] == len(entry.chunks)
         assert bool(row["properties"]["requires_grad"]) == entry.properties.requires_grad
