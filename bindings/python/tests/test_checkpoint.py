@@ -3,6 +3,7 @@
 import collections.abc
 import gc
 import math
+import os
 import pickle
 import subprocess
 import sys
@@ -107,8 +108,13 @@ def test_write(folder):
 
 
 def test_folder_with_both_files(folder):
+    os.utime(folder / ".metadata", ns=(10**18, 10**18))  # long ago: a time of just now proves nothing
     flatpoint.open(folder).write(folder / ".metadata.flatpoint")
-    assert flatpoint.open(folder).notices == ()
+    checkpoint = flatpoint.open(folder)
+    assert checkpoint.origin == "flatpoint" and checkpoint.notices == ()
+    os.utime(folder / ".metadata")
+    checkpoint = flatpoint.open(folder)
+    assert checkpoint.origin == "flatpoint" and "it is the same" in checkpoint.notices[0]
     (folder / ".metadata").write_bytes((SAMPLES / "s01_plain_tensors/.metadata").read_bytes())
     checkpoint = flatpoint.open(folder)
     assert checkpoint.origin == "pickle" and "not imported from" in checkpoint.notices[0]
