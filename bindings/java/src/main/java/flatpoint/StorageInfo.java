@@ -10,7 +10,11 @@ import java.util.stream.LongStream;
  * transformDescriptors}: in DCP's stored order; null is None.
  */
 public record StorageInfo(
-    int file, byte[] relativePath, long byteOffset, long length, List<byte[]> transformDescriptors) {
+    int file,
+    byte[] relativePath,
+    long byteOffset,
+    long length,
+    List<byte[]> transformDescriptors) {
 
   /** Rule E6. Empty without storage information. */
   static Optional<StorageInfo> at(Columns columns, long row, long lengthAt) {
