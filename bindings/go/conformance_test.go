@@ -1,6 +1,7 @@
 package flatpoint_test
 
 import (
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -22,32 +23,67 @@ func suite() string {
 	return "../../tests/conformance"
 }
 
-// files of a folder of the suite with that ending; never none.
-func files(t *testing.T, folder, ending string) []string {
+// A testCase is one of docs/conformance.md.
+type testCase struct {
+	name, code string
+	bytes      []byte
+	json       string      // where it opens
+	asked      [][2]string // questions and answers
+}
+
+// cases of "golden" or "hostile"; never none.
+func cases(t *testing.T, kind string) []testCase {
 	t.Helper()
-	found, err := filepath.Glob(filepath.Join(suite(), folder, "*."+ending))
-	if err != nil || len(found) == 0 {
-		t.Fatalf("no .%s in %s", ending, folder)
+	text, err := os.ReadFile(filepath.Join(suite(), kind+".cases"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var found []testCase
+	for _, line := range strings.Split(strings.TrimSuffix(string(text), "\n"), "\n") {
+		what, rest, _ := strings.Cut(line, "\t")
+		if what == "case" {
+			name, code, _ := strings.Cut(rest, "\t")
+			found = append(found, testCase{name: name, code: code})
+			continue
+		}
+		c := &found[len(found)-1]
+		switch what {
+		case "file":
+			if c.bytes, err = hex.DecodeString(rest); err != nil {
+				t.Fatal(err)
+			}
+		case "json":
+			c.json = rest + "\n"
+		case "ask":
+			question, answer, _ := strings.Cut(rest, "\t=\t")
+			c.asked = append(c.asked, [2]string{question, answer})
+		default:
+			t.Fatalf("no line of a case: %s", line)
+		}
 	}
 	return found
 }
 
-func with(path, ending string) string {
-	return strings.TrimSuffix(path, filepath.Ext(path)) + "." + ending
+// small is the golden file that hostile ones are made of.
+func small(t *testing.T) []byte {
+	t.Helper()
+	for _, c := range cases(t, "golden") {
+		if c.name == "small" {
+			return c.bytes
+		}
+	}
+	t.Fatal("no golden case named small")
+	return nil
 }
 
-func read(t *testing.T, path string) string {
+// written puts bytes into a file of their own.
+func written(t *testing.T, bytes []byte) string {
 	t.Helper()
-	bytes, err := os.ReadFile(path)
-	if err != nil {
+	path := filepath.Join(t.TempDir(), "a.flatpoint")
+	if err := os.WriteFile(path, bytes, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	return string(bytes)
-}
-
-func lines(t *testing.T, path string) []string {
-	t.Helper()
-	return strings.Split(strings.TrimSuffix(read(t, path), "\n"), "\n")
+	return path
 }
 
 // decode returns the code point at the front of a text (lone surrogates allowed) and its bytes; 0 bytes where it is not
@@ -267,41 +303,36 @@ func answer(t *testing.T, m flatpoint.Metadata, question string) string {
 	return "found\t" + said
 }
 
-// check compares what the files of a folder that open say with what stands beside them.
-func check(t *testing.T, folder string, questions func(path string) string) {
-	for _, path := range files(t, folder, "json") {
-		t.Run(filepath.Base(path), func(t *testing.T) {
-			file, err := flatpoint.Open(with(path, "flatpoint"))
+// check compares what the files that open say with what stands in their cases.
+func check(t *testing.T, kind string) {
+	for _, c := range cases(t, kind) {
+		if c.code != "opens" {
+			continue
+		}
+		t.Run(c.name, func(t *testing.T) {
+			file, err := flatpoint.Open(written(t, c.bytes))
 			if err != nil {
 				t.Fatal(err)
 			}
 			defer file.Close()
-			if folder == "golden" && !file.DigestMatches() {
+			if kind == "golden" && !file.DigestMatches() {
 				t.Error("the digest is not that of the bytes")
 			}
-			if said, expected := canonicalJSON(file.Metadata()), read(t, path); said != expected {
-				t.Errorf("says %s\nnot  %s", said, expected)
+			if said := canonicalJSON(file.Metadata()); said != c.json {
+				t.Errorf("says %s\nnot  %s", said, c.json)
 			}
-			asked, expected := lines(t, questions(path)), lines(t, with(path, "answers"))
-			if len(asked) != len(expected) {
-				t.Fatalf("%d questions, %d answers", len(asked), len(expected))
-			}
-			for i, question := range asked {
-				if said := answer(t, file.Metadata(), question); said != expected[i] {
-					t.Errorf("%q: says %q, not %q", question, said, expected[i])
+			for _, pair := range c.asked {
+				if said := answer(t, file.Metadata(), pair[0]); said != pair[1] {
+					t.Errorf("%q: says %q, not %q", pair[0], said, pair[1])
 				}
 			}
 		})
 	}
 }
 
-func TestGoldenFiles(t *testing.T) {
-	check(t, "golden", func(path string) string { return with(path, "questions") })
-}
+func TestGoldenFiles(t *testing.T) { check(t, "golden") }
 
-func TestHostileFilesThatOpen(t *testing.T) {
-	check(t, "hostile", func(string) string { return filepath.Join(suite(), "golden", "small.questions") })
-}
+func TestHostileFilesThatOpen(t *testing.T) { check(t, "hostile") }
 
 func codeOf(file *flatpoint.File, err error) string {
 	var failure *flatpoint.Error
@@ -313,37 +344,27 @@ func codeOf(file *flatpoint.File, err error) string {
 }
 
 func TestCodes(t *testing.T) {
-	codes := lines(t, filepath.Join(suite(), "hostile", "codes.tsv"))
-	if len(codes) != len(files(t, "hostile", "flatpoint")) {
-		t.Error("not one code per file")
-	}
-	for _, line := range codes {
-		name, code, _ := strings.Cut(line, "\t")
-		path := filepath.Join(suite(), "hostile", name+".flatpoint")
-		if said := codeOf(flatpoint.Open(path)); said != code {
-			t.Errorf("%s: mapped: %s, not %s", name, said, code)
+	for _, c := range append(cases(t, "golden"), cases(t, "hostile")...) {
+		if said := codeOf(flatpoint.Open(written(t, c.bytes))); said != c.code {
+			t.Errorf("%s: mapped: %s, not %s", c.name, said, c.code)
 		}
-		bytes := []byte(read(t, path))
 		for shift := 0; shift < 2; shift++ { // aligned or not
-			moved := append(make([]byte, shift, shift+len(bytes)), bytes...)[shift:]
-			if said := codeOf(flatpoint.FromBytes(moved)); said != code {
-				t.Errorf("%s: from bytes: %s, not %s", name, said, code)
+			moved := append(make([]byte, shift, shift+len(c.bytes)), c.bytes...)[shift:]
+			if said := codeOf(flatpoint.FromBytes(moved)); said != c.code {
+				t.Errorf("%s: from bytes: %s, not %s", c.name, said, c.code)
 			}
 		}
 	}
 }
 
 func TestNoMetadataFiles(t *testing.T) {
-	if said := codeOf(flatpoint.Open(filepath.Join(suite(), "golden", "absent.flatpoint"))); said != "not_found" {
+	if said := codeOf(flatpoint.Open(filepath.Join(t.TempDir(), "absent.flatpoint"))); said != "not_found" {
 		t.Error(said)
 	}
 	if said := codeOf(flatpoint.Open(os.DevNull)); said != "io" {
 		t.Error(said)
 	}
-	sparse := filepath.Join(t.TempDir(), "sparse.flatpoint")
-	if err := os.WriteFile(sparse, []byte(read(t, filepath.Join(suite(), "golden", "small.flatpoint"))), 0o600); err != nil {
-		t.Fatal(err)
-	}
+	sparse := written(t, small(t))
 	if err := os.Truncate(sparse, 1<<31); err != nil {
 		t.Fatal(err)
 	}
@@ -353,7 +374,7 @@ func TestNoMetadataFiles(t *testing.T) {
 }
 
 func TestDigest(t *testing.T) {
-	bytes := []byte(read(t, filepath.Join(suite(), "golden", "small.flatpoint")))
+	bytes := small(t)
 	bytes[len(bytes)-25] ^= 1
 	file, err := flatpoint.FromBytes(bytes)
 	if err != nil || file.DigestMatches() {
@@ -363,7 +384,7 @@ func TestDigest(t *testing.T) {
 
 // The generated accessors read the same file: what Columns leaves out.
 func TestRoot(t *testing.T) {
-	file, err := flatpoint.Open(filepath.Join(suite(), "golden", "small.flatpoint"))
+	file, err := flatpoint.Open(written(t, small(t)))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -388,8 +409,7 @@ func TestFoldersAndPickles(t *testing.T) {
 			t.Errorf("%s: %v", path, err)
 		}
 	}
-	small := read(t, filepath.Join(suite(), "golden", "small.flatpoint"))
-	if err := os.WriteFile(filepath.Join(folder, ".metadata.flatpoint"), []byte(small), 0o600); err != nil {
+	if err := os.WriteFile(filepath.Join(folder, ".metadata.flatpoint"), small(t), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	file, err := flatpoint.Open(folder)

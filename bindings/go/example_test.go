@@ -8,7 +8,7 @@ import (
 )
 
 func Example() {
-	file, err := flatpoint.Open("../../tests/conformance/golden/d02_dtensor_2d.flatpoint")
+	file, err := flatpoint.Open("../../tests/conformance/written/python.flatpoint")
 	if err != nil {
 		log.Fatal(err)
 	}
@@ -23,10 +23,6 @@ func Example() {
 		}
 	}
 	// Output:
-	// rr float32 [4]
-	// rs1 float32 [8 12]
-	// s0r float32 [16]
-	// s0s0 float32 [16 4]
-	// s0s1 float32 [8 12]
-	// uneven2d float32 [5 7]
+	// b.grid float32 [4 2]
+	// c.explicit float32 [5]
 }

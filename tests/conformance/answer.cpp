@@ -38,14 +38,6 @@ Size numbers(std::string_view text) {
   return values;
 }
 
-std::string unhex(std::string_view text) {
-  std::string bytes;
-  for (std::size_t i = 0; i < text.size(); i += 2) {
-    bytes += static_cast<char>(number<std::uint8_t>(text.substr(i, 2), 16));
-  }
-  return bytes;
-}
-
 std::string hex(std::string_view bytes) {
   std::string text;
   for (const char byte : bytes) text += fmt::format("{:02x}", static_cast<std::uint8_t>(byte));
@@ -84,6 +76,14 @@ std::string overlap(const MetadataView& metadata, std::string_view fqn, const Si
 }
 
 }  // namespace
+
+std::string unhex(std::string_view text) {
+  std::string bytes;
+  for (std::size_t i = 0; i < text.size(); i += 2) {
+    bytes += static_cast<char>(number<std::uint8_t>(text.substr(i, 2), 16));
+  }
+  return bytes;
+}
 
 std::string answer(const MetadataView& metadata, std::string_view question) {
   const auto fields = split(question, '\t');

@@ -14,4 +14,7 @@ std::string canonical_json(const MetadataView& metadata);
 /// The answer to one line of questions, both without newline. Throws std::runtime_error for what is no question.
 std::string answer(const MetadataView& metadata, std::string_view question);
 
+/// The bytes that pairs of hexadecimal digits name.
+std::string unhex(std::string_view text);
+
 }  // namespace flatpoint::conformance

@@ -1,4 +1,4 @@
-"""Broken files, one per way to break a rule, made from golden/small.flatpoint: name, code, bytes.
+"""Broken files, one per way to break a rule, made from the golden case "small": name, code, bytes.
 
 Those that open are compared further: a file says "corrupt" where it is, and reads on elsewhere.
 """

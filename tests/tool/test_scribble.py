@@ -8,9 +8,11 @@ import unittest
 from tool import SAMPLES, ToolTest, run
 
 sys.path.insert(0, str(SAMPLES.parent / "conformance"))
+import cases  # noqa: E402
 from surgery import ENTRY, ENTRY_SIZE, Patient  # noqa: E402
 
-FEATURES = SAMPLES.parent / "conformance" / "golden" / "features.flatpoint"
+GOLDEN = cases.load(SAMPLES.parent / "conformance" / "golden.cases")
+FEATURES = next(case.data for case in GOLDEN if case.name == "features")
 RUNS = int(os.environ.get("FLATPOINT_SCRIBBLE_RUNS", "2"))  # of each verb and place; an attack takes 150
 
 
@@ -64,7 +66,7 @@ def places(patient):
 
 class Scribble(ToolTest):
     def test_verbs(self):
-        self.check(FEATURES.read_bytes(), FEATURES.read_bytes(), verbs)
+        self.check(FEATURES, FEATURES, verbs)
 
     def test_verbs_of_a_fragment(self):
         folder = self.sample("d09_no_collectives")

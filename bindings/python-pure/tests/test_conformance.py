@@ -1,5 +1,6 @@
 """The suite that every reader passes: docs/conformance.md. FLATPOINT_SUITE names another of its form."""
 
+import dataclasses
 import os
 import pathlib
 import re
@@ -12,10 +13,37 @@ from flatpoint_pure import Error
 SUITE = pathlib.Path(os.environ.get("FLATPOINT_SUITE") or pathlib.Path(__file__).parents[3] / "tests" / "conformance")
 
 
-def files(folder, suffix):
-    found = sorted((SUITE / folder).glob("*" + suffix))
-    assert found, f"no {suffix} in {SUITE / folder}"
+@dataclasses.dataclass
+class Case:
+    """One of docs/conformance.md."""
+
+    name: str
+    code: str
+    data: bytes = b""
+    json: str = ""  # where it opens
+    asked: list = dataclasses.field(default_factory=list)  # questions and answers
+
+
+def cases(kind):
+    """Those of "golden" or "hostile"; never none."""
+    found = []
+    for line in (SUITE / f"{kind}.cases").read_text("ascii").splitlines():
+        what, _, rest = line.partition("\t")
+        if what == "case":
+            found.append(Case(*rest.split("\t")))
+        elif what == "file":
+            found[-1].data = bytes.fromhex(rest)
+        elif what == "json":
+            found[-1].json = rest + "\n"
+        else:
+            assert what == "ask", line
+            found[-1].asked.append(tuple(rest.split("\t=\t")))
+    assert found
     return found
+
+
+GOLDEN, HOSTILE = cases("golden"), cases("hostile")
+SMALL = next(case.data for case in GOLDEN if case.name == "small")  # what hostile files are made of
 
 
 def code_point(data):
@@ -150,22 +178,35 @@ def answer(file, question):
     return "absent" if said is None else f"found\t{said}"
 
 
-def check(path, questions):
-    with flatpoint_pure.open(path.with_suffix(".flatpoint")) as file:
-        assert canonical_json(file) == path.read_text()
-        asked = questions.read_text().splitlines()
-        assert [(q, answer(file, q)) for q in asked] == list(zip(asked, path.with_suffix(".answers").read_text().splitlines(), strict=True))
+@pytest.fixture
+def opened(tmp_path):
+    """Opens bytes as a file of their own."""
+    path = tmp_path / "a.flatpoint"
+
+    def opened(data):
+        path.write_bytes(data)
+        return flatpoint_pure.open(path)
+
+    return opened
 
 
-@pytest.mark.parametrize("path", files("golden", ".json"), ids=lambda path: path.stem)
-def test_golden_files(path):
-    check(path, path.with_suffix(".questions"))
-    assert flatpoint_pure.open(path.with_suffix(".flatpoint")).digest_matches()
+def check(file, case):
+    assert canonical_json(file) == case.json, case.name
+    assert [(question, answer(file, question)) for question, _ in case.asked] == case.asked, case.name
 
 
-def test_hostile_files_that_open():
-    for path in files("hostile", ".json"):
-        check(path, SUITE / "golden" / "small.questions")
+@pytest.mark.parametrize("case", GOLDEN, ids=lambda case: case.name)
+def test_golden_files(case, opened):
+    with opened(case.data) as file:
+        check(file, case)
+        assert file.digest_matches()
+
+
+def test_hostile_files_that_open(opened):
+    for case in HOSTILE:
+        if case.code == "opens":
+            with opened(case.data) as file:
+                check(file, case)
 
 
 def code_of(opener, argument):
@@ -176,33 +217,32 @@ def code_of(opener, argument):
     return "opens"
 
 
-@pytest.mark.parametrize(
-    "opener", [flatpoint_pure.open, lambda path: flatpoint_pure.from_bytes(path.read_bytes())], ids=["mapped", "bytes"]
-)
-def test_codes(opener):
-    codes = dict(line.split("\t") for line in (SUITE / "hostile" / "codes.tsv").read_text().splitlines())
-    assert {path.stem: code_of(opener, path) for path in files("hostile", ".flatpoint")} == codes
+@pytest.mark.parametrize("how", ["mapped", "bytes"])
+def test_codes(how, opened):
+    opener = opened if how == "mapped" else flatpoint_pure.from_bytes
+    expected = {case.name: case.code for case in GOLDEN + HOSTILE}
+    assert {case.name: code_of(opener, case.data) for case in GOLDEN + HOSTILE} == expected
 
 
 def test_no_metadata_files(tmp_path):
-    assert code_of(flatpoint_pure.open, SUITE / "golden" / "absent.flatpoint") == "not_found"
-    assert code_of(flatpoint_pure.open, SUITE / "golden") == "not_found"
+    assert code_of(flatpoint_pure.open, tmp_path / "absent.flatpoint") == "not_found"
+    assert code_of(flatpoint_pure.open, tmp_path) == "not_found"
     assert code_of(flatpoint_pure.open, "/dev/null") == "io"
     sparse = tmp_path / "sparse.flatpoint"
-    sparse.write_bytes((SUITE / "golden" / "small.flatpoint").read_bytes())
+    sparse.write_bytes(SMALL)
     os.truncate(sparse, 2**31)
     assert code_of(flatpoint_pure.open, sparse) == "too_large"
 
 
 def test_digest():
-    data = bytearray((SUITE / "golden" / "small.flatpoint").read_bytes())
+    data = bytearray(SMALL)
     data[-25] ^= 1
     assert not flatpoint_pure.from_bytes(data).digest_matches()
 
 
-def test_root_and_columns():
+def test_root_and_columns(opened):
     """The generated accessors and the columns read the same file."""
-    with flatpoint_pure.open(SUITE / "golden" / "small.flatpoint") as file:
+    with opened(SMALL) as file:
         root = file.root()
         assert (root.EntriesLength(), root.OpaqueLength(), root.PlannerOrderLength()) == (len(file), 1, 3)
         assert list(file.columns.chunk_byte_offsets) == [root.ChunkByteOffsets(i) for i in range(root.ChunkByteOffsetsLength())]
@@ -227,7 +267,7 @@ def test_tables_are_those_of_the_schema():
 def test_readme_shows_what_works(tmp_path, monkeypatch, capsys):
     readme = (pathlib.Path(__file__).parents[1] / "README.md").read_text()
     (tmp_path / "ckpt").mkdir()
-    (tmp_path / "ckpt" / ".metadata.flatpoint").write_bytes((SUITE / "golden" / "small.flatpoint").read_bytes())
+    (tmp_path / "ckpt" / ".metadata.flatpoint").write_bytes(SMALL)
     monkeypatch.chdir(tmp_path)
     exec(re.search(r"```python\n(.*?)```", readme, re.DOTALL)[1], {})
     assert capsys.readouterr().out.splitlines()[:2] == ["even float32 (8, 2)", "explicit float32 (8,)"]
@@ -239,6 +279,6 @@ def test_folders_and_pickles(tmp_path):
     for path in (tmp_path, pickle):
         with pytest.raises(flatpoint_pure.Error, match=f"run `flatpoint import {pickle}`"):
             flatpoint_pure.open(path)
-    (tmp_path / ".metadata.flatpoint").write_bytes((SUITE / "golden" / "small.flatpoint").read_bytes())
+    (tmp_path / ".metadata.flatpoint").write_bytes(SMALL)
     with flatpoint_pure.open(tmp_path) as file:
         assert len(file) == 7

@@ -11,16 +11,54 @@ fn suite() -> PathBuf {
     std::env::var_os("FLATPOINT_SUITE").map_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/conformance"), PathBuf::from)
 }
 
-/// Files of a folder of the suite with that ending, sorted; never none.
-fn files(folder: &str, ending: &str) -> Vec<PathBuf> {
-    let mut found: Vec<PathBuf> = fs::read_dir(suite().join(folder))
-        .unwrap_or_else(|e| panic!("{folder}: {e}"))
-        .map(|entry| entry.unwrap().path())
-        .filter(|path| path.extension().is_some_and(|e| e == ending))
-        .collect();
-    found.sort();
-    assert!(!found.is_empty(), "no .{ending} in {folder}");
+/// One of docs/conformance.md.
+#[derive(Default)]
+struct Case {
+    name: String,
+    code: String,
+    bytes: Vec<u8>,
+    json: String,                 // where it opens
+    asked: Vec<(String, String)>, // questions and answers
+}
+
+/// Those of "golden" or "hostile"; never none.
+fn cases(kind: &str) -> Vec<Case> {
+    let path = suite().join(kind).with_extension("cases");
+    let text = fs::read_to_string(&path).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
+    let mut found: Vec<Case> = Vec::new();
+    for line in text.lines() {
+        let (what, rest) = line.split_once('\t').unwrap();
+        if what == "case" {
+            let (name, code) = rest.split_once('\t').unwrap();
+            found.push(Case { name: name.to_owned(), code: code.to_owned(), ..Case::default() });
+            continue;
+        }
+        let case = found.last_mut().unwrap();
+        match what {
+            "file" => case.bytes = unhex(rest),
+            "json" => case.json = format!("{rest}\n"),
+            "ask" => {
+                let (question, answer) = rest.split_once("\t=\t").unwrap();
+                case.asked.push((question.to_owned(), answer.to_owned()));
+            }
+            _ => panic!("no line of a case: {line}"),
+        }
+    }
+    assert!(!found.is_empty());
     found
+}
+
+/// The golden file that hostile ones are made of.
+fn small() -> Vec<u8> {
+    cases("golden").into_iter().find(|case| case.name == "small").unwrap().bytes
+}
+
+/// Bytes as a file; each test has its own.
+fn written(name: &str, bytes: &[u8]) -> PathBuf {
+    let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name).with_extension("flatpoint");
+    let _ = fs::remove_file(&path); // an old one may be mapped
+    fs::write(&path, bytes).unwrap();
+    path
 }
 
 /// The code point at the front of `text` (lone surrogates allowed) and its bytes; `None` where it is not well-formed.
@@ -221,41 +259,34 @@ fn overlap(entry: Option<flatpoint::Entry<'_>>, offsets: &[i64], sizes: &[i64]) 
 }
 
 /// Files that open: what they print and answer.
-fn check(folder: &str, questions: impl Fn(&Path) -> PathBuf) {
-    for path in files(folder, "json") {
-        let name = path.display();
-        let file = MetadataFile::open(path.with_extension("flatpoint")).unwrap();
-        assert!(folder == "hostile" || file.digest_matches(), "{name}");
+fn check(kind: &str) {
+    for case in cases(kind).iter().filter(|case| case.code == "opens") {
+        let name = &case.name;
+        let file = MetadataFile::open(written(kind, &case.bytes)).unwrap();
+        assert!(kind == "hostile" || file.digest_matches(), "{name}");
         let metadata = file.metadata();
-        assert_eq!(canonical_json(&metadata), fs::read_to_string(&path).unwrap(), "{name}");
-        let asked = fs::read_to_string(questions(&path)).unwrap();
-        let expected = fs::read_to_string(path.with_extension("answers")).unwrap();
-        assert_eq!(asked.lines().count(), expected.lines().count(), "{name}");
-        for (question, expected) in asked.lines().zip(expected.lines()) {
-            assert_eq!(answer(&metadata, question), expected, "{name}: {question}");
+        assert_eq!(canonical_json(&metadata), case.json, "{name}");
+        for (question, expected) in &case.asked {
+            assert_eq!(&answer(&metadata, question), expected, "{name}: {question}");
         }
     }
 }
 
 #[test]
 fn says_what_golden_files_say() {
-    check("golden", |path| path.with_extension("questions"));
+    check("golden");
 }
 
 #[test]
 fn says_what_hostile_files_say() {
-    check("hostile", |_| suite().join("golden/small.questions"));
+    check("hostile");
 }
 
 #[test]
-fn refuses_hostile_files_with_the_same_codes() {
-    let codes = fs::read_to_string(suite().join("hostile/codes.tsv")).unwrap();
-    assert_eq!(codes.lines().count(), files("hostile", "flatpoint").len());
-    for line in codes.lines() {
-        let (name, code) = line.split_once('\t').unwrap();
-        let path = suite().join("hostile").join(name).with_extension("flatpoint");
-        for opened in [MetadataFile::open(&path), MetadataFile::from_bytes(&fs::read(&path).unwrap())] {
-            assert_eq!(opened.map_or_else(|e| e.code.name(), |_| "opens"), code, "{name}");
+fn opens_or_refuses_with_the_same_codes() {
+    for case in cases("golden").iter().chain(&cases("hostile")) {
+        for opened in [MetadataFile::open(written("codes", &case.bytes)), MetadataFile::from_bytes(&case.bytes)] {
+            assert_eq!(opened.map_or_else(|e| e.code.name(), |_| "opens"), case.code, "{}", case.name);
         }
     }
 }
@@ -263,12 +294,11 @@ fn refuses_hostile_files_with_the_same_codes() {
 #[test]
 fn refuses_what_is_no_metadata_file() {
     let code = |path: &Path| MetadataFile::open(path).err().map(|e| e.code);
-    assert_eq!(code(&suite().join("golden/absent.flatpoint")), Some(Code::NotFound));
-    assert_eq!(code(&suite().join("golden")), Some(Code::NotFound));
+    assert_eq!(code(&suite().join("absent.flatpoint")), Some(Code::NotFound));
+    assert_eq!(code(&suite()), Some(Code::NotFound));
     assert_eq!(code(Path::new("/dev/null")), Some(Code::Io));
 
-    let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join("sparse.flatpoint");
-    fs::copy(suite().join("golden/small.flatpoint"), &path).unwrap();
+    let path = written("sparse", &small());
     fs::File::options().write(true).open(&path).unwrap().set_len(1 << 31).unwrap();
     assert_eq!(code(&path), Some(Code::TooLarge));
     fs::remove_file(&path).unwrap();
@@ -285,7 +315,7 @@ fn a_folder_is_its_metadata_and_a_pickle_says_what_to_run() {
         assert_eq!(error.code, Code::NotFlatpoint);
         assert!(error.message.ends_with(".metadata`") && error.message.contains("flatpoint import"), "{error}");
     }
-    fs::copy(suite().join("golden/small.flatpoint"), folder.join(".metadata.flatpoint")).unwrap();
+    fs::write(folder.join(".metadata.flatpoint"), small()).unwrap();
     let file = MetadataFile::open(&folder).unwrap();
     let metadata = file.metadata();
     let names: Vec<_> = metadata.entries().map(|entry| entry.unwrap().name().into_owned()).collect();
@@ -297,7 +327,7 @@ fn a_folder_is_its_metadata_and_a_pickle_says_what_to_run() {
 
 #[test]
 fn bytes_that_changed_fail_the_digest() {
-    let mut bytes = fs::read(suite().join("golden/small.flatpoint")).unwrap();
+    let mut bytes = small();
     assert!(MetadataFile::from_bytes(&bytes).unwrap().digest_matches());
     let last = bytes.len() - 25;
     bytes[last] ^= 1;

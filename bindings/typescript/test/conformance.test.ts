@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import * as fs from "node:fs";
 import * as os from "node:os";
 import * as path from "node:path";
-import { test } from "node:test";
+import { after, test } from "node:test";
 
 import { FlatpointError, MetadataFile, type StorageInfo, type Tensor, asText } from "../src/index.js";
 import { METADATA, SOURCE, STORAGE_META } from "../src/columns.js";
@@ -12,14 +12,46 @@ import { METADATA, SOURCE, STORAGE_META } from "../src/columns.js";
 const ROOT = path.resolve(import.meta.dirname, "../../../../../..");
 const SUITE = process.env.FLATPOINT_SUITE || path.join(ROOT, "tests/conformance");
 
-function files(folder: string, ending: string): string[] {
-  const found = fs.readdirSync(path.join(SUITE, folder)).filter((name) => name.endsWith(`.${ending}`));
-  assert.notEqual(found.length, 0, `no .${ending} in ${folder}`);
-  return found.sort().map((name) => path.join(SUITE, folder, name.slice(0, -ending.length - 1)));
+interface Case {
+  name: string;
+  code: string;
+  bytes: Uint8Array;
+  json: string; // where it opens
+  asked: string[][]; // questions and answers
+}
+
+/** Those of "golden" or "hostile"; never none. */
+function cases(kind: string): Case[] {
+  const found: Case[] = [];
+  for (const line of read(path.join(SUITE, `${kind}.cases`))
+    .trimEnd()
+    .split("\n")) {
+    const [what, ...fields] = line.split("\t");
+    const last = found[found.length - 1];
+    const rest = fields.join("\t");
+    if (what === "case") {
+      found.push({ name: fields[0], code: fields[1], bytes: new Uint8Array(), json: "", asked: [] });
+    } else if (what === "file") last.bytes = Buffer.from(rest, "hex");
+    else if (what === "json") last.json = rest + "\n";
+    else if (what === "ask") last.asked.push(rest.split("\t=\t"));
+    else throw new Error(`no line of a case: ${line}`);
+  }
+  return found;
 }
 
 const read = (file: string) => fs.readFileSync(file, "utf8");
-const lines = (file: string) => read(file).trimEnd().split("\n");
+const [GOLDEN, HOSTILE] = [cases("golden"), cases("hostile")];
+const SMALL = GOLDEN.find(({ name }) => name === "small")!.bytes; // what hostile files are made of
+
+const folder = fs.mkdtempSync(path.join(os.tmpdir(), "flatpoint-"));
+after(() => fs.rmSync(folder, { recursive: true }));
+
+/** Bytes as a file. */
+function written(bytes: Uint8Array, name = "a.flatpoint"): string {
+  const file = path.join(folder, name);
+  fs.writeFileSync(file, bytes);
+  return file;
+}
 
 function quoted(text: string): string {
   let out = '"';
@@ -122,24 +154,22 @@ function answer(file: MetadataFile, question: string): string {
   }, "corrupt");
 }
 
-function check(stem: string, questions: string): void {
-  const file = MetadataFile.open(`${stem}.flatpoint`);
-  assert.equal(canonicalJson(file), read(`${stem}.json`), stem);
-  const asked = lines(questions);
-  const answers = asked.map((question) => `${question} -> ${answer(file, question)}`);
-  const expected = lines(`${stem}.answers`).map((line, i) => `${asked[i]} -> ${line}`);
-  assert.deepEqual(answers, expected, stem);
+function check({ name, bytes, json, asked }: Case): void {
+  const file = MetadataFile.open(written(bytes));
+  assert.equal(canonicalJson(file), json, name);
+  const answers = asked.map(([question]) => [question, answer(file, question)]);
+  assert.deepEqual(answers, asked, name);
 }
 
-for (const stem of files("golden", "json")) {
-  test(`golden ${path.basename(stem)}`, () => {
-    check(stem, `${stem}.questions`);
-    assert(MetadataFile.open(`${stem}.flatpoint`).digestMatches());
+for (const golden of GOLDEN) {
+  test(`golden ${golden.name}`, () => {
+    check(golden);
+    assert(MetadataFile.fromBytes(golden.bytes).digestMatches());
   });
 }
 
 test("hostile files that open", () => {
-  for (const stem of files("hostile", "json")) check(stem, path.join(SUITE, "golden/small.questions"));
+  for (const hostile of HOSTILE) if (hostile.code === "opens") check(hostile);
 });
 
 function codeOf(open: () => MetadataFile): string {
@@ -153,20 +183,18 @@ function codeOf(open: () => MetadataFile): string {
 }
 
 test("codes", () => {
-  const codes = lines(path.join(SUITE, "hostile/codes.tsv")).map((line) => line.split("\t"));
-  assert.equal(codes.length, files("hostile", "flatpoint").length);
-  for (const [name, code] of codes) {
-    const file = path.join(SUITE, "hostile", `${name}.flatpoint`);
+  for (const { name, code, bytes } of [...GOLDEN, ...HOSTILE]) {
+    const file = written(bytes);
     assert.equal(
       codeOf(() => MetadataFile.open(file)),
       code,
       name,
     );
     for (const shift of [0, 1]) {
-      const bytes = new Uint8Array(fs.statSync(file).size + shift).subarray(shift);
-      bytes.set(fs.readFileSync(file));
+      const moved = new Uint8Array(bytes.length + shift).subarray(shift);
+      moved.set(bytes);
       assert.equal(
-        codeOf(() => MetadataFile.fromBytes(bytes)),
+        codeOf(() => MetadataFile.fromBytes(moved)),
         code,
         name,
       );
@@ -176,24 +204,21 @@ test("codes", () => {
 
 test("no metadata files", () => {
   const code = (file: string) => codeOf(() => MetadataFile.open(file));
-  assert.equal(code(path.join(SUITE, "golden/absent.flatpoint")), "not_found");
-  assert.equal(code(path.join(SUITE, "golden")), "io");
-  const folder = fs.mkdtempSync(path.join(os.tmpdir(), "flatpoint-"));
-  const sparse = path.join(folder, "sparse.flatpoint");
-  fs.copyFileSync(path.join(SUITE, "golden/small.flatpoint"), sparse);
+  assert.equal(code(path.join(folder, "absent.flatpoint")), "not_found");
+  assert.equal(code("/dev/null"), "io");
+  const sparse = written(SMALL, "sparse.flatpoint");
   fs.truncateSync(sparse, 2 ** 31);
   assert.equal(code(sparse), "too_large");
-  fs.rmSync(folder, { recursive: true });
 });
 
 test("bytes that changed fail the digest", () => {
-  const bytes = new Uint8Array(fs.readFileSync(path.join(SUITE, "golden/small.flatpoint")));
+  const bytes = Uint8Array.from(SMALL);
   bytes[bytes.length - 25] ^= 1;
   assert(!MetadataFile.fromBytes(bytes).digestMatches());
 });
 
 test("the generated accessors read the same file", () => {
-  const file = MetadataFile.open(path.join(SUITE, "golden/small.flatpoint"));
+  const file = MetadataFile.fromBytes(SMALL);
   const root = file.root();
   assert.deepEqual([root.entriesLength(), root.opaqueLength(), root.plannerOrderLength()], [file.length, 1, 3]);
   assert.deepEqual(
