@@ -158,19 +158,46 @@ struct TensorStatistics {
 /// In one pass over all bytes. Errors: those of Reader::read; NotPlain for dtypes that are no real numbers.
 [[nodiscard]] Result<TensorStatistics> statistics(const Reader& reader, const TensorView& tensor);
 
+/// What the data files show before one of them is opened.
+struct FilesReport {
+  /// "not_found", "truncated" (it ends before its last item does), "outside" (the path leaves the folder), "io".
+  std::vector<Finding> broken;
+  std::vector<Finding> findings;  // "unnamed_file": with an ending of data, but no item lies in it
+  std::uint64_t suppressed = 0;
+  std::uint32_t files = 0;
+  std::uint32_t missing = 0;
+  std::uint32_t too_short = 0;
+  std::uint32_t fqns = 0;              // with items
+  std::uint32_t lost = 0;              // of these, FQNs of which an item is not whole
+  std::vector<std::uint64_t> lengths;  // by number; 0 where the file is missing
+
+  [[nodiscard]] bool holds(std::uint32_t file, std::uint64_t offset, std::uint64_t length) const noexcept {
+    return file < lengths.size() && length <= lengths[file] && offset <= lengths[file] - length;
+  }
+};
+
+struct FilesOptions {
+  bool allow_outside = false;  // as ReaderOptions has it
+  std::size_t max_messages = 100;
+};
+
+/// Looks at the data files in a folder, not into them. Errors: Corrupt.
+[[nodiscard]] Result<FilesReport> check_files(const MetadataView& metadata, const std::filesystem::path& folder,
+                                              const FilesOptions& options = {});
+
 enum class CheckDepth : std::uint8_t {
-  Items,  // size and dtype of every item; no two items share bytes; files that nobody names
+  Items,  // size and dtype of every item; no two items share bytes
   Bytes,  // and every byte against its checksum
 };
 
 struct CheckOptions {
   CheckDepth depth = CheckDepth::Items;
   std::size_t max_messages = 100;
+  const FilesReport* files = nullptr;  // items that are not whole are named there, and passed over
   std::function<void(std::uint64_t done, std::uint64_t total)> progress;  // bytes of items
 };
 
-/// What is broken (the name of an error's code, or "overlap") and what is merely odd ("not_plain", "unnamed_file",
-/// "no_checksum").
+/// What is broken (the name of an error's code, or "overlap") and what is merely odd ("not_plain").
 struct CheckReport {
   std::vector<Finding> broken;
   std::vector<Finding> findings;
@@ -182,6 +209,6 @@ struct CheckReport {
 
 /// Every item of a checkpoint. Errors: Corrupt.
 [[nodiscard]] Result<CheckReport> check(const Reader& reader, const MetadataView& metadata,
-                                        const std::filesystem::path& folder, const CheckOptions& options = {});
+                                        const CheckOptions& options = {});
 
 }  // namespace flatpoint::data

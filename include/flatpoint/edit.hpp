@@ -32,4 +32,8 @@ using NameEdit = std::function<std::optional<std::string>(std::string_view fqn)>
 /// OpaqueRecords, Corrupt, TooLarge.
 [[nodiscard]] Result<Buffer> edit(const Columns& columns, const NameEdit& name_of, const EditOptions& options = {});
 
+/// A new file whose data files lie below `folder`: it is put before every relative path that is not absolute. Nothing
+/// else changes. Errors: TooLarge.
+[[nodiscard]] Result<Buffer> move_data(const Columns& columns, std::string_view folder);
+
 }  // namespace flatpoint

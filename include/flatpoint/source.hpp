@@ -13,6 +13,7 @@
 #include <string>
 #include <string_view>
 
+#include "flatpoint/buffer.hpp"
 #include "flatpoint/columns.hpp"
 #include "flatpoint/error.hpp"
 #include "flatpoint/views.hpp"
@@ -60,6 +61,11 @@ enum class TrustTime : bool {
 /// The rule for a file. Errors: NotFound, Io.
 [[nodiscard]] Result<SourceCheck> check_source(const MetadataView& metadata, const std::filesystem::path& pickle,
                                                TrustTime trust_time = TrustTime::Yes);
+
+/// The same file with a record of another pickle as its source: one that was exported from it. All of the pickle is
+/// imported and compared. Errors: Conflict where it says something else, as one for an older PyTorch does; those of
+/// `import_file`.
+[[nodiscard]] Result<Buffer> record_source(const MetadataView& metadata, const std::filesystem::path& pickle);
 
 /// The pickle that a flatpoint file stands beside: its own path without ".flatpoint", where that leaves a name of DCP's
 /// (`.metadata`, `__R.metadata`); elsewhere the name that its facts ask for, in its folder. Need not exist.

@@ -78,10 +78,11 @@ class Comparison {
   void compare_orders();
   [[nodiscard]] bool same_loose_storage() const;
   void compare_rest();
-  void compare_text(const char* what, const std::optional<ByteColumn>& a, const std::optional<ByteColumn>& b);
+  void compare_text(Aspect aspect, const char* what, const std::optional<ByteColumn>& a,
+                    const std::optional<ByteColumn>& b);
   void compare_presence(Aspect aspect, const char* what, bool in_a, bool in_b);
   void compare_meta();
-  void compare_storage_meta();
+  void compare_ids();
 
   MetadataView a_;
   MetadataView b_;

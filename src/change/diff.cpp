@@ -269,6 +269,7 @@ std::string_view to_string(Aspect aspect) noexcept {
     case Aspect::Order: return "order";
     case Aspect::Planner: return "planner";
     case Aspect::Meta: return "meta";
+    case Aspect::Save: return "save";
   }
   return {};
 }

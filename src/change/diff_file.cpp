@@ -122,11 +122,12 @@ void Comparison::compare_rest() {
   if (wants(Aspect::Planner))
     compare_presence(Aspect::Planner, "planner_data", ca_.has_planner_data, cb_.has_planner_data);
   if (wants(Aspect::Meta)) compare_meta();
+  if (wants(Aspect::Save) && ca_.storage_meta && cb_.storage_meta) compare_ids();
 }
 
-void Comparison::compare_text(const char* what, const std::optional<ByteColumn>& a,
+void Comparison::compare_text(Aspect aspect, const char* what, const std::optional<ByteColumn>& a,
                               const std::optional<ByteColumn>& b) {
-  if (shown(a) != shown(b)) add(Aspect::Meta, what, shown(a), shown(b));
+  if (shown(a) != shown(b)) add(aspect, what, shown(a), shown(b));
 }
 
 void Comparison::compare_presence(Aspect aspect, const char* what, bool in_a, bool in_b) {
@@ -134,26 +135,29 @@ void Comparison::compare_presence(Aspect aspect, const char* what, bool in_a, bo
 }
 
 void Comparison::compare_meta() {
-  compare_text("version", ca_.version, cb_.version);
-  compare_text("class of the metadata", ca_.metadata_class, cb_.metadata_class);
-  compare_text("class of the storage information", ca_.storage_info_class, cb_.storage_info_class);
+  compare_text(Aspect::Meta, "version", ca_.version, cb_.version);
+  compare_text(Aspect::Meta, "class of the metadata", ca_.metadata_class, cb_.metadata_class);
+  compare_text(Aspect::Meta, "class of the storage information", ca_.storage_info_class, cb_.storage_info_class);
   compare_presence(Aspect::Meta, "storage_data", ca_.has_storage_data, cb_.has_storage_data);
   compare_presence(Aspect::Meta, "storage_meta", ca_.storage_meta.has_value(), cb_.storage_meta.has_value());
-  if (ca_.storage_meta && cb_.storage_meta) compare_storage_meta();
+  if (ca_.storage_meta && cb_.storage_meta) {
+    const StorageMetaColumns& p = *ca_.storage_meta;
+    const StorageMetaColumns& q = *cb_.storage_meta;
+    const bool same_modules = p.has_modules == q.has_modules && equal_values(p.modules.bytes, q.modules.bytes) &&
+                              equal_values(p.modules.ends, q.modules.ends);
+    if (!same_modules) add(Aspect::Meta, "storage_meta.modules");
+  }
   if (equal_opaque_records(ca_, cb_)) return;
   add(Aspect::Meta, "opaque records", fmt::format("{}", ca_.opaque.size()), fmt::format("{}", cb_.opaque.size()));
 }
 
-void Comparison::compare_storage_meta() {
+void Comparison::compare_ids() {
   const StorageMetaColumns& p = *ca_.storage_meta;
   const StorageMetaColumns& q = *cb_.storage_meta;
-  compare_text("storage_meta.checkpoint_id", p.checkpoint_id, q.checkpoint_id);
-  if (p.checkpoint_id_type != q.checkpoint_id_type) add(Aspect::Meta, "type of storage_meta.checkpoint_id");
-  compare_text("storage_meta.save_id", p.save_id, q.save_id);
-  compare_text("storage_meta.load_id", p.load_id, q.load_id);
-  const bool same_modules = p.has_modules == q.has_modules && equal_values(p.modules.bytes, q.modules.bytes) &&
-                            equal_values(p.modules.ends, q.modules.ends);
-  if (!same_modules) add(Aspect::Meta, "storage_meta.modules");
+  compare_text(Aspect::Save, "storage_meta.checkpoint_id", p.checkpoint_id, q.checkpoint_id);
+  if (p.checkpoint_id_type != q.checkpoint_id_type) add(Aspect::Save, "type of storage_meta.checkpoint_id");
+  compare_text(Aspect::Save, "storage_meta.save_id", p.save_id, q.save_id);
+  compare_text(Aspect::Save, "storage_meta.load_id", p.load_id, q.load_id);
 }
 
 }  // namespace flatpoint::change

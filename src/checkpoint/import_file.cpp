@@ -4,6 +4,9 @@
 #include "base/format.hpp"
 #include "base/mapping.hpp"
 #include "flatpoint/dcp.hpp"
+#include "flatpoint/diff.hpp"
+#include "flatpoint/source.hpp"
+#include "format/encode.hpp"
 
 namespace flatpoint::dcp {
 namespace {
@@ -39,6 +42,22 @@ Result<Imported> import_file(const std::filesystem::path& path, const ImportOpti
   }
   if (!imported) imported.error().message = fmt::format("{}: {}", path.string(), imported.error().message);
   return imported;
+}
+
+Result<Buffer> record_source(const MetadataView& metadata, const std::filesystem::path& pickle) {
+  ImportOptions options;
+  options.fragment_rank = metadata.columns().fragment_rank;
+  auto imported = import_file(pickle, options);
+  if (!imported) return tl::unexpected(std::move(imported.error()));
+  const auto file = MetadataFile::from_buffer(std::move(imported->bytes));
+  if (!file) return tl::unexpected(file.error());
+  const auto differences = diff(metadata, file->view());
+  if (!differences) return tl::unexpected(differences.error());
+  if (!differences->same())
+    return fail(ErrorCode::Conflict, fmt::format("{}: does not say all that the file says", pickle.string()));
+  Columns columns = metadata.columns();
+  columns.source = file->view().columns().source;
+  return format::encode(columns);
 }
 
 }  // namespace flatpoint::dcp

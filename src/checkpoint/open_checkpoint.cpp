@@ -5,6 +5,7 @@
 #include <set>
 
 #include "base/format.hpp"
+#include "checkpoint/recognize.hpp"
 #include "flatpoint/dcp.hpp"
 #include "flatpoint/source.hpp"
 
@@ -48,7 +49,12 @@ Result<OpenedCheckpoint> open_pickle(const fs::path& path, const OpenOptions& op
 Result<OpenedCheckpoint> open_either(const fs::path& path, const OpenOptions& options) {
   auto opened = open_flatpoint(path, options);
   if (opened || opened.error().code != ErrorCode::NotFlatpoint) return opened;
-  return open_pickle(path, options);
+  opened = open_pickle(path, options);
+  const bool other =
+      !opened && (opened.error().code == ErrorCode::NotPickle || opened.error().code == ErrorCode::BadPickle);
+  if (const std::string what = other ? recognize_file(path) : std::string(); !what.empty())
+    return fail(ErrorCode::NotPickle, fmt::format("{}: {}", path.string(), what));
+  return opened;
 }
 
 /// The flatpoint file, where it says what the pickle says.
@@ -120,6 +126,8 @@ Result<std::uint32_t> only_rank(const fs::path& folder) {
     if (const auto rank = rank_of_either(name)) ranks.insert(*rank);
   }
   if (ranks.empty()) {
+    const std::string what = recognize_folder(folder);
+    if (!what.empty()) return fail(ErrorCode::NotFound, fmt::format("{}: {}", folder.string(), what));
     return fail(ErrorCode::NotFound, fmt::format("{}: no checkpoint: neither {} nor {} nor __R.metadata",
                                                  folder.string(), kMetadataFileName, kPickleName));
   }
@@ -160,6 +168,12 @@ Result<CheckpointFiles> find_files(const fs::path& folder, std::optional<std::ui
 
 Result<OpenedCheckpoint> open_checkpoint(const fs::path& path, const OpenOptions& options) {
   std::error_code error;
+  if (is_url(path) && !fs::exists(path, error)) {
+    return fail(ErrorCode::NotFound,
+                fmt::format("{}: is a URL, and files are read here: fetch its {} or {} and name that; in Python, "
+                            "flatpoint.torch reads from URLs",
+                            path.string(), kMetadataFileName, kPickleName));
+  }
   if (!fs::is_directory(path, error)) return open_either(path, options);
   const auto files = find_files(path, options.rank);
   if (!files) return tl::unexpected(files.error());

@@ -1,6 +1,5 @@
 
 #include <algorithm>
-#include <set>
 #include <vector>
 
 #include "base/format.hpp"
@@ -21,9 +20,8 @@ struct PlacedItem {
 
 class Checker {
  public:
-  Checker(const Reader& reader, const MetadataView& metadata, const std::filesystem::path& folder,
-          const CheckOptions& options)
-      : reader_(reader), metadata_(metadata), folder_(folder), options_(options) {}
+  Checker(const Reader& reader, const MetadataView& metadata, const CheckOptions& options)
+      : reader_(reader), metadata_(metadata), options_(options) {}
 
   Result<CheckReport> run() {
     if (auto gathered = gather(); !gathered) return tl::unexpected(std::move(gathered.error()));
@@ -33,14 +31,13 @@ class Checker {
       done_ += item.length;
       if (options_.progress) options_.progress(done_, total_);
     }
-    find_unnamed_files();
     report_.items = items_.size();
     return std::move(report_);
   }
 
  private:
   static tl::unexpected<Error> corrupt() {
-    return fail(ErrorCode::Corrupt, "the metadata breaks a rule; `flatpoint verify` without --check names it");
+    return fail(ErrorCode::Corrupt, "the metadata breaks a rule; `flatpoint verify --check rules` names it");
   }
 
   Result<void> gather() {
@@ -85,6 +82,7 @@ class Checker {
   }
 
   void check_item(const PlacedItem& item) {
+    if (options_.files != nullptr && !options_.files->holds(item.file, item.offset, item.length)) return;
     const auto entry = metadata_.entry(item.entry);
     const auto tensor = entry->tensor();
     const bool bytes = options_.depth == CheckDepth::Bytes;
@@ -102,25 +100,6 @@ class Checker {
     }
   }
 
-  /// Files with the endings of data that no item lies in: of another save, or forgotten.
-  void find_unnamed_files() {
-    std::set<std::filesystem::path> named;
-    for (std::uint32_t i = 0; i < metadata_.file_count(); ++i) {
-      named.insert((folder_ / std::filesystem::path(file_name(i))).lexically_normal());
-    }
-    std::vector<std::filesystem::path> unnamed;
-    std::error_code error;
-    for (std::filesystem::recursive_directory_iterator at(folder_, error), end; !error && at != end;
-         at.increment(error)) {
-      const auto ending = at->path().extension();
-      if ((ending == ".distcp" || ending == ".safetensors") && !named.contains(at->path().lexically_normal()))
-        unnamed.push_back(at->path());
-    }
-    std::ranges::sort(unnamed);
-    for (const auto& path : unnamed)
-      add(report_.findings, "unnamed_file", fmt::format("{}: no item of the metadata lies in it", path.string()));
-  }
-
   void add(std::vector<Finding>& list, std::string kind, std::string message) {
     if (report_.broken.size() + report_.findings.size() >= options_.max_messages && !list.empty()) {
       ++report_.suppressed;
@@ -131,7 +110,6 @@ class Checker {
 
   const Reader& reader_;
   const MetadataView& metadata_;
-  const std::filesystem::path& folder_;
   const CheckOptions& options_;
   CheckReport report_;
   std::vector<PlacedItem> items_;
@@ -141,9 +119,8 @@ class Checker {
 
 }  // namespace
 
-Result<CheckReport> check(const Reader& reader, const MetadataView& metadata, const std::filesystem::path& folder,
-                          const CheckOptions& options) {
-  return Checker(reader, metadata, folder, options).run();
+Result<CheckReport> check(const Reader& reader, const MetadataView& metadata, const CheckOptions& options) {
+  return Checker(reader, metadata, options).run();
 }
 
 }  // namespace flatpoint::data

@@ -22,11 +22,12 @@ tl::unexpected<Error> changed(const std::string& path) {
   return fail(kChanged, fmt::format("{}: the file was written or replaced since it was first opened", path));
 }
 
-bool leaves_folder(const std::filesystem::path& relative) {
+}  // namespace
+
+bool leaves_folder(std::string_view relative_path) {
+  const std::filesystem::path relative(relative_path);
   return relative.empty() || relative.is_absolute() || std::ranges::find(relative, "..") != relative.end();
 }
-
-}  // namespace
 
 Result<void> DataFile::read(std::uint64_t offset, std::span<std::byte> to) const {
   const RangeReader::Request one{offset, to};
@@ -81,7 +82,7 @@ Result<std::shared_ptr<const DataFile>> Files::open_now(std::uint32_t number, Sl
   if (!name) return fail(ErrorCode::Corrupt, fmt::format("data file {} has no name", number));
   if (options_.ranges) return std::make_shared<const DataFile>(std::string(*name), *options_.ranges);
   const std::filesystem::path relative(*name);
-  if (name->find('\0') != std::string_view::npos || (leaves_folder(relative) && !options_.allow_outside))
+  if (name->find('\0') != std::string_view::npos || (leaves_folder(*name) && !options_.allow_outside))
     return fail(kOutside, fmt::format("{}: the path of a data file leaves the checkpoint's folder", *name));
   const std::string path = (folder_ / relative).string();
   auto file = base::File::open(path);

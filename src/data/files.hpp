@@ -16,6 +16,9 @@
 
 namespace flatpoint::data {
 
+/// Whether the path of a data file is none in the checkpoint's folder.
+[[nodiscard]] bool leaves_folder(std::string_view relative_path);
+
 /// What tells one state of a file from another.
 struct FileState {
   std::uint64_t device = 0;

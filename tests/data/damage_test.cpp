@@ -28,8 +28,7 @@ class Damage {
     return false;
   }
   [[nodiscard]] bool check_notices() const {
-    const auto report =
-        data::check(reader(), opened_.file.view(), "/nonexistent", {.depth = data::CheckDepth::Bytes, .progress = {}});
+    const auto report = data::check(reader(), opened_.file.view(), {.depth = data::CheckDepth::Bytes, .progress = {}});
     return report && (!report->broken.empty() || !report->findings.empty());
   }
 

@@ -82,7 +82,7 @@ COMMANDS = {
     "plan-json": "plan d01_dtensor_1d --mesh 3 --placements S0 --rank 2 --json",
     "plan-no-mesh": "plan d01_dtensor_1d --rank 2",
     "plan-no-rank": "plan d01_dtensor_1d --mesh 2x2 --placements S0,R --rank 4",
-    "verify": "verify d04_fsdp2",
+    "verify": "verify d04_fsdp2 --check rules",
     "verify-coverage": "verify d04_fsdp2.flatpoint --coverage",
     "verify-flatpoint": "verify d04_fsdp2.flatpoint",
     "verify-json": "verify d04_fsdp2.flatpoint --json",

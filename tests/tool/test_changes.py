@@ -17,7 +17,7 @@ class Changes(ToolTest):
         self.assertEqual((answer.code, answer.err), (0, b""))
         self.assertIn(b".metadata.flatpoint: 2 FQNs, 4 chunks in ", answer.out)
         self.assertTrue(answer.out.endswith(b" from 4 fragments, without 3 replicas\n"), answer.out)
-        self.assertEqual(run("verify", folder).code, 0)
+        self.assertEqual(run("verify", folder, "--check", "rules").code, 0)
         expected = json.loads((SAMPLES / "d09_no_collectives/__0.expected.json").read_text())
         self.assertEqual(self.fqns(folder), list(expected["state_dict_metadata"]))
         self.check_error(["merge", folder], "conflict", "there is a file already", "--force")
@@ -147,7 +147,7 @@ class Changes(ToolTest):
         imported = self.folder / "copy.flatpoint"
         run("import", folder, "-o", imported)
         answer = run("diff", folder, imported)
-        self.assertEqual((answer.code, answer.out, answer.err), (0, b"the same\n", b""))
+        self.assertEqual((answer.code, answer.out, answer.err), (0, b"the same; values were not compared\n", b""))
         self.assertTrue(run("diff", folder, imported, "--json").json["same"])
 
     def test_differences(self):
@@ -158,8 +158,9 @@ class Changes(ToolTest):
         answer = run("diff", original, renamed)
         self.assertEqual(answer.code, 1)
         lines = answer.out.decode().splitlines()
-        self.assertTrue(lines[0].startswith(f"- {name}  "), lines)
-        self.assertTrue(lines[1].startswith("+ new name  "), lines)
+        self.assertEqual(lines[0], "1 removed, 1 added, 0 changed, 0 of the whole; values were not compared")
+        self.assertTrue(lines[1].startswith(f"- {name}  "), lines)
+        self.assertTrue(lines[2].startswith("+ new name  "), lines)
         program = run("diff", original, renamed, "--json")
         self.assertEqual((program.code, program.json["removed"], program.json["added"]), (1, [name], ["new name"]))
 
@@ -167,10 +168,40 @@ class Changes(ToolTest):
         one, other = self.imported("real_t2.9.1_single"), self.imported("real_t2.1.2_single")
         self.assertEqual(run("diff", one, other).code, 1)
         self.assertEqual(run("diff", one, other, "--only", "dtype", "--json").json["changed"], [])
-        every = ("type", "dtype", "shape", "properties", "sharding", "location", "order", "planner", "meta")
+        every = ("type", "dtype", "shape", "properties", "sharding", "location", "order", "planner", "meta", "save")
         self.assertEqual(run("diff", one, other, "--only", "meta").code, 1)
         self.assertEqual(run("diff", one, other, "--ignore", ",".join(every[:-1]), "--json").json["changed"], [])
         self.check_error(["diff", one, other, "--only", "colour"], "usage", "colour")
+
+    def test_ids_of_the_save_do_not_count(self):
+        one = self.sample("s01_plain_tensors")
+        other = self.sample("s01_plain_tensors", into="other")
+        pickle = (other / ".metadata").read_bytes()
+        save_id = run("show", one, "--json").json["storage_meta"]["save_id"].encode()
+        self.assertEqual(pickle.count(save_id), 1)
+        (other / ".metadata").write_bytes(pickle.replace(save_id, save_id[::-1]))
+        answer = run("diff", one, other)
+        self.assertEqual((answer.code, answer.out), (0, b"the same; other ids of the save (--strict counts them); values were not compared\n"))
+        said = run("diff", one, other, "--json").json
+        self.assertEqual((said["same"], said["values_compared"], said["file"]), (True, False, []))
+        self.assertEqual([i["what"] for i in said["save_ids"]], ["storage_meta.save_id"])
+        for more in (("--strict",), ("--only", "save")):
+            self.assertEqual(run("diff", one, other, *more).code, 1)
+            self.assertEqual(run("diff", one, other, *more, "--json").json["file"][0]["aspect"], "save")
+        self.assertEqual(run("diff", one, other, "--strict", "--ignore", "save").code, 0)
+
+    def test_differences_by_module(self):
+        original = self.imported("synthetic_w64_1000")
+        renamed = self.folder / "renamed"
+        run("rename", original, "*.layers.0.*.weight", "*.layers.0.*.kernel", "-o", renamed)
+        answer = run("diff", original, renamed, "--stat", "--depth", "4", "--json")
+        self.assertEqual(answer.code, 1)
+        modules = {m["module"]: (m["removed"], m["added"]) for m in answer.json["modules"]}
+        self.assertEqual(set(modules), {"model.model.layers.0"} | {m for m in modules if m.startswith("optim")})
+        self.assertEqual(sum(m[0] for m in modules.values()), len(run("diff", original, renamed, "--json").json["removed"]))
+        lines = run("diff", original, renamed, "--stat", "--depth", "4").out.decode().splitlines()
+        self.assertRegex(lines[0], r"^\d+ removed, \d+ added")
+        self.assertEqual(lines[1].split()[:3], ["module", "removed", "added"])
 
 
 if __name__ == "__main__":

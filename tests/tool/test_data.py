@@ -134,10 +134,34 @@ class Verify(ToolTest):
         self.assertIn("FQN '", message)
         self.assertIn("byte 0 of __0_0.distcp", message)
 
+    def test_a_folder_is_asked_for_its_files(self):
+        """By default: a file alone says nothing of them."""
+        copy = with_data(self, "s08_multi_file")
+        self.assertEqual(run("verify", copy, "--json").json["files"], {"files": 6, "missing": 0, "too_short": 0, "fqns": 6, "lost": 0})
+        self.assertIn(b"sound; data files not read (--check items, bytes)\n6 data files: there, and long enough\n", run("verify", copy).out)
+        self.assertIn(b"sound; data files not looked at (--check files)\n", run("verify", copy / ".metadata").out)
+        self.assertIn(b"sound; bytes not compared", run("verify", copy, "--check", "items").out)
+        self.assertRegex(run("verify", copy, "--check", "bytes").out, rb": sound\n")
+
+        (copy / "__0_1.distcp").unlink()
+        whole = (copy / "__0_0.distcp").read_bytes()
+        (copy / "__0_0.distcp").write_bytes(whole[:-1])
+        for depth in ((), ("--check", "files"), ("--check", "items"), ("--check", "bytes")):
+            with self.subTest(depth):
+                answer = run("verify", copy, *depth, "--json")
+                self.assertEqual(answer.code, 1)
+                self.assertEqual([rule["rule"] for rule in answer.json["broken_rules"]], ["truncated", "not_found"])
+                self.assertEqual(answer.json["files"], {"files": 6, "missing": 1, "too_short": 1, "fqns": 6, "lost": 2})
+        text = b"1 of 6 data files missing, 1 too short: 2 of 6 FQNs (33 %) cannot be read whole\n"
+        self.assertIn(text, run("verify", copy).out)
+        self.assertEqual(run("verify", copy, "--check", "rules").code, 0)
+        self.assertEqual(run("verify", copy / ".metadata").code, 0)
+        self.assertEqual(run("verify", copy / ".metadata", "--check", "files").code, 1)
+
     def test_missing_and_unnamed_files(self):
         copy = with_data(self, "s08_multi_file")
         (copy / "__0_1.distcp").rename(copy / "__9_9.distcp")
-        answer = run("verify", copy, "--check", "items", "--json")
+        answer = run("verify", copy, "--json")
         self.assertEqual((answer.code, [rule["rule"] for rule in answer.json["broken_rules"]]), (1, ["not_found"]))
         self.assertIn("unnamed_file", [finding["kind"] for finding in answer.json["findings"]])
 

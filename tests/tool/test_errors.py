@@ -47,6 +47,35 @@ class BadInput(ToolTest):
                 self.check_all(path, "not_pickle", name)
                 self.check_error(("verify", path), "not_pickle", name)
 
+    def test_what_is_no_checkpoint_is_recognised(self):
+        safetensors = struct.pack("<Q", 16) + b'{"__metadata__":{}}'[:16] + bytes(64)
+        files = {
+            "__0_0.distcp": (b"PK\x03\x04" + bytes(60), "data file of DCP", "name its folder"),
+            "model.pt": (b"PK\x03\x04" + bytes(60), "torch.save", "torch_save_to_dcp"),
+            "model.safetensors": (safetensors, "safetensors file", "HuggingFaceStorageReader"),
+            "metadata.pkl": (b"\x80\x04}.", "torch_checkpointing"),
+        }
+        for name, (content, *words) in files.items():
+            with self.subTest(name):
+                path = self.folder / name
+                path.write_bytes(content)
+                self.check_all(path, "not_pickle", name, *words)
+                self.check_error(("verify", path), "not_pickle", *words)
+        self.check_all(self.folder, "not_found", "a folder of torch_checkpointing")
+        (self.folder / "metadata.pkl").unlink()
+        self.check_all(self.folder, "not_found", "folder of safetensors files;")
+        (self.folder / "config.json").write_text("{}")
+        self.check_all(self.folder, "not_found", "folder of safetensors files by Hugging Face", "HuggingFaceStorageReader")
+        (self.folder / "model.safetensors").unlink()
+        self.check_all(self.folder, "not_found", "their metadata is missing")
+        for step in ("step_3", "step_1", "step_2", "step_4"):
+            self.sample("s01_plain_tensors", into=step)
+        self.check_all(self.folder, "not_found", "name one of step_1, step_2, step_3 and 1 more")
+        self.check_error(("verify", self.folder), "not_found", "step_1")
+        for url in ("s3://bucket/ckpt", "https://host/.metadata"):
+            self.check_all(url, "not_found", "is a URL", "fetch its")
+            self.check_error(("verify", url), "not_found", "is a URL")
+
     def test_truncated_and_appended(self):
         whole = self.imported().read_bytes()
         for name, content in (("truncated", whole[:-8]), ("half", whole[: len(whole) // 2]), ("appended", whole + bytes(8))):
@@ -130,7 +159,15 @@ class Import(ToolTest):
         self.check_error(("import", folder), "conflict", ".metadata.flatpoint", "--force")
         self.assertEqual(output.read_bytes(), b"precious")
         self.assertEqual(run("import", folder, "--force").code, 0)
-        self.assertEqual(output.read_bytes()[4:8], b"FLPT")
+        made = output.read_bytes()
+        self.assertEqual(made[4:8], b"FLPT")
+        again = run("import", folder)
+        self.assertEqual((again.code, again.err), (0, b""))
+        self.assertIn(b"already imported from", again.out)
+        self.assertTrue(run("import", folder, "--json").json["already_imported"])
+        self.assertEqual(output.read_bytes(), made)
+        shutil.copy(self.sample("s04_dtypes") / ".metadata", folder / ".metadata")
+        self.check_error(("import", folder), "conflict", "--force")
         self.assertEqual(sorted(os.listdir(folder)), [".metadata", ".metadata.flatpoint"])
 
     def test_output_is_the_source(self):
@@ -178,21 +215,21 @@ class Verify(ToolTest):
     def test_stale_source(self):
         folder = self.sample("s01_plain_tensors")
         run("import", folder)
-        sound = run("verify", folder, "--json")
+        sound = run("verify", folder, "--check", "rules", "--json")
         self.assertEqual((sound.code, sound.json["sound"], sound.json["source"]), (0, True, "matches"))
 
         pickle = folder / ".metadata"
         shutil.copy(self.sample("s04_dtypes") / ".metadata", pickle)
-        stale = run("verify", folder, "--json")
+        stale = run("verify", folder, "--check", "rules", "--json")
         self.assertEqual((stale.code, stale.json["source"]), (1, "stale"))
         self.assertEqual([broken["rule"] for broken in stale.json["broken_rules"]], ["stale"])
-        self.assertEqual(run("verify", folder).code, 1)
+        self.assertEqual(run("verify", folder, "--check", "rules").code, 1)
 
         file = folder / ".metadata.flatpoint"
         self.assertEqual(run("verify", file, "--json").json["source"], "not_looked_for")
         self.assertEqual((run("verify", file).code, run("verify", file, "--source").code), (0, 1))
         pickle.unlink()
-        self.assertEqual(run("verify", folder, "--json").json["source"], "absent")
+        self.assertEqual(run("verify", folder, "--check", "rules", "--json").json["source"], "absent")
 
     def test_the_source_of_a_rank(self):
         """The file that a rank wrote alone belongs to that rank's pickle, for every verb."""
@@ -200,12 +237,12 @@ class Verify(ToolTest):
         self.assertEqual(run("import", folder, "--of-rank", "0").code, 0)
         file = folder / "__0.metadata.flatpoint"
         for given in ((file, "--source"), (folder, "--of-rank", "0")):
-            answer = run("verify", *given, "--json")
+            answer = run("verify", *given, "--check", "rules", "--json")
             self.assertEqual((answer.code, answer.json["path"], answer.json["source"]), (0, str(file), "matches"))
-            self.assertIn(b"imported from the __0.metadata beside it", run("verify", *given).out)
+            self.assertIn(b"imported from the __0.metadata beside it", run("verify", *given, "--check", "rules").out)
         shutil.copy(folder / "__1.metadata", folder / "__0.metadata")
         for given in ((file, "--source"), (folder, "--of-rank", "0")):
-            answer = run("verify", *given, "--json")
+            answer = run("verify", *given, "--check", "rules", "--json")
             self.assertEqual((answer.code, answer.json["source"]), (1, "stale"))
             self.assertIn("__0.metadata", answer.json["broken_rules"][0]["message"])
         listed = run("ls", folder, "--of-rank", "0")
@@ -332,13 +369,26 @@ class Usage(ToolTest):
             self.assertEqual(run("find", folder, "w", "--offset", offset).code, 1)
         self.assertEqual(run("find", folder, "step", "--offset", "").code, 0)
 
+    def test_the_chunk_that_holds_an_element(self):
+        folder = self.sample("d02_dtensor_2d")
+        boxes = {tuple(c["offsets"]): c["sizes"] for c in run("show", folder, "s0s1", "--json").json["chunks"]}
+        for offset, sizes in boxes.items():
+            for element in (offset, [o + n - 1 for o, n in zip(offset, sizes, strict=True)]):
+                answer = run("find", folder, "s0s1", "--containing", ",".join(map(str, element)), "--json").json
+                self.assertEqual([tuple(at["index"]["offset"]) for at in answer["locations"]], [offset])
+        for element, words in (("9", "1 indices for a tensor of 2"), ("0,-1", "outside"), ("0,9999", "outside"), ("x", "expected numbers")):
+            self.check_error(("find", folder, "s0s1", "--containing", element), "invalid_argument", "--containing", words)
+        self.check_error(("find", folder, "s0s1", "--containing", "0,0", "--offset", "0,0"), "usage", "exclude each other")
+        self.assertEqual(run("find", folder, "absent", "--containing", "0").code, 1)
+        self.check_error(("find", self.sample("d01_dtensor_1d"), "obj.a", "--containing", ""), "invalid_argument", "no tensor")
+
     def test_names_that_look_like_something_else(self):
         """Brackets (a list to the parser of options), verbs, options."""
         for name in ("[x]", "ls", "find", "--json", "-", "="):
             (self.folder / name).mkdir()
             (self.folder / name / ".metadata").write_bytes(metadata_with([name, "other"]))
             with self.subTest(name):
-                self.assertEqual(run("find", "--json", "--", name, name, cwd=self.folder).json["fqn"], name)
+                self.assertEqual(run("find", "--json", "--", "./-" if name == "-" else name, name, cwd=self.folder).json["fqn"], name)
                 self.assertEqual(run("show", "--json", "--", name, name, cwd=self.folder).json["fqn"], name)
                 matched = run("ls", "--json", "--", name, name, cwd=self.folder).json["entries"]
                 self.assertEqual([entry["fqn"] for entry in matched], [] if name == "[x]" else [name])

@@ -37,7 +37,8 @@ class Export(ToolTest):
         (folder / "there").write_bytes(b"x")
         self.check_error(["export", source, "-o", folder / "there"], "conflict", "--force")
         self.check_error(["export", source, "-o", folder / "no" / "folder"], "not_found")
-        self.check_error(["export", source, "-o", folder / "out", "--torch", "newest"], "usage", "--torch")
+        for version in ("newest", "1.13", "3.0", "3"):
+            self.check_error(["export", source, "-o", folder / "out", "--torch", version], "usage", "--torch", version)
         self.check_error(["export", source, "-o", folder / "out", "--keep-opaque", "--drop-opaque"], "usage", "--keep-opaque")
         self.check_error(["export", source], "usage", "--output")
         self.assertEqual(source.read_bytes(), before)

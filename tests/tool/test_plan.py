@@ -173,8 +173,8 @@ class VerifyCoverage(ToolTest):
         (folder / ".metadata").write_bytes(metadata_with(["w", "v"], stored=1))
         for path in (folder, folder / ".metadata"):
             with self.subTest(path):
-                self.assertEqual(run("verify", path).code, 0)
-                answer = run("verify", path, "--coverage", "--json")
+                self.assertEqual(run("verify", path, "--check", "rules").code, 0)
+                answer = run("verify", path, "--check", "rules", "--coverage", "--json")
                 self.assertEqual(answer.code, 1)
                 self.assertTrue(answer.json["sound"])
                 self.assertEqual(answer.json["coverage"], {"tensors": 2, "not_tiled": 2, "not_judged": 0})
@@ -182,7 +182,7 @@ class VerifyCoverage(ToolTest):
                     {"kind": "chunk_hole", "message": "FQN 'w' of size [2]: no chunk holds the region at [1] with sizes [1]"},
                     answer.json["findings"],
                 )
-                text = run("verify", path, "--coverage")
+                text = run("verify", path, "--check", "rules", "--coverage")
                 self.assertEqual(text.code, 1)
                 self.assertIn("0 of 2 tensors tiled by their chunks", text.out.decode())
 

@@ -1,7 +1,12 @@
 #include "checkpoint.hpp"
 
-#include <algorithm>
+#include <unistd.h>
 
+#include <algorithm>
+#include <chrono>
+
+#include "progress.hpp"
+#include "standard_input.hpp"
 #include "text.hpp"
 
 namespace flatpoint::tool {
@@ -28,13 +33,37 @@ dcp::OpenOptions options_of(const Context& context, OpenMode mode) {
   return options;
 }
 
+/// Standard input, whichever of the two kinds it is.
+Result<dcp::OpenedCheckpoint> open_standard_input(const dcp::OpenOptions& options) {
+  const auto bytes = standard_input(options.import.limits.max_input_bytes);
+  if (!bytes) return tl::unexpected(bytes.error());
+  auto file = MetadataFile::from_bytes(*bytes);
+  if (file) return dcp::OpenedCheckpoint{std::move(*file), "-", dcp::Origin::Flatpoint, {}, {}};
+  if (file.error().code != ErrorCode::NotFlatpoint) return fail_at("standard input", std::move(file.error()));
+  auto imported = dcp::import_pickle(*bytes, options.import);
+  if (!imported) return fail_at("standard input", std::move(imported.error()));
+  auto made = MetadataFile::from_buffer(std::move(imported->bytes));
+  if (!made) return tl::unexpected(std::move(made.error()));
+  return dcp::OpenedCheckpoint{std::move(*made), "-", dcp::Origin::Pickle, {}, std::move(imported->findings)};
+}
+
+/// Whoever waits for the same import again and again may not know that once is enough.
+void advise_import(const Context& context, const dcp::OpenedCheckpoint& opened, double seconds) {
+  constexpr double kSlow = 1;
+  const bool is_slow = opened.origin == dcp::Origin::Pickle && seconds > kSlow && !is_standard_stream(opened.path);
+  if (!is_slow || context.globals.json || !is_terminal(STDERR_FILENO)) return;
+  complain("note",
+           fmt::format("reading {} took {:.1f} s; `flatpoint import` writes a file beside it that opens at once",
+                       opened.path.string(), seconds));
+}
+
+}  // namespace
+
 void print_notes(const Context& context, const dcp::OpenedCheckpoint& opened) {
   if (context.globals.json) return;
   for (const std::string& notice : opened.notices) complain("note", notice);
   for (const Finding& finding : opened.findings) complain("note", finding.message);
 }
-
-}  // namespace
 
 Result<dcp::CheckpointFiles> find_files(const Context& context, const std::filesystem::path& folder) {
   auto files = dcp::find_files(folder, context.globals.of_rank);
@@ -43,14 +72,19 @@ Result<dcp::CheckpointFiles> find_files(const Context& context, const std::files
 }
 
 Result<dcp::OpenedCheckpoint> open_quietly(const Context& context, const std::filesystem::path& path, OpenMode mode) {
+  if (is_standard_stream(path)) return open_standard_input(options_of(context, mode));
+  const Waiting waiting(path.string());
   auto opened = dcp::open_checkpoint(path, options_of(context, mode));
   if (!opened) add_hint(opened.error());
   return opened;
 }
 
 Result<dcp::OpenedCheckpoint> open(const Context& context, const std::filesystem::path& path, OpenMode mode) {
+  const auto begin = std::chrono::steady_clock::now();
   auto opened = open_quietly(context, path, mode);
-  if (opened) print_notes(context, *opened);
+  if (!opened) return opened;
+  print_notes(context, *opened);
+  advise_import(context, *opened, std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count());
   return opened;
 }
 
@@ -59,6 +93,12 @@ Result<std::vector<dcp::OpenedCheckpoint>> open_folder(const Context& context, c
   if (!opened) return opened;
   for (const dcp::OpenedCheckpoint& fragment : *opened) print_notes(context, fragment);
   return opened;
+}
+
+Result<data::Reader> open_data(const Context& context, const dcp::OpenedCheckpoint& opened) {
+  data::ReaderOptions options;
+  options.allow_outside = context.globals.allow_outside;
+  return data::Reader::open(opened, options);
 }
 
 void write_checkpoint(Json& json, const dcp::OpenedCheckpoint& opened) {

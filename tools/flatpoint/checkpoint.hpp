@@ -6,6 +6,7 @@
 #include <string_view>
 #include <vector>
 
+#include "flatpoint/data.hpp"
 #include "flatpoint/source.hpp"
 #include "json.hpp"
 #include "verb.hpp"
@@ -20,6 +21,9 @@ namespace flatpoint::tool {
 [[nodiscard]] Result<dcp::OpenedCheckpoint> open_quietly(const Context& context, const std::filesystem::path& path,
                                                          OpenMode mode = OpenMode::Copy);
 
+/// What was odd about opening one: to standard error, unless --json puts it into `write_checkpoint`.
+void print_notes(const Context& context, const dcp::OpenedCheckpoint& opened);
+
 /// The same; notices and findings go to standard error, unless --json puts them into `write_checkpoint`.
 [[nodiscard]] Result<dcp::OpenedCheckpoint> open(const Context& context, const std::filesystem::path& path,
                                                  OpenMode mode = OpenMode::Copy);
@@ -27,6 +31,9 @@ namespace flatpoint::tool {
 /// All fragments of a folder, likewise.
 [[nodiscard]] Result<std::vector<dcp::OpenedCheckpoint>> open_folder(const Context& context,
                                                                      const std::filesystem::path& folder);
+
+/// Reads the data of an opened checkpoint by the global options.
+[[nodiscard]] Result<data::Reader> open_data(const Context& context, const dcp::OpenedCheckpoint& opened);
 
 /// The member "checkpoint" of a verb's JSON: which file was read, how, and what is odd about it.
 void write_checkpoint(Json& json, const dcp::OpenedCheckpoint& opened);

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "arguments.hpp"
+#include "flatpoint/data_error.hpp"
 #include "json.hpp"
 #include "verb.hpp"
 
@@ -29,7 +30,7 @@ constexpr const char* kFooter =
     "Exit status: 0 yes, 1 a negative answer (absent, different, broken), 2 an error.";
 
 constexpr const char* kVerbFooter =
-    "`flatpoint --help` shows the options that go with every verb: --json, --of-rank, --limit.";
+    "`flatpoint --help` shows the options that go with every verb: --json, --of-rank, --allow-outside, --limit.";
 
 struct LimitName {
   std::string_view name;
@@ -65,6 +66,8 @@ void add_globals(Command& all, Globals& globals) {
   all.add_flag("--json", globals.json, "JSON for programs; an error too, on standard error");
   all.add_option("--of-rank", globals.of_rank, "Which __R.metadata of a folder that was saved without collectives")
       .type_name("R");
+  all.add_flag("--allow-outside", globals.allow_outside,
+               "Read data files outside of the checkpoint's folder, which metadata from elsewhere may name");
   std::string help = "Change a limit of reading a .metadata:";
   for (const LimitName& limit : kLimits)
     help += fmt::format("{}{}", &limit == &kLimits.front() ? "\n" : ", ", limit.name);
@@ -152,7 +155,13 @@ Exit run(std::vector<std::string_view> arguments) {
 
   const auto answer = run_verb(arguments, all, context);
   if (!answer) out.drop();
-  Exit exit = answer ? *answer : report_error(globals.json, to_string(answer.error().code), to_string(answer.error()));
+  Exit exit = Exit::Error;
+  if (answer) {
+    exit = *answer;
+  } else {
+    const char* hint = answer.error().code == kOutside ? " (--allow-outside reads it)" : "";
+    report_error(globals.json, to_string(answer.error().code), to_string(answer.error()) + hint);
+  }
   if (const int number = out.finish(); number != 0) {
     exit =
         report_error(globals.json, "io", fmt::format("standard output: {}", std::generic_category().message(number)));

@@ -51,6 +51,8 @@ void prepare_process() {
   std::signal(SIGBUS, on_bus_error);
 }
 
+bool is_terminal(int descriptor) { return ::isatty(descriptor) == 1; }
+
 void complain(std::string_view kind, std::string_view message) {
   const std::string_view colon = kind.empty() ? "" : ": ";
   write_standard_error(fmt::format("flatpoint: {}{}{}\n", kind, colon, printable(message, Backslash::Keep)));

@@ -48,6 +48,9 @@ class Output {
 /// write, and SIGBUS, which a mapped file raises when somebody cuts it short, into an error of ours. Call first.
 void prepare_process();
 
+/// Whether a standard stream is a person's.
+[[nodiscard]] bool is_terminal(int descriptor);
+
 /// One line on standard error, "flatpoint: KIND: MESSAGE" ("flatpoint: MESSAGE" without a kind). Control characters are
 /// escaped.
 void complain(std::string_view kind, std::string_view message);

@@ -2,7 +2,11 @@
 #pragma once
 
 #include <chrono>
+#include <condition_variable>
 #include <cstdint>
+#include <mutex>
+#include <string>
+#include <thread>
 
 namespace flatpoint::tool {
 
@@ -23,6 +27,23 @@ class Progress {
   bool shown_ = false;
   Clock::time_point begin_;
   Clock::time_point last_;
+};
+
+/// Says what is being read, and for how long, where that takes more than two seconds. Likewise.
+class Waiting {
+ public:
+  explicit Waiting(std::string what);
+  Waiting(const Waiting&) = delete;
+  Waiting& operator=(const Waiting&) = delete;
+  ~Waiting();
+
+ private:
+  void run(std::stop_token stop);
+
+  std::string what_;
+  std::mutex mutex_;
+  std::condition_variable_any wake_;
+  std::jthread thread_;  // where standard error is a terminal
 };
 
 }  // namespace flatpoint::tool

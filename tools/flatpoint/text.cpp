@@ -197,6 +197,17 @@ std::size_t display_width(std::string_view text) noexcept {
   return width;
 }
 
+std::string_view module_of(std::string_view fqn, std::uint32_t depth) noexcept {
+  const std::size_t last = fqn.rfind('.');
+  if (last == std::string_view::npos) return {};
+  std::size_t end = std::string_view::npos;
+  for (std::size_t at = 0; depth > 0; --depth, at = end + 1) {
+    end = fqn.find('.', at);
+    if (end == std::string_view::npos) break;
+  }
+  return fqn.substr(0, std::min(end, last));
+}
+
 std::string human_size(std::uint64_t bytes) {
   if (bytes < 1024) return fmt::format("{} B", bytes);
   static constexpr std::array<const char*, 6> kUnits{"KiB", "MiB", "GiB", "TiB", "PiB", "EiB"};

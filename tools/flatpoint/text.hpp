@@ -35,6 +35,10 @@ std::optional<std::string> unescaped(std::string_view text);
 /// Columns that a terminal takes for text that `printable` made.
 std::size_t display_width(std::string_view text) noexcept;
 
+/// The first `depth` names of an FQN, or with 0 all but its last: "model.layers" of "model.layers.0.weight" and 2. An
+/// FQN with no more names than that has the module of all but its last.
+std::string_view module_of(std::string_view fqn, std::uint32_t depth) noexcept;
+
 std::string human_size(std::uint64_t bytes);  // "96 B", "1.6 KiB", "12.0 GiB"
 std::string grouped(std::uint64_t number);    // "1,234,567"
 

@@ -22,6 +22,7 @@ struct Globals {
   bool json = false;
   std::optional<std::uint32_t> of_rank;  // whose __R.metadata, of ranks that saved alone
   dcp::ImportLimits limits;
+  bool allow_outside = false;
 };
 
 /// Where a verb runs: its options, and standard output.

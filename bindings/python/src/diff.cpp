@@ -11,7 +11,7 @@ namespace flatpoint::python {
 namespace {
 
 constexpr std::array kAspects{Aspect::Type,     Aspect::Dtype, Aspect::Shape,   Aspect::Properties, Aspect::Sharding,
-                              Aspect::Location, Aspect::Order, Aspect::Planner, Aspect::Meta};
+                              Aspect::Location, Aspect::Order, Aspect::Planner, Aspect::Meta,       Aspect::Save};
 
 nb::str name(Aspect aspect) { return to_str(to_string(aspect)); }
 

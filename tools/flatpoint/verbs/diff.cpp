@@ -3,11 +3,13 @@
 
 #include <algorithm>
 #include <array>
+#include <map>
 #include <memory>
 
 #include "arguments.hpp"
 #include "checkpoint.hpp"
 #include "describe.hpp"
+#include "table.hpp"
 #include "text.hpp"
 
 namespace flatpoint::tool {
@@ -18,10 +20,13 @@ struct Arguments {
   std::string b;
   std::vector<std::string> only;
   std::vector<std::string> ignore;
+  bool strict = false;
+  bool stat = false;
+  std::uint32_t depth = 0;  // names per module; 0: all but the last
 };
 
 constexpr std::array kAspects{Aspect::Type,     Aspect::Dtype, Aspect::Shape,   Aspect::Properties, Aspect::Sharding,
-                              Aspect::Location, Aspect::Order, Aspect::Planner, Aspect::Meta};
+                              Aspect::Location, Aspect::Order, Aspect::Planner, Aspect::Meta,       Aspect::Save};
 
 Aspects parse(const std::vector<std::string>& names) {
   Aspects aspects = 0;
@@ -33,6 +38,17 @@ Aspects parse(const std::vector<std::string>& names) {
 
 Aspects wanted(const Arguments& arguments) {
   return (arguments.only.empty() ? kAllAspects : parse(arguments.only)) & ~parse(arguments.ignore);
+}
+
+/// Takes the ids of the save, which differ between any two, off what counts, unless they were asked for.
+std::vector<FileDifference> take_ids(Diff& diff, const Arguments& arguments) {
+  std::vector<FileDifference> ids;
+  if (arguments.strict || holds(parse(arguments.only), Aspect::Save)) return ids;
+  const auto first = std::ranges::stable_partition(
+      diff.file, [](const FileDifference& difference) { return difference.aspect != Aspect::Save; });
+  ids.assign(std::make_move_iterator(first.begin()), std::make_move_iterator(first.end()));
+  diff.file.erase(first.begin(), first.end());
+  return ids;
 }
 
 std::string summary(const EntryView& entry) {
@@ -93,6 +109,70 @@ std::string line_of(const Saying& saying, const ChangedEntry& changed) {
                      printable(saying.b, Backslash::Keep));
 }
 
+/// Differences of the FQNs of one module.
+struct ModuleRow {
+  std::uint64_t removed = 0;
+  std::uint64_t added = 0;
+  std::uint64_t changed = 0;
+  std::map<std::string_view, std::uint64_t> aspects;  // of the changed ones
+};
+
+using Modules = std::map<std::string_view, ModuleRow>;
+
+Modules by_module(const MetadataView& a, const MetadataView& b, const Diff& diff, std::uint32_t depth) {
+  Modules modules;
+  const auto row = [&](const Lookup<EntryView>& entry) -> ModuleRow& {
+    return modules[entry ? module_of(entry->fqn(), depth) : std::string_view()];
+  };
+  for (const std::uint32_t i : diff.removed) ++row(a.entry(i)).removed;
+  for (const std::uint32_t i : diff.added) ++row(b.entry(i)).added;
+  for (const ChangedEntry& changed : diff.changed) {
+    ModuleRow& module = row(a.entry(changed.a));
+    ++module.changed;
+    for (const Aspect aspect : kAspects) {
+      if (holds(changed.aspects, aspect)) ++module.aspects[to_string(aspect)];
+    }
+  }
+  return modules;
+}
+
+void print_modules(Output& out, const Modules& modules) {
+  static constexpr std::array kColumns{Column{"module"}, Column{"removed", Align::Right}, Column{"added", Align::Right},
+                                       Column{"changed", Align::Right}, Column{"in what"}};
+  if (modules.empty()) return;
+  auto row = modules.begin();
+  print_table(out, kColumns, modules.size(), [&](std::uint64_t i, Cells& cells) {
+    if (i == 0) row = modules.begin();
+    const auto& [name, module] = *row++;
+    cells.add(name.empty() ? std::string("(none)") : printable(name));
+    for (const std::uint64_t count : {module.removed, module.added, module.changed})
+      cells.add(count == 0 ? std::string() : grouped(count));
+    std::string what;
+    for (const auto& [aspect, count] : module.aspects)
+      what += fmt::format("{}{} {}", what.empty() ? "" : ", ", aspect, grouped(count));
+    cells.add(what);
+  });
+}
+
+void print_difference(Output& out, const FileDifference& difference) {
+  out.print("* {}", difference.what);
+  if (!difference.a.empty())
+    out.print("  {} -> {}", printable(difference.a, Backslash::Keep), printable(difference.b, Backslash::Keep));
+  out.write("\n");
+}
+
+/// "1 removed, 0 added, 0 changed, 0 of the whole; values were not compared", or "the same; ...".
+void print_summary(Output& out, const Diff& diff, std::size_t ids) {
+  if (diff.same()) {
+    out.write("the same");
+  } else {
+    out.print("{} removed, {} added, {} changed, {} of the whole", grouped(diff.removed.size()),
+              grouped(diff.added.size()), grouped(diff.changed.size()), grouped(diff.file.size()));
+  }
+  if (ids > 0) out.write("; other ids of the save (--strict counts them)");
+  out.write("; values were not compared\n");
+}
+
 void print(Context& context, const MetadataView& a, const MetadataView& b, const Diff& diff) {
   for (const std::uint32_t i : diff.removed) {
     if (const auto entry = a.entry(i)) context.out.print("- {}  {}\n", printable(entry->fqn()), summary(*entry));
@@ -112,16 +192,6 @@ void print(Context& context, const MetadataView& a, const MetadataView& b, const
     }
     context.out.write("\n");
   }
-  for (const FileDifference& difference : diff.file) {
-    context.out.print("* {}", difference.what);
-    if (!difference.a.empty())
-      context.out.print("  {} -> {}", printable(difference.a, Backslash::Keep),
-                        printable(difference.b, Backslash::Keep));
-    context.out.write("\n");
-  }
-  if (diff.same()) return context.out.write("the same\n");
-  context.out.print("{} removed, {} added, {} changed, {} of the whole\n", grouped(diff.removed.size()),
-                    grouped(diff.added.size()), grouped(diff.changed.size()), grouped(diff.file.size()));
 }
 
 void write_names(Json& json, std::string_view name, const MetadataView& metadata,
@@ -133,10 +203,48 @@ void write_names(Json& json, std::string_view name, const MetadataView& metadata
   json.end();
 }
 
-void print_json(Context& context, const MetadataView& a, const MetadataView& b, const Diff& diff) {
+void write_differences(Json& json, std::string_view name, const std::vector<FileDifference>& differences) {
+  json.key(name).begin_array(Json::Style::Lines);
+  for (const FileDifference& difference : differences) {
+    json.begin_object();
+    json.member("aspect", to_string(difference.aspect));
+    json.member("what", difference.what);
+    json.member("a", difference.a);
+    json.member("b", difference.b);
+    json.end();
+  }
+  json.end();
+}
+
+void write_modules(Json& json, const Modules& modules) {
+  json.key("modules").begin_array(Json::Style::Lines);
+  for (const auto& [name, module] : modules) {
+    json.begin_object();
+    json.member("module", name);
+    json.member("removed", module.removed);
+    json.member("added", module.added);
+    json.member("changed", module.changed);
+    json.key("aspects").begin_object();
+    for (const auto& [aspect, count] : module.aspects) json.member(aspect, count);
+    json.end();
+    json.end();
+  }
+  json.end();
+}
+
+void print_json(Context& context, const MetadataView& a, const MetadataView& b, const Diff& diff,
+                const std::vector<FileDifference>& ids, const std::optional<Modules>& modules) {
   Json json(context.out);
   json.begin_object(Json::Style::Lines);
   json.member("same", diff.same());
+  json.member("values_compared", false);
+  write_differences(json, "file", diff.file);
+  write_differences(json, "save_ids", ids);
+  if (modules) {
+    write_modules(json, *modules);
+    json.end();
+    return;
+  }
   write_names(json, "removed", a, diff.removed);
   write_names(json, "added", b, diff.added);
   json.key("changed").begin_array(Json::Style::Lines);
@@ -155,16 +263,6 @@ void print_json(Context& context, const MetadataView& a, const MetadataView& b, 
     json.end();
   }
   json.end();
-  json.key("file").begin_array(Json::Style::Lines);
-  for (const FileDifference& difference : diff.file) {
-    json.begin_object();
-    json.member("aspect", to_string(difference.aspect));
-    json.member("what", difference.what);
-    json.member("a", difference.a);
-    json.member("b", difference.b);
-    json.end();
-  }
-  json.end();
   json.end();
 }
 
@@ -173,10 +271,19 @@ Result<Exit> run(const Arguments& arguments, Context& context) {
   if (!a) return tl::unexpected(a.error());
   const auto b = open(context, arguments.b);
   if (!b) return tl::unexpected(b.error());
-  const auto result = diff(a->file.view(), b->file.view(), wanted(arguments));
+  const MetadataView x = a->file.view();
+  const MetadataView y = b->file.view();
+  auto result = diff(x, y, wanted(arguments));
   if (!result) return tl::unexpected(result.error());
-  context.globals.json ? print_json(context, a->file.view(), b->file.view(), *result)
-                       : print(context, a->file.view(), b->file.view(), *result);
+  const auto ids = take_ids(*result, arguments);
+  const auto modules = arguments.stat ? std::optional(by_module(x, y, *result, arguments.depth)) : std::nullopt;
+  if (context.globals.json) {
+    print_json(context, x, y, *result, ids, modules);
+  } else {
+    print_summary(context.out, *result, ids.size());
+    for (const FileDifference& difference : result->file) print_difference(context.out, difference);
+    modules ? print_modules(context.out, *modules) : print(context, x, y, *result);
+  }
   return result->same() ? Exit::Yes : Exit::No;
 }
 
@@ -190,10 +297,14 @@ Run declare(Command& command) {
   const auto arguments = std::make_shared<Arguments>();
   command.add_option("A", arguments->a, "A checkpoint's folder, a .metadata or a flatpoint file").required();
   command.add_option("B", arguments->b, "Another one").required();
-  add_aspects(
-      command, "--only", arguments->only,
-      "What counts, by default all of: type, dtype, shape, properties, sharding, location, order, planner, meta");
+  add_aspects(command, "--only", arguments->only,
+              "What counts, by default all but save of: type, dtype, shape, properties, sharding, location, order,\n"
+              "planner, meta, save (the ids that a save gets anew)");
   add_aspects(command, "--ignore", arguments->ignore, "What does not count");
+  command.add_flag("--strict", arguments->strict, "Count the ids of the save, too");
+  command.add_flag("--stat", arguments->stat, "Numbers per module instead of a line per FQN");
+  command.add_option("--depth", arguments->depth, "With --stat: names per module; by default all but the last")
+      .type_name("N");
   return [arguments](Context& context) { return run(*arguments, context); };
 }
 
@@ -201,7 +312,8 @@ Run declare(Command& command) {
 
 extern const Verb kDiff;
 const Verb kDiff{"diff", "Compare what two metadata files say; exit 0 the same, 1 different",
-                 "  flatpoint diff step_1000/ step_2000/ --ignore location,meta\n"
+                 "  flatpoint diff step_1000/ step_2000/ --ignore location\n"
+                 "  flatpoint diff step_1000/ step_2000/ --stat --depth 3\n"
                  "  flatpoint diff ckpt/.metadata ckpt/.metadata.flatpoint\n"
                  "  flatpoint diff a.flatpoint b.flatpoint --only dtype,shape --json\n",
                  declare};

@@ -9,16 +9,20 @@
 #include "glob.hpp"
 #include "name_map.hpp"
 #include "publish.hpp"
+#include "standard_input.hpp"
 #include "text.hpp"
 
 namespace flatpoint::tool {
 namespace {
+
+namespace fs = std::filesystem;
 
 struct Arguments {
   std::string checkpoint;
   std::vector<std::string> patterns;
   std::optional<std::string> map;
   Destination output;
+  DataPlace data;
   bool drop_opaque = false;
 };
 
@@ -68,9 +72,13 @@ Result<Exit> write_edited(const Arguments& arguments, Context& context, const dc
     if (bytes.error().code == ErrorCode::OpaqueRecords) bytes.error().message += " (--drop-opaque leaves them out)";
     return tl::unexpected(std::move(bytes.error()));
   }
-  if (auto written = publish(*arguments.output.path, bytes->bytes(), arguments.output.force, {opened.path}); !written) {
+  bytes = place_data(context, arguments.data, arguments.output, opened.path.parent_path(), std::move(*bytes));
+  if (!bytes) return tl::unexpected(std::move(bytes.error()));
+  const fs::path output = *arguments.output.path;
+  if (auto written = publish(context, output, bytes->bytes(), arguments.output.force, {opened.path}); !written) {
     return tl::unexpected(std::move(written.error()));
   }
+  if (is_standard_stream(output)) return Exit::Yes;
   const auto file = MetadataFile::from_bytes(bytes->bytes());
   if (!file) return tl::unexpected(file.error());
   print_report(context, opened, *arguments.output.path, *bytes, file->view(), report);
@@ -114,6 +122,7 @@ Run declare_selection(Command& command) {
   command.add_option("PATTERN", arguments->patterns, "FQNs that match one of these: *, ?, [a-z]; * matches dots too")
       .required();
   add_destination(command, arguments->output);
+  add_data_place(command, arguments->data);
   command.add_flag("--drop-opaque", arguments->drop_opaque, "Leave out opaque records, which cannot be looked into");
   return [arguments](Context& context) { return run_selection(*arguments, context, kKeepMatches); };
 }
@@ -215,6 +224,7 @@ Run declare_rename(Command& command) {
                   "A file with a line per FQN: old name, tab, new name, written as `ls` prints them")
       .type_name("FILE");
   add_destination(command, arguments->output);
+  add_data_place(command, arguments->data);
   command.add_flag("--drop-opaque", arguments->drop_opaque, "Leave out opaque records, which cannot be looked into");
   return [arguments](Context& context) { return run_rename(*arguments, context); };
 }

@@ -5,8 +5,10 @@
 
 #include "arguments.hpp"
 #include "checkpoint.hpp"
+#include "flatpoint/source.hpp"
 #include "flatpoint/write_file.hpp"
 #include "publish.hpp"
+#include "standard_input.hpp"
 
 namespace flatpoint::tool {
 namespace {
@@ -34,6 +36,25 @@ Result<void> read_torch_version(std::string_view text, dcp::ExportOptions& optio
   if (!fits || options.torch_major < 2) {
     return fail(ErrorCode::InvalidArgument, fmt::format("expected a version such as 2.14, not '{}'", text));
   }
+  constexpr dcp::ExportOptions kNewest;
+  if (options.torch_major > kNewest.torch_major) {
+    return fail(ErrorCode::InvalidArgument, fmt::format("nothing is known of PyTorch {} yet; the newest known is {}.{}",
+                                                        text, kNewest.torch_major, kNewest.torch_minor));
+  }
+  return {};
+}
+
+/// Makes the pickle that was written the source of the flatpoint file that it was written from, where it lies beside
+/// it: it would pass for stale. Says where it leaves something out.
+Result<void> record_as_source(const dcp::OpenedCheckpoint& opened, const fs::path& pickle) {
+  std::error_code ignored;
+  const fs::path beside = dcp::pickle_beside(opened.path, opened.file.view());
+  if (opened.origin != dcp::Origin::Flatpoint || !fs::equivalent(beside, pickle, ignored)) return {};
+  const auto bytes = dcp::record_source(opened.file.view(), pickle);
+  if (bytes) return write_file(opened.path, bytes->bytes());
+  if (bytes.error().code != ErrorCode::Conflict) return tl::unexpected(bytes.error());
+  complain("note", fmt::format("{} says more than this {}, which is read in its place from now on",
+                               opened.path.string(), pickle.filename().string()));
   return {};
 }
 
@@ -67,9 +88,14 @@ Result<Exit> run(const Arguments& arguments, dcp::ExportOptions options, Context
     return tl::unexpected(std::move(error));
   }
   const fs::path path = *arguments.output.path;
-  if (auto done = publish(path, exported->bytes.bytes(), arguments.output.force, {opened->path}); !done) {
+  if (auto done = publish(context, path, exported->bytes.bytes(), arguments.output.force, {opened->path}); !done) {
     return tl::unexpected(std::move(done.error()));
   }
+  if (is_standard_stream(path)) {
+    for (const std::string& dropped : exported->dropped) complain("note", fmt::format("left out: {}", dropped));
+    return Exit::Yes;
+  }
+  if (auto done = record_as_source(*opened, path); !done) return tl::unexpected(std::move(done.error()));
   print(context, *opened, path, *exported);
   return Exit::Yes;
 }

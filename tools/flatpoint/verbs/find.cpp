@@ -6,6 +6,7 @@
 #include "arguments.hpp"
 #include "checkpoint.hpp"
 #include "describe.hpp"
+#include "flatpoint/overlap.hpp"
 #include "flatpoint/records.hpp"
 #include "table.hpp"
 
@@ -16,15 +17,16 @@ struct Arguments {
   std::string checkpoint;
   std::string fqn;
   std::optional<std::string> offset;
+  std::optional<std::string> element;
 };
 
 constexpr std::array kColumns{Column{"chunk offset"}, Column{"relative path"}, Column{"byte offset", Align::Right},
                               Column{"length", Align::Right}, Column{"transforms"}};
 
 /// "0,128", "[0, 128]", "" (a tensor without dimensions).
-Result<Size> parse_offset(std::string_view text) {
+Result<Size> parse_offset(std::string_view option, std::string_view text) {
   const auto invalid = [&] {
-    return fail(ErrorCode::InvalidArgument, fmt::format("--offset: expected numbers as in 0,128 and not '{}'", text));
+    return fail(ErrorCode::InvalidArgument, fmt::format("{}: expected numbers as in 0,128 and not '{}'", option, text));
   };
   std::string_view rest = text;
   if (!rest.empty() && rest.front() == '[') {
@@ -133,6 +135,31 @@ std::optional<std::int64_t> position_of(const TensorView& tensor, const ChunkVie
   return std::nullopt;
 }
 
+/// The offset of the chunk that holds an element; of several, which overlap, the first with storage. Absent: none does.
+/// Errors: InvalidArgument where the tensor has no such element.
+Result<Lookup<ChunkView>> chunk_containing(const TensorView& tensor, const Size& element) {
+  if (element.size() != tensor.ndim()) {
+    return fail(ErrorCode::InvalidArgument,
+                fmt::format("--containing: {} indices for a tensor of {} dimensions", element.size(), tensor.ndim()));
+  }
+  for (std::size_t d = 0; d < element.size(); ++d) {
+    if (element[d] >= 0 && element[d] < tensor.size()[d]) continue;
+    return fail(ErrorCode::InvalidArgument, fmt::format("--containing: element {} lies outside of the size {}",
+                                                        list_text(element), list_text(tensor.size())));
+  }
+  const Size ones(element.size(), 1);
+  Lookup<ChunkView> first = LookupStatus::Absent;
+  for (Overlaps hit(tensor, element, ones); !hit.done(); hit.next()) {
+    const auto chunk = tensor.chunk_by_row(hit.chunk());
+    bool holds = chunk.found();
+    for (std::size_t d = 0; holds && d < element.size(); ++d) holds = hit.length(d) == 1;
+    if (chunk.corrupt()) return chunk;
+    if (holds && first.absent()) first = chunk;
+    if (holds && chunk->storage()) return chunk;
+  }
+  return first;
+}
+
 /// The item at one offset, found as a loader finds it.
 Lookup<StorageInfoView> find_at(const MetadataView& metadata, const Lookup<EntryView>& entry, std::string_view fqn,
                                 const Size& offset, std::optional<std::int64_t>& hint) {
@@ -208,7 +235,8 @@ Exit report(Context& context, const dcp::OpenedCheckpoint& opened, std::string_v
 
 Result<Exit> run(const Arguments& arguments, Context& context) {
   Result<Size> offset = Size();
-  if (arguments.offset) offset = parse_offset(*arguments.offset);
+  if (arguments.offset) offset = parse_offset("--offset", *arguments.offset);
+  if (arguments.element) offset = parse_offset("--containing", *arguments.element);
   if (!offset) return tl::unexpected(offset.error());
   const auto opened = open(context, arguments.checkpoint, OpenMode::Map);
   if (!opened) return tl::unexpected(opened.error());
@@ -216,7 +244,18 @@ Result<Exit> run(const Arguments& arguments, Context& context) {
   const MetadataView metadata = opened->file.view();
   std::string fqn = arguments.fqn;
   const auto entry = find_entry(metadata, fqn);
-  if (arguments.offset) {
+  if (arguments.element && entry) {
+    const auto tensor = entry->tensor();
+    if (tensor.absent()) {
+      return fail(ErrorCode::InvalidArgument, fmt::format("--containing: '{}' is no tensor, and has no elements", fqn));
+    }
+    const auto chunk = tensor ? chunk_containing(*tensor, *offset) : Lookup<ChunkView>(tensor.status());
+    if (!chunk) return tl::unexpected(chunk.error());
+    if (chunk->corrupt()) return tl::unexpected(corrupt(*opened, fmt::format("FQN '{}'", fqn)));
+    if (chunk->absent()) return report_absent_storage(context, *opened, fqn, *offset);
+    *offset = (*chunk)->to_value().offsets;
+  }
+  if (arguments.offset || (arguments.element && entry)) {
     std::optional<std::int64_t> hint;
     const auto storage = find_at(metadata, entry, fqn, *offset, hint);
     if (storage.corrupt()) return tl::unexpected(corrupt(*opened, fmt::format("FQN '{}'", fqn)));
@@ -228,17 +267,22 @@ Result<Exit> run(const Arguments& arguments, Context& context) {
     if (all->size() > 0) return report(context, *opened, fqn, all->size(), [&](std::size_t i) { return (*all)[i]; });
   }
   if (entry.absent()) return report_absent_fqn(context, *opened, fqn);
-  return report_absent_storage(context, *opened, fqn, arguments.offset ? std::optional(*offset) : std::nullopt);
+  const bool asks_for_one = arguments.offset || arguments.element;
+  return report_absent_storage(context, *opened, fqn, asks_for_one ? std::optional(*offset) : std::nullopt);
 }
 
 Run declare(Command& command) {
   const auto arguments = std::make_shared<Arguments>();
   add_checkpoint(command, arguments->checkpoint);
   command.add_option("FQN", arguments->fqn, "The name, as it is or as `ls` prints it").required();
-  command
-      .add_option("--offset", arguments->offset,
-                  "Only the chunk that starts here: 0,128 (empty for a tensor without dimensions)")
-      .type_name("O,O,...");
+  const Option& offset =
+      command
+          .add_option("--offset", arguments->offset,
+                      "Only the chunk that starts here: 0,128 (empty for a tensor without dimensions)")
+          .type_name("O,O,...");
+  command.add_option("--containing", arguments->element, "Only the chunk that holds this element: 9,0")
+      .type_name("I,I,...")
+      .excludes(offset);
   return [arguments](Context& context) { return run(*arguments, context); };
 }
 
@@ -247,7 +291,8 @@ Run declare(Command& command) {
 extern const Verb kFind;
 const Verb kFind{"find", "Say in which files the bytes of an FQN lie, and where",
                  "  flatpoint find ckpt/ model.norm.weight\n"
-                 "  flatpoint find ckpt/ model.norm.weight --offset 0,128\n",
+                 "  flatpoint find ckpt/ model.norm.weight --offset 0,128\n"
+                 "  flatpoint find ckpt/ model.norm.weight --containing 9,131\n",
                  declare};
 
 }  // namespace flatpoint::tool

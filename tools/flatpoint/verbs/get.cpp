@@ -253,7 +253,7 @@ Result<Exit> run(const Arguments& arguments, Context& context) {
   const auto chosen = choose(context, *opened, arguments.names);
   if (!chosen) return tl::unexpected(chosen.error());
   if (!*chosen) return Exit::No;
-  const auto reader = data::Reader::open(*opened);
+  const auto reader = open_data(context, *opened);
   if (!reader) return tl::unexpected(reader.error());
   if ((*chosen)->tensors.empty()) return get_values(*reader, arguments, **chosen, context);
   if (!(*chosen)->values.empty())

@@ -5,7 +5,9 @@
 #include "arguments.hpp"
 #include "checkpoint.hpp"
 #include "describe.hpp"
+#include "flatpoint/source.hpp"
 #include "publish.hpp"
+#include "standard_input.hpp"
 #include "text.hpp"
 
 namespace flatpoint::tool {
@@ -32,6 +34,7 @@ void print_json(Context& context, const dcp::OpenedCheckpoint& opened, const fs:
   json.begin_object(Json::Style::Lines);
   write_checkpoint(json, opened);
   write_published(json, output, opened.file.view(), opened.file.bytes().size());
+  json.member("already_imported", false);
   json.end();
 }
 
@@ -43,18 +46,48 @@ void print(Context& context, const dcp::OpenedCheckpoint& opened, const fs::path
   context.out.write("\n");
 }
 
+/// Whether `output` was imported from `source` already. Errors: Conflict where it is another file.
+Result<bool> is_up_to_date(const fs::path& source, const Destination& output) {
+  auto free = check_free(output);
+  if (free) return false;
+  const auto file = MetadataFile::open(*output.path);
+  const auto check = file ? dcp::check_source(file->view(), source) : Result<dcp::SourceCheck>(dcp::SourceCheck{});
+  if (check && check->is_source()) return true;
+  return tl::unexpected(std::move(free.error()));
+}
+
+Exit report_up_to_date(Context& context, const fs::path& source, const fs::path& output) {
+  if (!context.globals.json) {
+    context.out.print("{}: already imported from {}\n", printable(output.string()), printable(source.string()));
+    return Exit::Yes;
+  }
+  Json json(context.out);
+  json.begin_object(Json::Style::Lines);
+  json.member("output", output.string());
+  json.member("already_imported", true);
+  json.end();
+  return Exit::Yes;
+}
+
 Result<Exit> run(const Arguments& arguments, Context& context) {
   const auto source = source_of(arguments.checkpoint, context);
   if (!source) return tl::unexpected(source.error());
-  const auto opened = open(context, *source);
+  if (is_standard_stream(*source) && !arguments.output.path)
+    return fail(ErrorCode::InvalidArgument, "-o OUT is needed where standard input is read");
+  const fs::path output =
+      arguments.output.path ? fs::path(*arguments.output.path) : fs::path(source->string() + ".flatpoint");
+  const auto done = is_up_to_date(*source, {output.string(), arguments.output.force});
+  if (!done) return tl::unexpected(done.error());
+  if (*done) return report_up_to_date(context, *source, output);
+  const auto opened = open_quietly(context, *source);
   if (!opened) return tl::unexpected(opened.error());
   if (opened->origin == dcp::Origin::Flatpoint) {
     return fail(ErrorCode::InvalidArgument, fmt::format("{}: is a flatpoint file already", opened->path.string()));
   }
-  const fs::path output =
-      arguments.output.path ? fs::path(*arguments.output.path) : fs::path(opened->path.string() + ".flatpoint");
-  const auto written = publish(output, opened->file.bytes(), arguments.output.force, {opened->path});
+  print_notes(context, *opened);
+  const auto written = publish(context, output, opened->file.bytes(), arguments.output.force, {opened->path});
   if (!written) return tl::unexpected(written.error());
+  if (is_standard_stream(output)) return Exit::Yes;
   if (context.globals.json) {
     print_json(context, *opened, output);
   } else {
@@ -76,6 +109,7 @@ extern const Verb kImport;
 const Verb kImport{"import", "Turn a .metadata into a flatpoint file",
                    "  flatpoint import ckpt/                        writes ckpt/.metadata.flatpoint\n"
                    "  flatpoint import ckpt/.metadata -o out.flatpoint\n"
+                   "  ssh host cat ckpt/.metadata | flatpoint import - -o - | flatpoint ls -\n"
                    "  flatpoint import ckpt/ --of-rank 3            writes ckpt/__3.metadata.flatpoint\n",
                    declare};
 

@@ -7,6 +7,7 @@
 #include "arguments.hpp"
 #include "checkpoint.hpp"
 #include "publish.hpp"
+#include "standard_input.hpp"
 #include "text.hpp"
 
 namespace flatpoint::tool {
@@ -17,6 +18,7 @@ namespace fs = std::filesystem;
 struct Arguments {
   std::vector<std::string> fragments;
   Destination output;
+  DataPlace data;
   bool partial = false;
 };
 
@@ -103,9 +105,15 @@ Result<Exit> run(const Arguments& arguments, Context& context) {
   options.complete = !arguments.partial;
   auto merged = merge(fragments, options);
   if (!merged) return tl::unexpected(std::move(merged.error()));
-  if (auto written = publish(*output, merged->bytes.bytes(), arguments.output.force, opened->paths); !written) {
+  const Destination destination{output->string(), arguments.output.force};
+  auto bytes =
+      place_data(context, arguments.data, destination, opened->paths.front().parent_path(), std::move(merged->bytes));
+  if (!bytes) return tl::unexpected(std::move(bytes.error()));
+  merged->bytes = std::move(*bytes);
+  if (auto written = publish(context, *output, merged->bytes.bytes(), destination.force, opened->paths); !written) {
     return tl::unexpected(std::move(written.error()));
   }
+  if (is_standard_stream(*output)) return Exit::Yes;
   const auto file = MetadataFile::from_bytes(merged->bytes.bytes());
   if (!file) return tl::unexpected(file.error());
   context.globals.json ? print_json(context, *output, *file, *merged, fragments.size())
@@ -121,6 +129,7 @@ Run declare(Command& command) {
           "A fragment, a __R.metadata, or a folder: all .flatpoint files of one rank and all __R.metadata in it")
       .required();
   add_destination(command, arguments->output, "by default FOLDER/.metadata.flatpoint where one folder is given");
+  add_data_place(command, arguments->data);
   command.add_flag("--partial", arguments->partial,
                    "Join what is there: a missing rank is no error, and a tensor with holes a note");
   return [arguments](Context& context) { return run(*arguments, context); };

@@ -126,7 +126,7 @@ Result<Exit> run(const Arguments& arguments, Context& context) {
   if (!rows) return tl::unexpected(rows.error());
   if (rows->empty() && !arguments.patterns.empty())
     return report_absent_fqn(context, *opened, arguments.patterns.front());
-  const auto reader = data::Reader::open(*opened);
+  const auto reader = open_data(context, *opened);
   if (!reader) return tl::unexpected(reader.error());
   if (auto filled = fill(*reader, *rows); !filled) return tl::unexpected(std::move(filled.error()));
   if (context.globals.json) {

@@ -14,6 +14,7 @@
 #include "flatpoint/pickle_audit.hpp"
 #include "flatpoint/source.hpp"
 #include "progress.hpp"
+#include "standard_input.hpp"
 #include "table.hpp"
 
 namespace flatpoint::tool {
@@ -25,7 +26,7 @@ struct Arguments {
   std::string checkpoint;
   bool source = false;
   bool coverage = false;
-  std::optional<std::string> check;  // "items", "bytes"
+  std::optional<std::string> check;  // "rules", "files", "items", "bytes"
 };
 
 /// What the pickle beside a flatpoint file says of it.
@@ -40,11 +41,14 @@ enum class Source {
 struct Verdict {
   fs::path path;  // of the file that was checked
   VerifyReport report;
+  std::optional<MetadataFile> file = {};  // where it could be opened
   Source source = Source::NotLookedFor;
   std::string pickle = {};                      // the name of the one that was compared
   std::optional<CoverageReport> coverage = {};  // with --coverage; its findings are in the report
   std::optional<PickleAudit> unpickling = {};   // of a `.metadata`: what Python would run
-  std::optional<data::CheckReport> data = {};   // with --check; likewise
+  std::optional<data::FilesReport> files = {};  // but with --check rules; likewise
+  std::optional<data::CheckReport> data = {};   // with --check items or bytes; likewise
+  data::CheckDepth data_depth = data::CheckDepth::Items;
 };
 
 std::string_view word(Source source) {
@@ -64,6 +68,13 @@ bool is_file(const fs::path& path) {
 }
 
 Result<Buffer> read_file(const fs::path& path) {
+  if (is_standard_stream(path)) {
+    const auto all = standard_input(SIZE_MAX);  // it was read before
+    if (!all) return tl::unexpected(all.error());
+    Buffer bytes(all->size());
+    std::ranges::copy(*all, bytes.mutable_bytes().begin());
+    return bytes;
+  }
   std::error_code error;
   const std::uintmax_t size = fs::file_size(path, error);
   if (error) return fail(ErrorCode::Io, fmt::format("{}: {}", path.string(), error.message()));
@@ -124,8 +135,9 @@ Result<void> add_unpickling(const fs::path& path, Verdict& verdict) {
 }
 
 /// Errors: NotFlatpoint, and whatever kept it from being read.
-Result<Verdict> verify_flatpoint(const Arguments& arguments, const fs::path& path, bool source) {
-  const auto file = MetadataFile::open(path, OpenMode::Copy);
+Result<Verdict> verify_flatpoint(const Context& context, const Arguments& arguments, const fs::path& path,
+                                 bool source) {
+  auto file = open_file(path, OpenMode::Copy, context.globals.limits.max_input_bytes);
   if (file) {
     Verdict verdict{path, verify(*file)};
     if (arguments.coverage) add_coverage(*file, verdict);
@@ -136,6 +148,7 @@ Result<Verdict> verify_flatpoint(const Arguments& arguments, const fs::path& pat
       });
       if (!done) return tl::unexpected(std::move(done.error()));
     }
+    verdict.file = std::move(*file);
     return verdict;
   }
   switch (file.error().code) {
@@ -160,36 +173,57 @@ Result<Verdict> verify_pickle(const Context& context, const Arguments& arguments
     findings.insert(findings.begin(), opened->findings.begin(), opened->findings.end());
     if (arguments.coverage) add_coverage(opened->file, verdict);
     if (auto done = add_unpickling(opened->path, verdict); !done) return tl::unexpected(std::move(done.error()));
+    verdict.file = std::move(opened->file);
     return verdict;
   }
   const Error& error = opened.error();
   if (error.code != ErrorCode::BadPickle && error.code != ErrorCode::TooLarge) return tl::unexpected(error);
   Verdict verdict{path, {}};
   verdict.report.broken_rules.push_back({std::string(to_string(error.code)), error.message});
-  if (const fs::path pickle = is_file(path) ? path : path / dcp::kPickleName; is_file(pickle)) {
+  if (const fs::path pickle = is_file(path) || is_standard_stream(path) ? path : path / dcp::kPickleName;
+      is_file(pickle) || is_standard_stream(pickle)) {
     if (auto done = add_unpickling(pickle, verdict); !done) return tl::unexpected(std::move(done.error()));
   }
   return verdict;
 }
 
-/// Checks the items of the data files. What is wrong with them is among the broken rules.
+/// Adds what a check of the data files found: what is wrong with them is among the broken rules.
+template <class Report>
+void add_to(VerifyReport& report, const Report& found) {
+  for (const Finding& broken : found.broken) report.broken_rules.push_back({broken.kind, broken.message});
+  report.findings.insert(report.findings.end(), found.findings.begin(), found.findings.end());
+  report.suppressed += found.suppressed;
+}
+
+/// Looks at the data files of metadata that keeps every rule, as deep as it was asked for; by default of a folder
+/// whether they are there.
 Result<void> check_data(const Context& context, const Arguments& arguments, Verdict& verdict) {
-  if (!arguments.check || !verdict.report.sound()) return {};
-  const auto opened = open_quietly(context, verdict.path);
-  if (!opened) return tl::unexpected(opened.error());
-  const auto reader = data::Reader::open(*opened);
+  std::error_code ignored;
+  const std::string check =
+      arguments.check.value_or(fs::is_directory(arguments.checkpoint, ignored) ? "files" : "rules");
+  if (check == "rules" || !verdict.report.sound() || !verdict.file) return {};
+  const MetadataView metadata = verdict.file->view();
+  const fs::path folder = verdict.path.parent_path();
+  auto files = data::check_files(metadata, folder, {.allow_outside = context.globals.allow_outside});
+  if (!files) return tl::unexpected(std::move(files.error()));
+  add_to(verdict.report, *files);
+  verdict.files = std::move(*files);
+  if (check == "files") return {};
+
+  data::ReaderOptions reading;
+  reading.allow_outside = context.globals.allow_outside;
+  const auto reader = data::Reader::open(metadata, folder, reading);
   if (!reader) return tl::unexpected(reader.error());
   Progress progress;
   data::CheckOptions options;
-  options.depth = *arguments.check == "bytes" ? data::CheckDepth::Bytes : data::CheckDepth::Items;
+  options.depth = check == "bytes" ? data::CheckDepth::Bytes : data::CheckDepth::Items;
+  options.files = &*verdict.files;
   options.progress = [&](std::uint64_t done, std::uint64_t total) { progress.show(done, total); };
-  auto report = data::check(*reader, opened->file.view(), verdict.path.parent_path(), options);
+  auto report = data::check(*reader, metadata, options);
   if (!report) return tl::unexpected(std::move(report.error()));
-  for (const Finding& broken : report->broken) verdict.report.broken_rules.push_back({broken.kind, broken.message});
-  auto& findings = verdict.report.findings;
-  findings.insert(findings.end(), report->findings.begin(), report->findings.end());
-  verdict.report.suppressed += report->suppressed;
+  add_to(verdict.report, *report);
   verdict.data = std::move(*report);
+  verdict.data_depth = options.depth;
   return {};
 }
 
@@ -198,23 +232,45 @@ Result<Verdict> verify_checkpoint(const Context& context, const Arguments& argum
   const fs::path given(arguments.checkpoint);
   std::error_code ignored;
   if (!fs::is_directory(given, ignored)) {
-    auto verdict = verify_flatpoint(arguments, given, arguments.source);
-    const bool other = !verdict && verdict.error().code == ErrorCode::NotFlatpoint;
-    return other ? verify_pickle(context, arguments, given) : verdict;
+    auto verdict = verify_flatpoint(context, arguments, given, arguments.source);
+    const bool other = !verdict && (verdict.error().code == ErrorCode::NotFlatpoint ||
+                                    verdict.error().code == ErrorCode::NotFound);  // whose error says what it is
+    return other ? verify_pickle(context, arguments, given) : std::move(verdict);
   }
   const auto files = find_files(context, given);
   if (!files) return tl::unexpected(files.error());
   return files->flatpoint.empty() ? verify_pickle(context, arguments, files->pickle)
-                                  : verify_flatpoint(arguments, files->flatpoint, /*source=*/true);
+                                  : verify_flatpoint(context, arguments, files->flatpoint, /*source=*/true);
+}
+
+/// What was not checked, and how it is.
+std::string_view unchecked_text(const Verdict& verdict) {
+  if (!verdict.files) return "data files not looked at (--check files)";
+  if (!verdict.data) return "data files not read (--check items, bytes)";
+  return verdict.data_depth == data::CheckDepth::Items ? "bytes not compared with their checksums (--check bytes)" : "";
+}
+
+/// "2 of 4 data files missing: 5 of 13 FQNs (38 %) cannot be read whole".
+std::string files_text(const data::FilesReport& report) {
+  const std::string all = counted(report.files, "data file", "data files");
+  if (report.missing == 0 && report.too_short == 0) return fmt::format("{}: there, and long enough", all);
+  std::string text = report.missing > 0 ? fmt::format("{} of {} missing", grouped(report.missing), all) : all;
+  if (report.too_short > 0) text += fmt::format(", {} too short", grouped(report.too_short));
+  const double share = report.fqns == 0 ? 0 : 100.0 * report.lost / report.fqns;
+  return text + fmt::format(": {} of {} ({:.0f} %) cannot be read whole", grouped(report.lost),
+                            counted(report.fqns, "FQN", "FQNs"), share);
 }
 
 void print(Output& out, const Verdict& verdict) {
   static constexpr std::array kRuleColumns{Column{"rule"}, Column{"broken"}};
   static constexpr std::array kFindingColumns{Column{"finding"}, Column{"what"}};
   const VerifyReport& report = verdict.report;
+  const std::string_view unchecked = unchecked_text(verdict);
   out.print(
-      "{}: {}{}\n", printable(verdict.path.string()), report.sound() ? "sound" : "broken",
-      verdict.source == Source::Matches ? fmt::format(", and imported from the {} beside it", verdict.pickle) : "");
+      "{}: {}{}{}{}\n", printable(verdict.path.string()), report.sound() ? "sound" : "broken",
+      verdict.source == Source::Matches ? fmt::format(", and imported from the {} beside it", verdict.pickle) : "",
+      unchecked.empty() ? "" : "; ", unchecked);
+  if (verdict.files) out.print("{}\n", files_text(*verdict.files));
   if (verdict.coverage) {
     const auto& coverage = *verdict.coverage;
     out.print("{} of {} tiled by their chunks\n", grouped(coverage.tensors - coverage.not_tiled),
@@ -296,6 +352,18 @@ void print_json(Output& out, const Verdict& verdict) {
     json.end();
   }
   if (verdict.unpickling) write_unpickling(json, *verdict.unpickling);
+  json.member("checked", verdict.data    ? verdict.data_depth == data::CheckDepth::Bytes ? "bytes" : "items"
+                         : verdict.files ? "files"
+                                         : "rules");
+  if (verdict.files) {
+    json.key("files").begin_object();
+    json.member("files", verdict.files->files);
+    json.member("missing", verdict.files->missing);
+    json.member("too_short", verdict.files->too_short);
+    json.member("fqns", verdict.files->fqns);
+    json.member("lost", verdict.files->lost);
+    json.end();
+  }
   if (verdict.data) {
     json.key("data").begin_object();
     json.member("items", verdict.data->items);
@@ -331,19 +399,22 @@ Run declare(Command& command) {
   command
       .add_option(
           "--check", arguments->check,
-          "Also check the data files. items: dtype and size of every item against the metadata, overlaps, files that "
-          "nobody names; bytes: and every byte against the CRC-32 that its item carries")
-      .type_name("items|bytes")
-      .one_of({"items", "bytes"});
+          "How deep. rules: the metadata alone (a file's default); files: also whether all data files are there and "
+          "long\n"
+          "enough, and files that nobody names (a folder's); items: also dtype and size of every item against the\n"
+          "metadata, and overlaps; bytes: also every byte against the CRC-32 that its item carries")
+      .type_name("rules|files|items|bytes")
+      .one_of({"rules", "files", "items", "bytes"});
   return [arguments](Context& context) { return run(*arguments, context); };
 }
 
 }  // namespace
 
 extern const Verb kVerify;
-const Verb kVerify{"verify", "Check every rule of the format; findings about the checkpoint are listed apart",
+const Verb kVerify{"verify", "Check every rule of the format, and the data files; what is merely odd is listed apart",
                    "  flatpoint verify ckpt/\n"
                    "  flatpoint verify ckpt/ --coverage\n"
+                   "  flatpoint verify ckpt/ --check rules  without a look at the data files\n"
                    "  flatpoint verify ckpt/.metadata       would unpickling it run anything but DCP's own classes?\n"
                    "  flatpoint verify ckpt/ --check bytes\n"
                    "  flatpoint verify ckpt/.metadata.flatpoint --source\n",
