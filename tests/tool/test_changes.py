@@ -181,7 +181,9 @@ class Changes(ToolTest):
         self.assertEqual(pickle.count(save_id), 1)
         (other / ".metadata").write_bytes(pickle.replace(save_id, save_id[::-1]))
         answer = run("diff", one, other)
-        self.assertEqual((answer.code, answer.out), (0, b"the same; other ids of the save (--strict counts them); values were not compared\n"))
+        self.assertEqual(
+            (answer.code, answer.out), (0, b"the same; other ids of the save (--strict counts them); values were not compared\n")
+        )
         said = run("diff", one, other, "--json").json
         self.assertEqual((said["same"], said["values_compared"], said["file"]), (True, False, []))
         self.assertEqual([i["what"] for i in said["save_ids"]], ["storage_meta.save_id"])
