@@ -84,6 +84,11 @@ type Columns struct {
 	TypeNames, TransformNames      TextColumn
 	TransformLists                 []TransformListRow
 	LooseStorage                   []LooseStorageRow
+	ChunkDataBegins                []uint32 // one value for all rows, or one per row
+	ChecksumKind                   uint8
+	ChunkChecksums, FileLengths    []uint64
+	FileTimes                      []int64
+	FileFormats                    []uint8
 	version                        []byte
 	storageMeta                    *StorageMeta
 }
@@ -140,6 +145,12 @@ const (
 	fieldMetadataClass
 	fieldStorageInfoClass
 	fieldSource
+	fieldChunkDataBegins
+	fieldChecksumKind
+	fieldChunkChecksums
+	fieldFileLengths
+	fieldFileTimes
+	fieldFileFormats
 )
 
 // checkFrame checks rules F1 to F4 and returns the FlatBuffer. `head` are the first bytes of the file, `tail` its last.
@@ -226,6 +237,14 @@ func (c *Columns) read(t *table) {
 	c.TransformNames = texts(t, fieldTransformNames, "transform_names")
 	c.TransformLists = column[TransformListRow](t, vt(fieldTransformLists), "transform_lists")
 	c.LooseStorage = column[LooseStorageRow](t, vt(fieldLooseStorage), "loose_storage")
+	c.ChunkDataBegins = column[uint32](t, vt(fieldChunkDataBegins), "chunk_data_begins")
+	if kind := t.scalar(vt(fieldChecksumKind), 1); kind != nil {
+		c.ChecksumKind = kind[0]
+	}
+	c.ChunkChecksums = column[uint64](t, vt(fieldChunkChecksums), "chunk_checksums")
+	c.FileLengths = column[uint64](t, vt(fieldFileLengths), "file_lengths")
+	c.FileTimes = column[int64](t, vt(fieldFileTimes), "file_times")
+	c.FileFormats = column[uint8](t, vt(fieldFileFormats), "file_formats")
 	c.version = column[byte](t, vt(fieldVersion), "version")
 }
 
@@ -271,7 +290,7 @@ func readStorageMeta(t *table) *StorageMeta {
 
 // mismatch checks rule F8: columns that run beside each other have the same length.
 func (c *Columns) mismatch(others lengths) string {
-	entries, rows := len(c.Entries), len(c.ChunkFiles)
+	entries, rows, files := len(c.Entries), len(c.ChunkFiles), len(c.FileNames.Ends)
 	absentOr := func(length, wanted int) bool { return length == 0 || length == wanted }
 	switch {
 	case bits.OnesCount(uint(len(c.FQNSlots))) != 1 || len(c.FQNSlots) < 2*entries:
@@ -288,6 +307,16 @@ func (c *Columns) mismatch(others lengths) string {
 		return "chunk_byte_offsets has not one value per row"
 	case !absentOr(len(c.ChunkTransforms), rows):
 		return "chunk_transforms has not one value per row"
+	case len(c.ChunkDataBegins) != 1 && !absentOr(len(c.ChunkDataBegins), rows):
+		return "chunk_data_begins has neither one value nor one per row"
+	case !absentOr(len(c.ChunkChecksums), rows):
+		return "chunk_checksums has not one value per row"
+	case !absentOr(len(c.FileLengths), files):
+		return "file_lengths has not one value per file"
+	case !absentOr(len(c.FileTimes), files):
+		return "file_times has not one value per file"
+	case !absentOr(len(c.FileFormats), files):
+		return "file_formats has not one value per file"
 	case others.storageOrder > rows:
 		return "storage_order has more values than rows"
 	}

@@ -175,6 +175,44 @@ func storage(info flatpoint.StorageInfo, found bool, err error) string {
 	return fmt.Sprintf(`{"file":%d,"byte_offset":%d,"length":%d,"transforms":%s}`, info.File, info.ByteOffset, info.Length, transforms)
 }
 
+// data is nothing where it is not known.
+func data(chunk flatpoint.Chunk) string {
+	data, found, err := chunk.Data()
+	if err != nil {
+		return `,"data":"corrupt"`
+	}
+	if !found {
+		return ""
+	}
+	return fmt.Sprintf(`,"data":{"file":%d,"byte_offset":%d,"length":%d,"checksum":%s}`,
+		data.File, data.ByteOffset, data.Length, number(data.Checksum, data.HasChecksum))
+}
+
+func number[T uint64 | int64](value T, known bool) string {
+	if !known {
+		return "null"
+	}
+	return fmt.Sprint(value)
+}
+
+// fileFacts is nothing where the columns are absent.
+func fileFacts(m flatpoint.Metadata) string {
+	said, c := "", m.Columns()
+	if kind := m.ChecksumKind(); kind != "" {
+		said = fmt.Sprintf(`"checksum_kind":"%s",`, kind)
+	}
+	if len(c.FileLengths) == 0 && len(c.FileTimes) == 0 && len(c.FileFormats) == 0 {
+		return said
+	}
+	facts := make([]string, m.Files())
+	for i := range facts {
+		f := m.FileFacts(i)
+		facts[i] = fmt.Sprintf(`{"length":%s,"time":%s,"format":"%s"}`,
+			number(f.Length, f.HasLength), number(f.ModifiedNS, f.ModifiedNS != 0), f.Format)
+	}
+	return said + `"file_facts":[` + strings.Join(facts, ",") + `],`
+}
+
 func tensor(t flatpoint.Tensor) string {
 	strides := "null"
 	if values, found := t.Strides(); found {
@@ -188,7 +226,7 @@ func tensor(t flatpoint.Tensor) string {
 			continue
 		}
 		offsets, sizes := chunk.Box()
-		chunks[i] = fmt.Sprintf(`{"offsets":%s,"sizes":%s,"storage":%s}`, numbers(offsets), numbers(sizes), storage(chunk.Storage()))
+		chunks[i] = fmt.Sprintf(`{"offsets":%s,"sizes":%s,"storage":%s%s}`, numbers(offsets), numbers(sizes), storage(chunk.Storage()), data(chunk))
 	}
 	return fmt.Sprintf(`"type":"tensor","dtype":%s,"layout":%s,"memory_format":%s,"requires_grad":%t,"pin_memory":%t,"strides":%s,"size":%s,"chunks":[%s]`,
 		quoted(t.Dtype()), quoted(t.Layout()), quoted(t.MemoryFormat()), t.RequiresGrad(), t.PinMemory(), strides,
@@ -236,8 +274,8 @@ func canonicalJSON(m flatpoint.Metadata) string {
 		entries[i] = entry(m, i)
 	}
 	c := m.Columns()
-	return fmt.Sprintf(`{"format":[%d,%d],"fragment_rank":%d,"version":%s,"storage_meta":%s,"files":%s,"entries":[%s]}`+"\n",
-		c.FormatMajor, c.FormatMinor, c.FragmentRank, optional(m.Version()), meta, list(names, quoted), strings.Join(entries, ","))
+	return fmt.Sprintf(`{"format":[%d,%d],"fragment_rank":%d,"version":%s,"storage_meta":%s,"files":%s,%s"entries":[%s]}`+"\n",
+		c.FormatMajor, c.FormatMinor, c.FragmentRank, optional(m.Version()), meta, list(names, quoted), fileFacts(m), strings.Join(entries, ","))
 }
 
 func parsed(t *testing.T, text string) []int64 {
@@ -291,11 +329,30 @@ func answer(t *testing.T, m flatpoint.Metadata, question string) string {
 			rows := wanted.Overlapping(parsed(t, fields[2]), parsed(t, fields[3]))
 			said, found = strings.Trim(strings.ReplaceAll(fmt.Sprint(rows), " ", ","), "[]"), len(rows) > 0
 		}
+	case "ranges":
+		var e flatpoint.Entry
+		var wanted flatpoint.Tensor
+		if e, found, err = m.Find(name); found {
+			wanted, found, err = e.Tensor()
+		}
+		if found {
+			var ranges []flatpoint.BoxRange
+			ranges, err = wanted.Ranges(parsed(t, fields[2]), parsed(t, fields[3]))
+			said = "()"
+			for i, r := range ranges {
+				said = strings.TrimPrefix(said, "()")
+				if i > 0 {
+					said += ","
+				}
+				said += fmt.Sprintf("%d:%d:%d:%d", r.File, r.ByteOffset, r.Length, r.BoxOffset)
+			}
+		}
 	default:
 		t.Fatalf("no question: %s", question)
 	}
-	if err != nil {
-		return "corrupt"
+	var failure *flatpoint.Error
+	if errors.As(err, &failure) {
+		return string(failure.Code)
 	}
 	if !found {
 		return "absent"

@@ -13,6 +13,13 @@ const (
 	Version      Code = "version"
 	Corrupt      Code = "corrupt"
 	TooLarge     Code = "too_large"
+
+	InvalidArgument Code = "invalid_argument" // a box outside its tensor
+	NotPlain        Code = "not_plain"        // where a chunk's elements begin is not known
+	Holes           Code = "holes"            // no chunk holds some of the elements
+	Changed         Code = "changed"          // a data file is not the one that the metadata speaks of
+	Checksum        Code = "checksum"
+	Outside         Code = "outside" // the path of a data file leaves the checkpoint's folder
 )
 
 // Error is what every call of this package returns where it fails: a code for programs, a message for people.

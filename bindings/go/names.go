@@ -24,6 +24,13 @@ var (
 	}
 )
 
+// Bytes of an element, by number.
+var itemSizes = [...]uint64{
+	1, 1, 2, 4, 8, 2, 4, 8, 4, 8, 16, 1, 1, 1, 4, 2, 1, 1, 1, 1, 1, 1, 2, 1, 1, 1, 1, 2, 4, 8, // up to uint64
+	1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, // below a byte
+	1, 1, 4,
+}
+
 func lowered[E ~byte](names map[E]string) map[uint8]string {
 	known := make(map[uint8]string, len(names))
 	for number, name := range names {

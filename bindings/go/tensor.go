@@ -146,6 +146,14 @@ func (t *Tensor) Dtype() string {
 	return typeName(t.columns, dtypeNames, t.row.Properties.Dtype, t.row.Properties.DtypeName)
 }
 
+// ItemSize is the bytes of an element; 0 for a dtype that has none here.
+func (t *Tensor) ItemSize() uint64 {
+	if dtype := int(t.row.Properties.Dtype); dtype < len(itemSizes) {
+		return itemSizes[dtype]
+	}
+	return 0
+}
+
 func (t *Tensor) Layout() string {
 	return typeName(t.columns, layoutNames, t.row.Properties.Layout, t.row.Properties.LayoutName)
 }
@@ -241,6 +249,9 @@ func (t *Tensor) findInGrid(offset []int64) int {
 	cell, splits := 0, t.NDim()
 	for d, wanted := range offset {
 		count := t.cells(d)
+		if fb.ChunkLayout(t.row.ChunkLayout) == fb.ChunkLayoutEvenGrid && (wanted < 0 || t.boxes[t.NDim()+d] < 0) {
+			return -1
+		}
 		along := sort.Search(count, func(i int) bool { return t.point(d, splits, i) >= wanted })
 		if along == count || t.point(d, splits, along) != wanted {
 			return -1

@@ -1046,6 +1046,190 @@ impl<'a> ::flatbuffers::Verifiable for PathType {
 }
 
 impl ::flatbuffers::SimpleToVerifyInSlice for PathType {}
+#[deprecated(since = "2.0.0", note = "Use associated constants instead. This will no longer be generated in 2021.")]
+pub const ENUM_MIN_FILE_FORMAT: u8 = 0;
+#[deprecated(since = "2.0.0", note = "Use associated constants instead. This will no longer be generated in 2021.")]
+pub const ENUM_MAX_FILE_FORMAT: u8 = 4;
+#[deprecated(since = "2.0.0", note = "Use associated constants instead. This will no longer be generated in 2021.")]
+#[allow(non_camel_case_types)]
+pub const ENUM_VALUES_FILE_FORMAT: [FileFormat; 5] = [
+  FileFormat::Unknown,
+  FileFormat::TorchSave,
+  FileFormat::Safetensors,
+  FileFormat::Archive,
+  FileFormat::Mixed,
+];
+
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+#[repr(transparent)]
+pub struct FileFormat(pub u8);
+#[allow(non_upper_case_globals)]
+impl FileFormat {
+  pub const Unknown: Self = Self(0);
+  pub const TorchSave: Self = Self(1);
+  pub const Safetensors: Self = Self(2);
+  pub const Archive: Self = Self(3);
+  pub const Mixed: Self = Self(4);
+
+  pub const ENUM_MIN: u8 = 0;
+  pub const ENUM_MAX: u8 = 4;
+  pub const ENUM_VALUES: &'static [Self] = &[
+    Self::Unknown,
+    Self::TorchSave,
+    Self::Safetensors,
+    Self::Archive,
+    Self::Mixed,
+  ];
+  /// Returns the variant's name or "" if unknown.
+  pub fn variant_name(self) -> Option<&'static str> {
+    match self {
+      Self::Unknown => Some("Unknown"),
+      Self::TorchSave => Some("TorchSave"),
+      Self::Safetensors => Some("Safetensors"),
+      Self::Archive => Some("Archive"),
+      Self::Mixed => Some("Mixed"),
+      _ => None,
+    }
+  }
+}
+impl ::core::fmt::Debug for FileFormat {
+  fn fmt(&self, f: &mut ::core::fmt::Formatter) -> ::core::fmt::Result {
+    if let Some(name) = self.variant_name() {
+      f.write_str(name)
+    } else {
+      f.write_fmt(format_args!("<UNKNOWN {:?}>", self.0))
+    }
+  }
+}
+impl<'a> ::flatbuffers::Follow<'a> for FileFormat {
+  type Inner = Self;
+  #[inline]
+  unsafe fn follow(buf: &'a [u8], loc: usize) -> Self::Inner {
+    let b = unsafe { ::flatbuffers::read_scalar_at::<u8>(buf, loc) };
+    Self(b)
+  }
+}
+
+impl ::flatbuffers::Push for FileFormat {
+    type Output = FileFormat;
+    #[inline]
+    unsafe fn push(&self, dst: &mut [u8], _written_len: usize) {
+        unsafe { ::flatbuffers::emplace_scalar::<u8>(dst, self.0) };
+    }
+}
+
+impl ::flatbuffers::EndianScalar for FileFormat {
+  type Scalar = u8;
+  #[inline]
+  fn to_little_endian(self) -> u8 {
+    self.0.to_le()
+  }
+  #[inline]
+  #[allow(clippy::wrong_self_convention)]
+  fn from_little_endian(v: u8) -> Self {
+    let b = u8::from_le(v);
+    Self(b)
+  }
+}
+
+impl<'a> ::flatbuffers::Verifiable for FileFormat {
+  #[inline]
+  fn run_verifier(
+    v: &mut ::flatbuffers::Verifier, pos: usize
+  ) -> Result<(), ::flatbuffers::InvalidFlatbuffer> {
+    u8::run_verifier(v, pos)
+  }
+}
+
+impl ::flatbuffers::SimpleToVerifyInSlice for FileFormat {}
+#[deprecated(since = "2.0.0", note = "Use associated constants instead. This will no longer be generated in 2021.")]
+pub const ENUM_MIN_CHECKSUM_KIND: u8 = 0;
+#[deprecated(since = "2.0.0", note = "Use associated constants instead. This will no longer be generated in 2021.")]
+pub const ENUM_MAX_CHECKSUM_KIND: u8 = 2;
+#[deprecated(since = "2.0.0", note = "Use associated constants instead. This will no longer be generated in 2021.")]
+#[allow(non_camel_case_types)]
+pub const ENUM_VALUES_CHECKSUM_KIND: [ChecksumKind; 3] = [
+  ChecksumKind::Absent,
+  ChecksumKind::Xxh3,
+  ChecksumKind::Crc32,
+];
+
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+#[repr(transparent)]
+pub struct ChecksumKind(pub u8);
+#[allow(non_upper_case_globals)]
+impl ChecksumKind {
+  pub const Absent: Self = Self(0);
+  pub const Xxh3: Self = Self(1);
+  pub const Crc32: Self = Self(2);
+
+  pub const ENUM_MIN: u8 = 0;
+  pub const ENUM_MAX: u8 = 2;
+  pub const ENUM_VALUES: &'static [Self] = &[
+    Self::Absent,
+    Self::Xxh3,
+    Self::Crc32,
+  ];
+  /// Returns the variant's name or "" if unknown.
+  pub fn variant_name(self) -> Option<&'static str> {
+    match self {
+      Self::Absent => Some("Absent"),
+      Self::Xxh3 => Some("Xxh3"),
+      Self::Crc32 => Some("Crc32"),
+      _ => None,
+    }
+  }
+}
+impl ::core::fmt::Debug for ChecksumKind {
+  fn fmt(&self, f: &mut ::core::fmt::Formatter) -> ::core::fmt::Result {
+    if let Some(name) = self.variant_name() {
+      f.write_str(name)
+    } else {
+      f.write_fmt(format_args!("<UNKNOWN {:?}>", self.0))
+    }
+  }
+}
+impl<'a> ::flatbuffers::Follow<'a> for ChecksumKind {
+  type Inner = Self;
+  #[inline]
+  unsafe fn follow(buf: &'a [u8], loc: usize) -> Self::Inner {
+    let b = unsafe { ::flatbuffers::read_scalar_at::<u8>(buf, loc) };
+    Self(b)
+  }
+}
+
+impl ::flatbuffers::Push for ChecksumKind {
+    type Output = ChecksumKind;
+    #[inline]
+    unsafe fn push(&self, dst: &mut [u8], _written_len: usize) {
+        unsafe { ::flatbuffers::emplace_scalar::<u8>(dst, self.0) };
+    }
+}
+
+impl ::flatbuffers::EndianScalar for ChecksumKind {
+  type Scalar = u8;
+  #[inline]
+  fn to_little_endian(self) -> u8 {
+    self.0.to_le()
+  }
+  #[inline]
+  #[allow(clippy::wrong_self_convention)]
+  fn from_little_endian(v: u8) -> Self {
+    let b = u8::from_le(v);
+    Self(b)
+  }
+}
+
+impl<'a> ::flatbuffers::Verifiable for ChecksumKind {
+  #[inline]
+  fn run_verifier(
+    v: &mut ::flatbuffers::Verifier, pos: usize
+  ) -> Result<(), ::flatbuffers::InvalidFlatbuffer> {
+    u8::run_verifier(v, pos)
+  }
+}
+
+impl ::flatbuffers::SimpleToVerifyInSlice for ChecksumKind {}
 // struct TensorProperties, aligned to 2
 #[repr(transparent)]
 #[derive(Clone, Copy, PartialEq)]
@@ -3198,6 +3382,12 @@ impl<'a> Metadata<'a> {
   pub const VT_METADATA_CLASS: ::flatbuffers::VOffsetT = 74;
   pub const VT_STORAGE_INFO_CLASS: ::flatbuffers::VOffsetT = 76;
   pub const VT_SOURCE: ::flatbuffers::VOffsetT = 78;
+  pub const VT_CHUNK_DATA_BEGINS: ::flatbuffers::VOffsetT = 80;
+  pub const VT_CHECKSUM_KIND: ::flatbuffers::VOffsetT = 82;
+  pub const VT_CHUNK_CHECKSUMS: ::flatbuffers::VOffsetT = 84;
+  pub const VT_FILE_LENGTHS: ::flatbuffers::VOffsetT = 86;
+  pub const VT_FILE_TIMES: ::flatbuffers::VOffsetT = 88;
+  pub const VT_FILE_FORMATS: ::flatbuffers::VOffsetT = 90;
 
   #[inline]
   pub unsafe fn init_from_table(table: ::flatbuffers::Table<'a>) -> Self {
@@ -3209,6 +3399,11 @@ impl<'a> Metadata<'a> {
     args: &'args MetadataArgs<'args>
   ) -> ::flatbuffers::WIPOffset<Metadata<'bldr>> {
     let mut builder = MetadataBuilder::new(_fbb);
+    if let Some(x) = args.file_formats { builder.add_file_formats(x); }
+    if let Some(x) = args.file_times { builder.add_file_times(x); }
+    if let Some(x) = args.file_lengths { builder.add_file_lengths(x); }
+    if let Some(x) = args.chunk_checksums { builder.add_chunk_checksums(x); }
+    if let Some(x) = args.chunk_data_begins { builder.add_chunk_data_begins(x); }
     if let Some(x) = args.source { builder.add_source(x); }
     if let Some(x) = args.storage_info_class { builder.add_storage_info_class(x); }
     if let Some(x) = args.metadata_class { builder.add_metadata_class(x); }
@@ -3245,6 +3440,7 @@ impl<'a> Metadata<'a> {
     builder.add_fragment_rank(args.fragment_rank);
     builder.add_format_minor(args.format_minor);
     builder.add_format_major(args.format_major);
+    builder.add_checksum_kind(args.checksum_kind);
     builder.add_has_planner_data(args.has_planner_data);
     builder.add_has_storage_data(args.has_storage_data);
     builder.finish()
@@ -3517,6 +3713,48 @@ impl<'a> Metadata<'a> {
     // which contains a valid value in this slot
     unsafe { self._tab.get::<::flatbuffers::ForwardsUOffset<Source>>(Metadata::VT_SOURCE, None)}
   }
+  #[inline]
+  pub fn chunk_data_begins(&self) -> Option<::flatbuffers::Vector<'a, u32>> {
+    // Safety:
+    // Created from valid Table for this object
+    // which contains a valid value in this slot
+    unsafe { self._tab.get::<::flatbuffers::ForwardsUOffset<::flatbuffers::Vector<'a, u32>>>(Metadata::VT_CHUNK_DATA_BEGINS, None)}
+  }
+  #[inline]
+  pub fn checksum_kind(&self) -> ChecksumKind {
+    // Safety:
+    // Created from valid Table for this object
+    // which contains a valid value in this slot
+    unsafe { self._tab.get::<ChecksumKind>(Metadata::VT_CHECKSUM_KIND, Some(ChecksumKind::Absent)).unwrap()}
+  }
+  #[inline]
+  pub fn chunk_checksums(&self) -> Option<::flatbuffers::Vector<'a, u64>> {
+    // Safety:
+    // Created from valid Table for this object
+    // which contains a valid value in this slot
+    unsafe { self._tab.get::<::flatbuffers::ForwardsUOffset<::flatbuffers::Vector<'a, u64>>>(Metadata::VT_CHUNK_CHECKSUMS, None)}
+  }
+  #[inline]
+  pub fn file_lengths(&self) -> Option<::flatbuffers::Vector<'a, u64>> {
+    // Safety:
+    // Created from valid Table for this object
+    // which contains a valid value in this slot
+    unsafe { self._tab.get::<::flatbuffers::ForwardsUOffset<::flatbuffers::Vector<'a, u64>>>(Metadata::VT_FILE_LENGTHS, None)}
+  }
+  #[inline]
+  pub fn file_times(&self) -> Option<::flatbuffers::Vector<'a, i64>> {
+    // Safety:
+    // Created from valid Table for this object
+    // which contains a valid value in this slot
+    unsafe { self._tab.get::<::flatbuffers::ForwardsUOffset<::flatbuffers::Vector<'a, i64>>>(Metadata::VT_FILE_TIMES, None)}
+  }
+  #[inline]
+  pub fn file_formats(&self) -> Option<::flatbuffers::Vector<'a, FileFormat>> {
+    // Safety:
+    // Created from valid Table for this object
+    // which contains a valid value in this slot
+    unsafe { self._tab.get::<::flatbuffers::ForwardsUOffset<::flatbuffers::Vector<'a, FileFormat>>>(Metadata::VT_FILE_FORMATS, None)}
+  }
 }
 
 impl ::flatbuffers::Verifiable for Metadata<'_> {
@@ -3563,6 +3801,12 @@ impl ::flatbuffers::Verifiable for Metadata<'_> {
      .visit_field::<::flatbuffers::ForwardsUOffset<::flatbuffers::Vector<'_, u8>>>("metadata_class", Self::VT_METADATA_CLASS, false)?
      .visit_field::<::flatbuffers::ForwardsUOffset<::flatbuffers::Vector<'_, u8>>>("storage_info_class", Self::VT_STORAGE_INFO_CLASS, false)?
      .visit_field::<::flatbuffers::ForwardsUOffset<Source>>("source", Self::VT_SOURCE, false)?
+     .visit_field::<::flatbuffers::ForwardsUOffset<::flatbuffers::Vector<'_, u32>>>("chunk_data_begins", Self::VT_CHUNK_DATA_BEGINS, false)?
+     .visit_field::<ChecksumKind>("checksum_kind", Self::VT_CHECKSUM_KIND, false)?
+     .visit_field::<::flatbuffers::ForwardsUOffset<::flatbuffers::Vector<'_, u64>>>("chunk_checksums", Self::VT_CHUNK_CHECKSUMS, false)?
+     .visit_field::<::flatbuffers::ForwardsUOffset<::flatbuffers::Vector<'_, u64>>>("file_lengths", Self::VT_FILE_LENGTHS, false)?
+     .visit_field::<::flatbuffers::ForwardsUOffset<::flatbuffers::Vector<'_, i64>>>("file_times", Self::VT_FILE_TIMES, false)?
+     .visit_field::<::flatbuffers::ForwardsUOffset<::flatbuffers::Vector<'_, FileFormat>>>("file_formats", Self::VT_FILE_FORMATS, false)?
      .finish();
     Ok(())
   }
@@ -3606,6 +3850,12 @@ pub struct MetadataArgs<'a> {
     pub metadata_class: Option<::flatbuffers::WIPOffset<::flatbuffers::Vector<'a, u8>>>,
     pub storage_info_class: Option<::flatbuffers::WIPOffset<::flatbuffers::Vector<'a, u8>>>,
     pub source: Option<::flatbuffers::WIPOffset<Source<'a>>>,
+    pub chunk_data_begins: Option<::flatbuffers::WIPOffset<::flatbuffers::Vector<'a, u32>>>,
+    pub checksum_kind: ChecksumKind,
+    pub chunk_checksums: Option<::flatbuffers::WIPOffset<::flatbuffers::Vector<'a, u64>>>,
+    pub file_lengths: Option<::flatbuffers::WIPOffset<::flatbuffers::Vector<'a, u64>>>,
+    pub file_times: Option<::flatbuffers::WIPOffset<::flatbuffers::Vector<'a, i64>>>,
+    pub file_formats: Option<::flatbuffers::WIPOffset<::flatbuffers::Vector<'a, FileFormat>>>,
 }
 impl<'a> Default for MetadataArgs<'a> {
   #[inline]
@@ -3649,6 +3899,12 @@ impl<'a> Default for MetadataArgs<'a> {
       metadata_class: None,
       storage_info_class: None,
       source: None,
+      chunk_data_begins: None,
+      checksum_kind: ChecksumKind::Absent,
+      chunk_checksums: None,
+      file_lengths: None,
+      file_times: None,
+      file_formats: None,
     }
   }
 }
@@ -3811,6 +4067,30 @@ impl<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> MetadataBuilder<'a, 'b, A> {
     self.fbb_.push_slot_always::<::flatbuffers::WIPOffset<Source>>(Metadata::VT_SOURCE, source);
   }
   #[inline]
+  pub fn add_chunk_data_begins(&mut self, chunk_data_begins: ::flatbuffers::WIPOffset<::flatbuffers::Vector<'b , u32>>) {
+    self.fbb_.push_slot_always::<::flatbuffers::WIPOffset<_>>(Metadata::VT_CHUNK_DATA_BEGINS, chunk_data_begins);
+  }
+  #[inline]
+  pub fn add_checksum_kind(&mut self, checksum_kind: ChecksumKind) {
+    self.fbb_.push_slot::<ChecksumKind>(Metadata::VT_CHECKSUM_KIND, checksum_kind, ChecksumKind::Absent);
+  }
+  #[inline]
+  pub fn add_chunk_checksums(&mut self, chunk_checksums: ::flatbuffers::WIPOffset<::flatbuffers::Vector<'b , u64>>) {
+    self.fbb_.push_slot_always::<::flatbuffers::WIPOffset<_>>(Metadata::VT_CHUNK_CHECKSUMS, chunk_checksums);
+  }
+  #[inline]
+  pub fn add_file_lengths(&mut self, file_lengths: ::flatbuffers::WIPOffset<::flatbuffers::Vector<'b , u64>>) {
+    self.fbb_.push_slot_always::<::flatbuffers::WIPOffset<_>>(Metadata::VT_FILE_LENGTHS, file_lengths);
+  }
+  #[inline]
+  pub fn add_file_times(&mut self, file_times: ::flatbuffers::WIPOffset<::flatbuffers::Vector<'b , i64>>) {
+    self.fbb_.push_slot_always::<::flatbuffers::WIPOffset<_>>(Metadata::VT_FILE_TIMES, file_times);
+  }
+  #[inline]
+  pub fn add_file_formats(&mut self, file_formats: ::flatbuffers::WIPOffset<::flatbuffers::Vector<'b , FileFormat>>) {
+    self.fbb_.push_slot_always::<::flatbuffers::WIPOffset<_>>(Metadata::VT_FILE_FORMATS, file_formats);
+  }
+  #[inline]
   pub fn new(_fbb: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>) -> MetadataBuilder<'a, 'b, A> {
     let start = _fbb.start_table();
     MetadataBuilder {
@@ -3869,6 +4149,12 @@ impl ::core::fmt::Debug for Metadata<'_> {
       ds.field("metadata_class", &self.metadata_class());
       ds.field("storage_info_class", &self.storage_info_class());
       ds.field("source", &self.source());
+      ds.field("chunk_data_begins", &self.chunk_data_begins());
+      ds.field("checksum_kind", &self.checksum_kind());
+      ds.field("chunk_checksums", &self.chunk_checksums());
+      ds.field("file_lengths", &self.file_lengths());
+      ds.field("file_times", &self.file_times());
+      ds.field("file_formats", &self.file_formats());
       ds.finish()
   }
 }

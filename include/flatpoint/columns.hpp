@@ -37,6 +37,21 @@ std::string_view to_string(OpaqueKind kind) noexcept;     // "attribute", "state
 /// `chunk_files` of a row without storage information.
 inline constexpr std::uint32_t kNoFile = 0xFFFFFFFF;
 
+/// How a data file is to be parsed where the begin of a chunk's data is not known: a hint, no promise.
+enum class FileFormat : std::uint8_t { Unknown = 0, TorchSave, Safetensors, Archive, Mixed };
+
+/// What `chunk_checksums` holds: XXH3-64 of a chunk's bytes, or the CRC-32 of the zip record that is those bytes.
+enum class ChecksumKind : std::uint8_t { Absent = 0, Xxh3, Crc32 };
+
+std::string_view to_string(FileFormat format) noexcept;  // "unknown", "torch_save", ...; empty for others
+std::string_view to_string(ChecksumKind kind) noexcept;  // "absent", "xxh3", "crc32"; empty for others
+
+// What says "unknown" in chunk_data_begins, chunk_checksums, file_lengths and file_times.
+inline constexpr std::uint32_t kNoDataBegin = 0xFFFFFFFF;
+inline constexpr std::uint64_t kNoChecksum = ~std::uint64_t{0};
+inline constexpr std::uint64_t kNoFileLength = ~std::uint64_t{0};
+inline constexpr std::int64_t kNoFileTime = 0;
+
 struct TensorPropertiesRow {
   ScalarType dtype;
   Layout layout;
@@ -178,6 +193,13 @@ struct Columns {
   std::optional<ByteColumn> metadata_class;
   std::optional<ByteColumn> storage_info_class;
   std::optional<SourceRecord> source;
+
+  std::span<const std::uint32_t> chunk_data_begins;  // one value for all rows, or one per row
+  ChecksumKind checksum_kind = ChecksumKind::Absent;
+  std::span<const std::uint64_t> chunk_checksums;
+  std::span<const std::uint64_t> file_lengths;
+  std::span<const std::int64_t> file_times;
+  std::span<const FileFormat> file_formats;
 
   /// Rows of the chunk columns that belong to chunks; the rest belong to loose_storage.
   [[nodiscard]] std::size_t chunk_rows() const noexcept { return chunk_files.size() - loose_storage.size(); }

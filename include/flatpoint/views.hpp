@@ -46,6 +46,22 @@ class StorageInfoView {
   bool has_transforms_ = false;
 };
 
+/// The bytes [byte_offset, byte_offset + length) of a data file that are a chunk's elements: row-major, little-endian,
+/// of the tensor's dtype. REQUIRES, before they are read: the file is as MetadataView::file_facts says.
+struct ChunkData {
+  std::uint32_t file = 0;
+  std::uint64_t byte_offset = 0;
+  std::uint64_t length = 0;
+  std::optional<std::uint64_t> checksum{};  // of kind Columns::checksum_kind; unset: unknown
+};
+
+/// A data file as it was when the begins of its chunks' data were read. Unset: unknown.
+struct FileFacts {
+  std::optional<std::uint64_t> length{};      // bytes
+  std::optional<std::int64_t> modified_ns{};  // nanoseconds since 1970
+  FileFormat format = FileFormat::Unknown;
+};
+
 class TensorView;
 
 /// ChunkStorageMetadata: one chunk of a tensor. Offsets and sizes are computed where the tensor's boxes form a grid.
@@ -60,6 +76,8 @@ class ChunkView {
   [[nodiscard]] std::uint32_t row() const noexcept { return entry_.chunk_begin + cell_; }
   /// Where the chunk lies; absent without storage information.
   [[nodiscard]] Lookup<StorageInfoView> storage() const noexcept;
+  /// Its elements inside that range; absent where the file does not tell, or they are not plain. Rule E7.
+  [[nodiscard]] Lookup<ChunkData> data() const noexcept;
   [[nodiscard]] ChunkStorageMetadata to_value() const;
 
  private:
@@ -168,6 +186,8 @@ class MetadataView {
   [[nodiscard]] std::uint32_t file_count() const noexcept;
   /// relative_path of a data file. Absent where out of range.
   [[nodiscard]] Lookup<std::string_view> file_name(std::uint32_t file) const noexcept;
+  /// Nothing is known of a file that is out of range.
+  [[nodiscard]] FileFacts file_facts(std::uint32_t file) const noexcept;
 
   [[nodiscard]] std::optional<StorageMetaView> storage_meta() const noexcept;
   [[nodiscard]] std::optional<std::string_view> version() const noexcept;

@@ -39,15 +39,15 @@ struct GridAxis {
   [[nodiscard]] std::int64_t point(std::uint64_t i) const noexcept {
     return is_even ? even_point(static_cast<std::int64_t>(i), step, size) : value_at(values, splits + i);
   }
-  /// The first cell that begins at an offset; kNoCell where none does.
+  /// The first cell that begins at an offset; kNoCell where none does, and in an even grid that runs backwards.
   [[nodiscard]] std::uint64_t find(std::int64_t offset) const noexcept {
     const auto cells = static_cast<std::uint64_t>(std::max<std::int64_t>(count, 0));
     std::uint64_t cell = 0;
     if (!is_even) {
       cell = first_where(cells, [&](std::uint64_t i) { return point(i) >= offset; });
-    } else if (offset != 0) {
-      if (step < 1 || offset < 0) return kNoCell;
-      cell = static_cast<std::uint64_t>(offset / step + (offset % step != 0 ? 1 : 0));
+    } else {
+      if (step < 0 || offset < 0 || (step == 0 && offset != 0)) return kNoCell;
+      if (offset != 0) cell = static_cast<std::uint64_t>(offset / step + (offset % step != 0 ? 1 : 0));
     }
     return cell < cells && point(cell) == offset ? cell : kNoCell;
   }

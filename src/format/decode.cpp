@@ -116,12 +116,19 @@ void read_columns(TableReader& root, Columns& c) {
   c.opaque_pickles = root.column<std::uint8_t>(T::VT_OPAQUE_PICKLES, "opaque_pickles");
   c.metadata_class = root.vector<std::uint8_t>(T::VT_METADATA_CLASS, "metadata_class");
   c.storage_info_class = root.vector<std::uint8_t>(T::VT_STORAGE_INFO_CLASS, "storage_info_class");
+  c.chunk_data_begins = root.column<std::uint32_t>(T::VT_CHUNK_DATA_BEGINS, "chunk_data_begins");
+  c.checksum_kind = static_cast<ChecksumKind>(root.scalar<std::uint8_t>(T::VT_CHECKSUM_KIND, 0));
+  c.chunk_checksums = root.column<std::uint64_t>(T::VT_CHUNK_CHECKSUMS, "chunk_checksums");
+  c.file_lengths = root.column<std::uint64_t>(T::VT_FILE_LENGTHS, "file_lengths");
+  c.file_times = root.column<std::int64_t>(T::VT_FILE_TIMES, "file_times");
+  c.file_formats = root.column<FileFormat>(T::VT_FILE_FORMATS, "file_formats");
 }
 
 /// Rule F8: columns that run beside each other have the same length. Nothing means "nothing is wrong".
 const char* mismatched_columns(const Columns& c) {
   const std::size_t entries = c.entries.size();
   const std::size_t rows = c.chunk_files.size();
+  const std::size_t files = c.file_names.ends.size();
   const auto absent_or = [](std::size_t size, std::size_t wanted) { return size == 0 || size == wanted; };
   if (!std::has_single_bit(c.fqn_slots.size()) || c.fqn_slots.size() < 2 * entries) {
     return "fqn_slots is not a power of two of at least twice the entries";
@@ -133,6 +140,12 @@ const char* mismatched_columns(const Columns& c) {
   if (!absent_or(c.chunk_byte_offsets.size(), rows))
     return "chunk_byte_offsets has not one value per row of chunk_files";
   if (!absent_or(c.chunk_transforms.size(), rows)) return "chunk_transforms has not one value per row of chunk_files";
+  if (c.chunk_data_begins.size() != 1 && !absent_or(c.chunk_data_begins.size(), rows))
+    return "chunk_data_begins has neither one value nor one per row of chunk_files";
+  if (!absent_or(c.chunk_checksums.size(), rows)) return "chunk_checksums has not one value per row of chunk_files";
+  if (!absent_or(c.file_lengths.size(), files)) return "file_lengths has not one value per data file";
+  if (!absent_or(c.file_times.size(), files)) return "file_times has not one value per data file";
+  if (!absent_or(c.file_formats.size(), files)) return "file_formats has not one value per data file";
   if (c.storage_order.size() > rows) return "storage_order has more values than rows of chunk_files";
   return nullptr;
 }

@@ -37,6 +37,8 @@ void for_each_column(const Columns& c, Visit&& visit) {
   visit(c.opaque), visit(c.opaque_names), visit(c.opaque_pickles);
   const auto optional = [&](const std::optional<ByteColumn>& column) { visit(column.value_or(ByteColumn())); };
   optional(c.version), optional(c.metadata_class), optional(c.storage_info_class);
+  visit(c.chunk_data_begins), visit(c.chunk_checksums);
+  visit(c.file_lengths), visit(c.file_times), visit(c.file_formats);
   if (c.storage_meta) {
     optional(c.storage_meta->checkpoint_id), optional(c.storage_meta->save_id), optional(c.storage_meta->load_id);
     text(c.storage_meta->modules);
@@ -87,6 +89,8 @@ flatbuffers::Offset<fb::Metadata> put_columns(Builder& b, const Columns& c) {
   const auto opaque_pickles = unless_empty<std::uint8_t>(b, c.opaque_pickles);
   const auto storage_order = unless_empty<std::uint32_t>(b, c.storage_order);
   const auto chunk_transforms = unless_empty<std::uint16_t>(b, c.chunk_transforms);
+  const auto chunk_checksums = unless_empty<std::uint64_t>(b, c.chunk_checksums);
+  const auto chunk_data_begins = unless_empty<std::uint32_t>(b, c.chunk_data_begins);
   const auto chunk_order = unless_empty<std::uint32_t>(b, c.chunk_order);
   const auto chunk_byte_offsets = unless_empty<std::uint64_t>(b, c.chunk_byte_offsets);
   const auto chunk_files = unless_empty<std::uint32_t>(b, c.chunk_files);
@@ -101,6 +105,9 @@ flatbuffers::Offset<fb::Metadata> put_columns(Builder& b, const Columns& c) {
   const auto sizes = unless_empty<std::int64_t>(b, c.sizes);
   const auto file_names = unless_empty<std::uint8_t>(b, c.file_names.bytes);
   const auto file_name_ends = unless_empty<std::uint32_t>(b, c.file_names.ends);
+  const auto file_lengths = unless_empty<std::uint64_t>(b, c.file_lengths);
+  const auto file_times = unless_empty<std::int64_t>(b, c.file_times);
+  const auto file_formats = unless_empty<fb::FileFormat>(b, c.file_formats);
   const auto index_hints = unless_empty<const fb::IndexHint*>(b, c.index_hints);
   const auto loose_storage = unless_empty<const fb::LooseStorage*>(b, c.loose_storage);
   const auto opaque_names = unless_empty<std::uint8_t>(b, c.opaque_names);
@@ -123,7 +130,8 @@ flatbuffers::Offset<fb::Metadata> put_columns(Builder& b, const Columns& c) {
       chunk_files, chunk_byte_offsets, chunk_lengths, chunk_transforms, file_names, file_name_ends, type_names,
       type_name_ends, transform_names, transform_name_ends, transform_lists, c.has_storage_data, storage_order,
       index_hints, loose_storage, c.has_planner_data, fqn_paths, path_elements, path_ends, planner_order, storage_meta,
-      version, opaque, opaque_names, opaque_pickles, metadata_class, storage_info_class, source);
+      version, opaque, opaque_names, opaque_pickles, metadata_class, storage_info_class, source, chunk_data_begins,
+      static_cast<fb::ChecksumKind>(c.checksum_kind), chunk_checksums, file_lengths, file_times, file_formats);
 }
 
 }  // namespace

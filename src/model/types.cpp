@@ -191,6 +191,26 @@ std::string_view to_string(PathType type) noexcept {
   return "unknown";
 }
 
+std::string_view to_string(FileFormat format) noexcept {
+  switch (format) {
+    case FileFormat::Unknown: return "unknown";
+    case FileFormat::TorchSave: return "torch_save";
+    case FileFormat::Safetensors: return "safetensors";
+    case FileFormat::Archive: return "archive";
+    case FileFormat::Mixed: return "mixed";
+  }
+  return {};
+}
+
+std::string_view to_string(ChecksumKind kind) noexcept {
+  switch (kind) {
+    case ChecksumKind::Absent: return "absent";
+    case ChecksumKind::Xxh3: return "xxh3";
+    case ChecksumKind::Crc32: return "crc32";
+  }
+  return {};
+}
+
 std::string_view to_string(SequenceType type) noexcept {
   switch (type) {
     case SequenceType::List: return "list";

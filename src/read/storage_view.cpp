@@ -48,6 +48,52 @@ Lookup<StorageInfoView> ViewAccess::storage(const Columns& columns, std::uint64_
   return answer;
 }
 
+namespace {
+
+/// Bytes of a chunk; unset where they leave 64 bits, or a size is negative.
+std::optional<std::uint64_t> byte_count(const ChunkView& chunk, std::uint64_t item) noexcept {
+  bool fits = true;
+  bool is_empty = false;
+  std::uint64_t bytes = item;
+  for (unsigned d = 0; d < chunk.ndim(); ++d) {
+    const std::int64_t size = chunk.size(static_cast<std::uint8_t>(d));
+    if (size < 0) return std::nullopt;
+    is_empty = is_empty || size == 0;
+    fits = fits && base::multiply(bytes, static_cast<std::uint64_t>(size), bytes);
+  }
+  if (is_empty) return 0;
+  return fits ? std::optional(bytes) : std::nullopt;
+}
+
+std::uint32_t data_begin_of(const Columns& columns, std::uint32_t row) noexcept {
+  const auto begins = columns.chunk_data_begins;
+  return begins.empty() ? kNoDataBegin : base::read_once(begins, begins.size() == 1 ? 0 : row);
+}
+
+}  // namespace
+
+Lookup<ChunkData> ViewAccess::data(const ChunkView& chunk) noexcept {
+  const Columns& columns = *chunk.columns_;
+  const std::uint32_t begin = data_begin_of(columns, chunk.row());
+  const std::uint32_t item = item_size(chunk.entry_.properties.dtype);
+  if (begin == kNoDataBegin || item == 0) return LookupStatus::Absent;
+  const auto storage = chunk.storage();
+  if (!storage) return storage.status();
+  const auto bytes = byte_count(chunk, item);
+  const std::uint64_t file_length =
+      columns.file_lengths.empty() ? kNoFileLength : base::read_once(columns.file_lengths, storage->file());
+  if (storage->transform_count().value_or(0) > 0 || !bytes || !base::in_range(begin, *bytes, storage->length()) ||
+      !base::in_range(storage->byte_offset(), storage->length(), file_length)) {
+    return LookupStatus::Corrupt;
+  }
+  const std::uint64_t checksum =
+      columns.chunk_checksums.empty() ? kNoChecksum : base::read_once(columns.chunk_checksums, chunk.row());
+  return ChunkData{storage->file(), storage->byte_offset() + begin, *bytes,
+                   checksum == kNoChecksum ? std::nullopt : std::optional(checksum)};
+}
+
+Lookup<ChunkData> ChunkView::data() const noexcept { return ViewAccess::data(*this); }
+
 std::optional<std::uint32_t> StorageInfoView::transform_count() const noexcept {
   return has_transforms_ ? std::optional(transforms_count_) : std::nullopt;
 }
@@ -73,6 +119,15 @@ Lookup<std::string_view> MetadataView::file_name(std::uint32_t file) const noexc
   if (file >= file_count()) return LookupStatus::Absent;
   const auto name = text_at(columns_->file_names, file);
   return name ? Lookup<std::string_view>(*name) : Lookup<std::string_view>(LookupStatus::Corrupt);
+}
+
+FileFacts MetadataView::file_facts(std::uint32_t file) const noexcept {
+  const auto known = [file](const auto& column, auto unknown) {
+    const auto value = file < column.size() ? base::read_once(column, file) : unknown;
+    return value == unknown ? std::nullopt : std::optional(value);
+  };
+  return {known(columns_->file_lengths, kNoFileLength), known(columns_->file_times, kNoFileTime),
+          known(columns_->file_formats, FileFormat::Unknown).value_or(FileFormat::Unknown)};
 }
 
 StorageMetaView ViewAccess::storage_meta(const Columns& columns) noexcept {

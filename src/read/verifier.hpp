@@ -1,4 +1,4 @@
-// read/verifier.hpp - the rules V1 to V12 of docs/format.md, one method each.
+// read/verifier.hpp - the rules V1 to V13 of docs/format.md, one method each.
 #pragma once
 
 #include <cstdint>
@@ -72,6 +72,9 @@ class Verifier {
   [[nodiscard]] bool has_empty_cells(const TensorView& tensor) const;
   void findings_of(const TensorView& tensor);
   void enumerations(const EntryView& entry);
+  // verify_data.cpp
+  void data_of(const TensorView& tensor);  // E7
+  void data_columns();                     // V13
   // verify_storage.cpp
   void storage_of(const EntryView& entry);  // E6, V8
   /// The length that a row states; unset where it has no storage information, or a broken one.

@@ -41,6 +41,7 @@ void read::Verifier::run() {
   orders();
   texts();
   rows();
+  data_columns();
   storage_of_loose();
   byte_ranges();
   storage_order();

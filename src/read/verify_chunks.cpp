@@ -36,6 +36,7 @@ void Verifier::entry(const EntryView& view) {
   if (view.type() == StorageType::Tensor) {
     if (const auto tensor_view = view.tensor()) {
       tensor(*tensor_view);
+      data_of(*tensor_view);
     } else {
       keys_known_ = false;
       report_.broken(columns::broken_tensor_rule(c_, row),

@@ -56,6 +56,8 @@ struct ViewAccess {
                                               const std::optional<std::span<const std::int64_t>>& offset) noexcept;
   /// Rule E6: the storage information of a row of the chunk columns, its length at `length_at` of chunk_lengths.
   static Lookup<StorageInfoView> storage(const Columns& columns, std::uint64_t row, std::uint64_t length_at) noexcept;
+  /// Rule E7: the elements of a chunk inside its range.
+  static Lookup<ChunkData> data(const ChunkView& chunk) noexcept;
   static StorageMetaView storage_meta(const Columns& columns) noexcept;
   static const Columns* columns_of(const EntryView& entry) noexcept { return entry.columns_; }
 };

@@ -5,6 +5,7 @@
 
 #include "base/format.hpp"
 #include "canonical.hpp"
+#include "flatpoint/box_ranges.hpp"
 #include "flatpoint/overlap.hpp"
 
 namespace flatpoint::conformance {
@@ -75,6 +76,19 @@ std::string overlap(const MetadataView& metadata, std::string_view fqn, const Si
   return rows.empty() ? "absent" : fmt::format("found\t{}", fmt::join(rows, ","));
 }
 
+std::string ranges(const MetadataView& metadata, std::string_view fqn, const Size& offsets, const Size& sizes) {
+  const auto entry = metadata.find(fqn);
+  if (!entry) return no_answer(entry.status());
+  const auto tensor = entry->tensor();
+  if (!tensor) return no_answer(tensor.status());
+  const auto found = box_ranges(*tensor, offsets, sizes);
+  if (!found) return std::string(to_string(found.error().code));
+  std::vector<std::string> texts;
+  for (const BoxRange& range : *found)
+    texts.push_back(fmt::format("{}:{}:{}:{}", range.file, range.byte_offset, range.length, range.box_offset));
+  return fmt::format("found\t{}", texts.empty() ? "()" : fmt::format("{}", fmt::join(texts, ",")));
+}
+
 }  // namespace
 
 std::string unhex(std::string_view text) {
@@ -92,6 +106,7 @@ std::string answer(const MetadataView& metadata, std::string_view question) {
   if (is("storage", 3)) return storage(metadata, unhex(fields[1]), fields[2]);
   if (is("prefix", 2)) return prefix(metadata, unhex(fields[1]));
   if (is("overlap", 4)) return overlap(metadata, unhex(fields[1]), numbers(fields[2]), numbers(fields[3]));
+  if (is("ranges", 4)) return ranges(metadata, unhex(fields[1]), numbers(fields[2]), numbers(fields[3]));
   throw std::runtime_error(fmt::format("no question: {}", question));
 }
 

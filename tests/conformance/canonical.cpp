@@ -89,6 +89,19 @@ void put_storage(std::string& out, const Lookup<StorageInfoView>& storage) {
   out += '}';
 }
 
+/// Nothing where it is not known.
+void put_data(std::string& out, const Lookup<ChunkData>& data) {
+  if (data.absent()) return;
+  out += R"(,"data":)";
+  if (data.corrupt()) {
+    out += "\"corrupt\"";
+    return;
+  }
+  fmt::append(out, R"({{"file":{},"byte_offset":{},"length":{},"checksum":)", data->file, data->byte_offset,
+              data->length);
+  out += data->checksum ? fmt::format("{}}}", *data->checksum) : "null}";
+}
+
 void put_chunk(std::string& out, const Lookup<ChunkView>& chunk) {
   if (!chunk) {
     out += "\"corrupt\"";
@@ -101,6 +114,7 @@ void put_chunk(std::string& out, const Lookup<ChunkView>& chunk) {
   put_numbers(out, box.sizes);
   out += R"(,"storage":)";
   put_storage(out, chunk->storage());
+  put_data(out, chunk->data());
   out += '}';
 }
 
@@ -170,6 +184,26 @@ void put_storage_meta(std::string& out, const std::optional<StorageMetaView>& vi
   out += '}';
 }
 
+/// Nothing where the columns are absent.
+void put_file_facts(std::string& out, const MetadataView& metadata) {
+  const Columns& columns = metadata.columns();
+  const auto name = [](auto number) {
+    const std::string_view known = to_string(number);
+    return known.empty() ? fmt::format("unknown:{}", static_cast<int>(number)) : std::string(known);
+  };
+  if (columns.checksum_kind != ChecksumKind::Absent)
+    fmt::append(out, R"("checksum_kind":"{}",)", name(columns.checksum_kind));
+  if (columns.file_lengths.empty() && columns.file_times.empty() && columns.file_formats.empty()) return;
+  out += R"("file_facts":[)";
+  for (std::uint32_t file = 0; file < metadata.file_count(); ++file) {
+    const FileFacts facts = metadata.file_facts(file);
+    fmt::append(out, R"({}{{"length":{},"time":{},"format":"{}"}})", file > 0 ? "," : "",
+                facts.length ? fmt::format("{}", *facts.length) : "null",
+                facts.modified_ns ? fmt::format("{}", *facts.modified_ns) : "null", name(facts.format));
+  }
+  out += "],";
+}
+
 }  // namespace
 
 std::string canonical_json(const MetadataView& metadata) {
@@ -186,7 +220,9 @@ std::string canonical_json(const MetadataView& metadata) {
     const auto name = metadata.file_name(file);
     put_text(out, name ? *name : std::string_view("corrupt"));
   }
-  out += R"(],"entries":[)";
+  out += "],";
+  put_file_facts(out, metadata);
+  out += R"("entries":[)";
   for (std::uint32_t i = 0; i < metadata.size(); ++i) {
     if (i > 0) out += ',';
     put_entry(out, metadata.entry(i));

@@ -101,6 +101,7 @@ for name in fields_of("Metadata"):
         "fragment_rank",
         "has_storage_data",
         "has_planner_data",
+        "checksum_kind",
         "metadata_class",
         "storage_info_class",
     ):
@@ -123,7 +124,7 @@ simple("f5_source_etag_outside", "corrupt", lambda p: p.put("I", p.table_field("
 simple("f5_source_vtable", "corrupt", lambda p: p.put("i", p.target("source"), -(2**31)))
 
 # F6: columns of 8-byte elements at 4 mod 8
-for name in ("sizes", "boxes", "chunk_byte_offsets", "chunk_lengths", "index_hints"):
+for name in ("sizes", "boxes", "chunk_byte_offsets", "chunk_lengths", "index_hints", "chunk_checksums", "file_lengths", "file_times"):
     simple(f"f6_{name}", "corrupt", lambda p, name=name: p.move(name, 4))
 simple("f6_moved_to_its_alignment", "opens", lambda p: p.move("boxes", 0))
 
@@ -133,6 +134,9 @@ simple("f8_slots_too_few", "corrupt", lambda p: p.resize("fqn_slots", p.count("f
 simple("f8_slots_none", "corrupt", lambda p: p.resize("fqn_slots", 0))
 for name in ("fqn_order", "fqn_paths", "chunk_byte_offsets", "chunk_transforms"):
     simple(f"f8_{name}", "corrupt", lambda p, name=name: p.resize(name, p.count(name) - 1))
+for name in ("chunk_data_begins", "chunk_checksums", "file_lengths", "file_times", "file_formats"):
+    simple(f"f8_{name}", "corrupt", lambda p, name=name: p.resize(name, p.count(name) - 1))
+simple("f8_one_begin", "opens", lambda p: p.resize("chunk_data_begins", 1))
 simple("f8_chunk_files", "corrupt", lambda p: p.resize("chunk_files", p.count("chunk_files") - 1))
 
 
@@ -208,6 +212,41 @@ simple(
         "I", p.table_field("storage_meta", "module_ends") + p.get("I", p.table_field("storage_meta", "module_ends")) + 4, 2**32 - 1
     ),
 )
+
+# E7: the first chunk of "grid" has 12 bytes, in a range of 1090 to 1092; "whole" is transformed
+def placed(p, **columns):
+    """Other values in the row of that chunk."""
+    for name, (code, value) in columns.items():
+        p.set(name, p.member(b"grid", "chunk_begin"), code, value)
+
+
+def split(p, value):
+    """Where the first chunk ends and the second begins."""
+    p.set("boxes", p.member(b"grid", "box_begin") + 2, "q", value)
+
+
+def file_length(p, value):
+    p.set("file_lengths", p.get("I", p.element("chunk_files", p.member(b"grid", "chunk_begin"), "I")), "Q", value)
+
+
+simple("e7_begin_zero", "opens", lambda p: placed(p, chunk_data_begins=("I", 0)))
+simple("e7_begin_unknown", "opens", lambda p: placed(p, chunk_data_begins=("I", 2**32 - 1)))
+simple("e7_begin_latest", "opens", lambda p: placed(p, chunk_data_begins=("I", 1078)))
+simple("e7_begin_too_late", "opens", lambda p: placed(p, chunk_data_begins=("I", 1081)))
+simple("e7_begin_outside", "opens", lambda p: placed(p, chunk_data_begins=("I", 2**32 - 2)))
+simple("e7_checksum_unknown", "opens", lambda p: placed(p, chunk_checksums=("Q", 2**64 - 1)))
+simple("e7_beyond_64_bits", "opens", lambda p: [placed(p, chunk_byte_offsets=("Q", 2**64 - 100)), file_length(p, 2**64 - 1)])
+simple("e7_beyond_file", "opens", lambda p: file_length(p, 1000))
+simple("e7_size_negative", "opens", lambda p: split(p, -1))
+simple("e7_size_huge", "opens", lambda p: split(p, 2**62))
+simple("e7_no_item_size", "opens", lambda p: p.set_member(b"grid", dtype=255))
+simple("e7_unknown_dtype", "opens", lambda p: p.set_member(b"grid", dtype=99))
+simple("e7_dtype_of_16_bytes", "opens", lambda p: p.set_member(b"grid", dtype=10))
+simple("e7_no_file", "opens", lambda p: placed(p, chunk_files=("I", 2**32 - 1)))
+simple("e7_bad_file", "opens", lambda p: placed(p, chunk_files=("I", 2**31)))
+simple("e7_one_begin_for_transformed", "opens", lambda p: [p.resize("chunk_data_begins", 1), p.set("chunk_data_begins", 0, "I", 0)])
+simple("v13_unknown_kind", "opens", lambda p: p.put("B", p.field("checksum_kind"), 9))
+simple("v13_unknown_format", "opens", lambda p: p.set("file_formats", 0, "B", 77))
 
 # Look-ups where the hash column lies
 simple("v2_slots_full", "opens", lambda p: [p.set("fqn_slots", i, "I", 2**32 - 1) for i in range(p.count("fqn_slots"))])

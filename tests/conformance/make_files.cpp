@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <exception>
 #include <filesystem>
+#include <functional>
 #include <iostream>
 #include <random>
 #include <stdexcept>
@@ -13,13 +14,25 @@
 #include "base/format.hpp"
 #include "flatpoint/dcp.hpp"
 #include "flatpoint/write_file.hpp"
+#include "format/encode.hpp"
+#include "support/editable_file.hpp"
 #include "support/random_model.hpp"
+#include "support/taken.hpp"
 
 namespace flatpoint::test {
 namespace {
 
 namespace fs = std::filesystem;
 using namespace std::string_literals;
+
+/// What columns borrow.
+struct Data {
+  std::vector<std::uint32_t> begins;
+  std::vector<std::uint64_t> checksums;
+  std::vector<std::uint64_t> lengths;
+  std::vector<std::int64_t> times;
+  std::vector<FileFormat> formats;
+};
 
 void write(const fs::path& path, const Buffer& bytes) {
   if (const auto written = write_file(path, bytes.bytes()); !written) throw std::runtime_error(written.error().message);
@@ -162,11 +175,85 @@ Model small() {
   for (const std::uint32_t entry : *m.planner_data) m.entries[entry].path = {{1, 0, 0}};
   m.source = SourceRecord{1000, 1, 2, true, "tag"};
   store_all(m, 3);
+  for (ModelItem& item : *m.storage_data) item.info.offset *= 20, item.info.length += 1000;
   std::swap(m.storage_data->front(), m.storage_data->back());
   m.storage_data->front().index = 7;
   m.storage_data->back().info.transform_descriptors = std::vector{"stream.zstd/1"s};
   m.storage_data->push_back({"loose", Size{2}, std::nullopt, {"loose.distcp", 1, 2, std::nullopt}});
   return m;
+}
+
+/// Tensors of every layout in items that state where their data begin: some contiguous in the box, some woven.
+Model placed() {
+  Model m;
+  m.entries = {whole("whole", {3, 4}),
+               whole("scalar", {}),
+               whole("nothing", {0, 5}),
+               tensor("rows", {10, 6}, even_grid({10, 6}, {4, 6})),
+               tensor("columns", {6, 10}, even_grid({6, 10}, {6, 3})),
+               tensor("grid", {10, 6}, grid({{0, 3, 10}, {0, 1, 6}})),
+               tensor("cube", {3, 4, 5}, even_grid({3, 4, 5}, {2, 2, 5})),
+               tensor("explicit", {8, 8}, {{{0, 0}, {8, 4}}, {{0, 4}, {4, 4}}, {{4, 4}, {4, 4}}}),
+               tensor("hole", {8}, {{{0}, {2}}, {{5}, {3}}}),
+               tensor("twice", {4}, {{{0}, {3}}, {{1}, {3}}}),
+               tensor("empty_chunk", {4}, {{{0}, {2}}, {{2}, {0}}, {{3}, {1}}}),
+               whole("unknown", {5}),
+               whole("transformed", {5}),
+               whole("named_dtype", {5}),
+               bytes("bytes")};
+  m.entries[3].properties.dtype = ScalarType::Bfloat16;
+  m.entries[4].properties.dtype = ScalarType::Complex128;
+  m.entries[5].properties.dtype = ScalarType::Float8_e4m3fn;
+  m.entries[13].properties.dtype = ScalarType::Other;
+  m.entries[13].properties.dtype_name = "float3";
+  std::swap(m.entries[6].chunks[0], m.entries[6].chunks[3]);
+  store_all(m, 3);
+  std::uint64_t place = 0;
+  for (ModelItem& item : *m.storage_data) {
+    item.info.offset = place;
+    item.info.length = 2000;
+    place += item.info.length + 100;
+    if (item.fqn == "transformed") item.info.transform_descriptors = std::vector{"stream.zstd/1"s};
+  }
+  return m;
+}
+
+/// Row by row something else: begins of stock items, of raw ranges, and unknown ones.
+void add_data(Columns& c, Data& data, ChecksumKind kind) {
+  for (std::size_t row = 0; row < c.chunk_files.size(); ++row) {
+    const bool is_plain = c.chunk_transforms.empty() || c.chunk_transforms[row] == 0;
+    data.begins.push_back(!is_plain ? kNoDataBegin : row % 5 == 4 ? 0 : row % 3 == 0 ? 448 : 704);
+    data.checksums.push_back(row % 4 == 3 ? kNoChecksum : row * 0x1234567 % 0xFFFFFFFF);
+  }
+  for (std::size_t file = 0; file < c.file_names.ends.size(); ++file) {
+    data.lengths.push_back(file % 3 == 2 ? kNoFileLength : 1'000'000'000'000 + file);
+    data.times.push_back(file % 2 == 1 ? kNoFileTime : 1'764'500'000'000'000'000 + static_cast<std::int64_t>(file));
+    data.formats.push_back(static_cast<FileFormat>(file % 5));
+  }
+  c.chunk_data_begins = data.begins;
+  c.checksum_kind = kind;
+  c.chunk_checksums = data.checksums;
+  c.file_lengths = data.lengths;
+  c.file_times = data.times;
+  c.file_formats = data.formats;
+}
+
+/// The file of a model with columns that say where the data lie.
+Buffer with_data(const Model& model, ChecksumKind kind, const std::function<void(Columns&, Data&)>& change = {}) {
+  EditableFile file(encoded(model));
+  Columns columns = *file.operator->();
+  Data data;
+  add_data(columns, data, kind);
+  if (change) change(columns, data);
+  return taken(format::encode(columns));
+}
+
+std::uint32_t& begin_of(const Columns& c, Data& data, std::string_view fqn) {
+  for (const EntryRow& row : c.entries) {
+    const auto name = c.fqns.subspan(row.fqn_begin, row.fqn_length);
+    if (std::ranges::equal(name, fqn)) return data.begins[row.chunk_begin];
+  }
+  throw std::runtime_error("no such entry");
 }
 
 Model sharded(int tensors, std::int64_t chunks) {
@@ -188,7 +275,17 @@ void make_kept(const fs::path& folder) {
   }
   import_sample(folder, "d09_no_collectives", "__1.metadata");
   write(folder / "features.flatpoint", encoded(features()));
-  write(folder / "small.flatpoint", encoded(small()));
+  write(folder / "small.flatpoint", with_data(small(), ChecksumKind::Xxh3));
+  write(folder / "placed.flatpoint", with_data(placed(), ChecksumKind::Crc32, [](Columns& c, Data& data) {
+          begin_of(c, data, "unknown") = kNoDataBegin;
+        }));
+  write(folder / "placed_alike.flatpoint", with_data(placed(), ChecksumKind::Xxh3, [](Columns& c, Data& data) {
+          data.begins.assign(1, 704);  // one for all rows, and then nothing may be transformed
+          c.chunk_data_begins = data.begins;
+          c.chunk_transforms = {};
+          c.checksum_kind = ChecksumKind::Absent;
+          c.chunk_checksums = {};
+        }));
   write(folder / "names.flatpoint", encoded(names(120)));
   for (const unsigned seed : {1U, 2U, 5U, 8U, 13U, 21U, 34U, 55U}) {
     std::mt19937_64 random(seed);

@@ -1,6 +1,8 @@
 """Questions about a metadata file and their answers, both from its canonical JSON alone: by looking at everything."""
 
+import itertools
 import json
+import math
 import random
 
 INT64 = (-(2**63), 2**63 - 1)
@@ -25,6 +27,11 @@ ILL_FORMED = [
     b"sub/\xc3\xbc \xff",
     b"\xff\xfe.",
 ]
+
+
+# Bytes of an element. Others are not asked for.
+ITEM_SIZES = {"float32": 4, "bfloat16": 2, "complex128": 16, "float8_e4m3fn": 1, "int64": 8, "uint8": 1}
+MOST_ELEMENTS = 2000  # of a box whose ranges are asked for
 
 
 def is_shown_as(data, text):
@@ -56,6 +63,14 @@ def overlaps(chunk, offsets, sizes):
     )
 
 
+def flat(place, offsets, sizes):
+    """The number of an element in a box, row-major."""
+    number = 0
+    for at, offset, size in zip(place, offsets, sizes):
+        number = number * size + at - offset
+    return number
+
+
 class Answers:
     def __init__(self, metadata):
         self.metadata = metadata
@@ -85,6 +100,38 @@ class Answers:
         hits = [i for i, name in enumerate(self.names) if name.startswith(text)]
         return f"found\t{hits[0]}\t{hits[-1] + 1}" if hits else "absent"
 
+    def ranges(self, fqn, offsets, sizes):
+        """Element by element, in order of the chunk; neighbours in file and box are joined."""
+        entry = self.entry(fqn)
+        if not entry or entry["type"] != "tensor":
+            return "absent"
+        if len(entry["size"]) != len(offsets) or any(o < 0 or s < 0 or o + s > n for o, s, n in zip(offsets, sizes, entry["size"])):
+            return "invalid_argument"
+        if 0 in sizes:
+            return "found\t()"
+        item = ITEM_SIZES.get(entry["dtype"])
+        if item is None:
+            return "not_plain"
+        ranges, held = [], set()
+        for chunk in sorted(entry["chunks"], key=lambda chunk: chunk["offsets"]):
+            own = [range(max(o, c), min(o + s, c + n)) for o, s, c, n in zip(offsets, sizes, chunk["offsets"], chunk["sizes"])]
+            if not all(own):
+                continue
+            if "data" not in chunk:
+                return "not_plain" if chunk["storage"] else "holes"
+            data, begin = chunk["data"], len(ranges)
+            for place in itertools.product(*own):
+                at = [data["byte_offset"] + item * flat(place, chunk["offsets"], chunk["sizes"]), item * flat(place, offsets, sizes)]
+                held.add(at[1])
+                last = ranges[-1] if len(ranges) > begin else None
+                if last and last[1] + last[2] == at[0] and last[3] + last[2] == at[1]:
+                    last[2] += item
+                else:
+                    ranges.append([data["file"], at[0], item, at[1]])
+        if len(held) < math.prod(sizes):
+            return "holes"
+        return "found\t" + ",".join(":".join(map(str, r)) for r in ranges)
+
     def overlap(self, fqn, offsets, sizes):
         entry = self.entry(fqn)
         if not entry or entry["type"] != "tensor" or not len(entry["size"]) == len(offsets) == len(sizes):
@@ -109,9 +156,17 @@ def boxes(entry, pick):
     yield [0] * (len(size) + 1), [1] * (len(size) + 1)
 
 
+def inner_boxes(entry, pick):
+    """Boxes inside a tensor."""
+    for _ in range(6):
+        offsets = [pick.randint(0, n) for n in entry["size"]]
+        yield offsets, [pick.randint(0, n - o) for n, o in zip(entry["size"], offsets)]
+
+
 def ask(name, text, has_loose):
     """Pairs of question and answer about a file of that name with that canonical JSON."""
     metadata = json.loads(text)
+    has_data = "file_facts" in metadata
     answers, pick, asked = Answers(metadata), random.Random(name), []
 
     def add(verb, fqn, *rest):
@@ -139,6 +194,11 @@ def ask(name, text, has_loose):
             add("storage", fqn, [min(n + 1, INT64[1]) for n in chunk["offsets"]])
         for offsets, sizes in boxes(entry, pick):
             add("overlap", fqn, offsets, sizes)
+            if (entry["dtype"] in ITEM_SIZES or entry["dtype"] == "float3") and math.prod(sizes) <= MOST_ELEMENTS:
+                add("ranges", fqn, offsets, sizes)
+        if has_data:
+            for offsets, sizes in inner_boxes(entry, pick):
+                add("ranges", fqn, offsets, sizes)
     asked = sorted(set(asked))
     chosen = pick.sample(asked, min(MAX_QUESTIONS, len(asked)))
     for fqn, offset, place, length in LOOSE.get(name, []):

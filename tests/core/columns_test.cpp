@@ -29,6 +29,8 @@ void for_each_column(C& c, Visit visit) {
   visit("loose_storage", c.loose_storage), visit("fqn_paths", c.fqn_paths), visit("path_elements", c.path_elements);
   visit("path_ends", c.path_ends), visit("planner_order", c.planner_order), visit("opaque", c.opaque);
   visit("opaque_names", c.opaque_names), visit("opaque_pickles", c.opaque_pickles);
+  visit("chunk_data_begins", c.chunk_data_begins), visit("chunk_checksums", c.chunk_checksums);
+  visit("file_lengths", c.file_lengths), visit("file_times", c.file_times), visit("file_formats", c.file_formats);
   if (c.storage_meta)
     visit("modules", c.storage_meta->modules.bytes), visit("module_ends", c.storage_meta->modules.ends);
 }
@@ -54,6 +56,7 @@ class RandomColumns {
     for_each_text(c_, [&](std::string_view, std::optional<ByteColumn>& text) {
       if (random_() % 3 != 0) fill(text.emplace(), random_() % 5);
     });
+    c_.checksum_kind = static_cast<ChecksumKind>(random_() % 3);
     c_.fragment_rank = static_cast<std::int32_t>(random_());
     c_.has_storage_data = random_() % 2 == 0;
     c_.has_planner_data = random_() % 2 == 0;
@@ -73,8 +76,10 @@ class RandomColumns {
     if (random_() % 4 == 0) return 0;
     if (name == "fqn_order" || name == "fqn_paths" || name == "planner_order") return entries;
     if (name == "chunk_byte_offsets" || name == "chunk_transforms" || name == "loose_storage" ||
-        name == "storage_order")
+        name == "storage_order" || name == "chunk_checksums")
       return rows;
+    if (name == "chunk_data_begins") return random_() % 2 == 0 ? rows : 1;
+    if (name.starts_with("file_") && !name.starts_with("file_name")) return c_.file_names.ends.size();
     return random_() % 7;
   }
   template <class T>
@@ -132,6 +137,7 @@ BOOST_AUTO_TEST_CASE(every_column_comes_back) {
       BOOST_TEST_REQUIRE(decoded.has_value());
       BOOST_TEST(decoded->format_major == 1);
       BOOST_TEST(decoded->fragment_rank == wanted.fragment_rank);
+      BOOST_TEST((decoded->checksum_kind == wanted.checksum_kind));
       BOOST_TEST(decoded->has_storage_data == wanted.has_storage_data);
       BOOST_TEST(decoded->has_planner_data == wanted.has_planner_data);
       BOOST_TEST((decoded->source == wanted.source));

@@ -48,6 +48,8 @@ static_assert(noexcept(std::declval<const TensorView&>().chunk_by_row(0)));
 static_assert(noexcept(std::declval<const TensorView&>().find_chunk(Offset())));
 static_assert(noexcept(std::declval<const ChunkView&>().offset(0)));
 static_assert(noexcept(std::declval<const ChunkView&>().storage()));
+static_assert(noexcept(std::declval<const ChunkView&>().data()));
+static_assert(noexcept(std::declval<const MetadataView&>().file_facts(0)));
 static_assert(noexcept(std::declval<const StorageInfoView&>().transform_descriptor(0)));
 static_assert(!noexcept(std::declval<const ChunkView&>().to_value()));
 

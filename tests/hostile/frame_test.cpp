@@ -202,7 +202,7 @@ BOOST_AUTO_TEST_CASE(a_newer_minor_version_is_read) {
   builder.AddOffset(T::VT_ENTRIES, entries);
   builder.AddOffset(T::VT_FQNS, fqns);
   builder.AddOffset(T::VT_FQN_SLOTS, slots);
-  builder.AddOffset(T::VT_SOURCE + 2, news);
+  builder.AddOffset(T::VT_FILE_FORMATS + 2, news);
   builder.Finish(flatbuffers::Offset<T>(builder.EndTable(table)), "FLPT");
   Buffer bytes((builder.GetSize() + 7) / 8 * 8 + format::kTrailerSize);
   BOOST_TEST_REQUIRE(builder.GetSize() % 8 == 0U);

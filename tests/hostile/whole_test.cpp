@@ -1,4 +1,4 @@
-// Rules V1 to V12: what only `verify` looks at.
+// Rules V1 to V12 (V13: data_test.cpp): what only `verify` looks at.
 #include <algorithm>
 
 #include "flatpoint/verify.hpp"

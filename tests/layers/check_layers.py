@@ -59,6 +59,7 @@ PUBLIC_HEADERS = {
     "load_plan.hpp": "plan",
     "mesh_plan.hpp": "plan",
     "overlap.hpp": "plan",
+    "box_ranges.hpp": "plan",
     "pickle_audit.hpp": "pickle",
     "pickle_opcode.hpp": "pickle",
     "pickle_writer.hpp": "pickle",

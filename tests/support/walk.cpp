@@ -115,8 +115,24 @@ class Walker {
       wrong("find_chunk gave a chunk that starts elsewhere");
     }
     ask_hint(chunk.row());
-    ask_storage(count(chunk.storage()));
+    const auto storage = count(chunk.storage());
+    ask_storage(storage);
+    ask_data(chunk, storage);
     ask_storage(count(view_.find(MetadataIndex{std::string(tensor.fqn()), box.offsets, 0})));
+  }
+
+  /// Data lie inside their storage, whatever the file says.
+  void ask_data(const ChunkView& chunk, const Lookup<StorageInfoView>& storage) {
+    const auto data = count(chunk.data());
+    if (!data) return;
+    const FileFacts facts = view_.file_facts(data->file);
+    const std::uint64_t begin = data->byte_offset - storage->byte_offset();
+    if (!storage || data->file != storage->file() || begin > storage->length() ||
+        data->length > storage->length() - begin || data->byte_offset + data->length < data->byte_offset ||
+        (facts.length && data->byte_offset + data->length > *facts.length)) {
+      wrong("data outside their storage or file");
+    }
+    walk_.touched += data->length + data->checksum.value_or(0);
   }
 
   void ask_storage(const Lookup<StorageInfoView>& storage) {

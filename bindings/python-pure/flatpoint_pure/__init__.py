@@ -10,15 +10,21 @@ ranges that they follow: whatever the bytes are, they answer or raise `Error`, a
 """
 
 from ._columns import Columns, StorageMeta, TextColumn
+from ._data import DataFiles, FileFacts
 from ._errors import Error
 from ._file import MetadataFile, from_bytes, open
-from ._tensor import Chunk, Entry, StorageInfo, Tensor
+from ._ranges import BoxRange
+from ._tensor import Chunk, ChunkData, Entry, StorageInfo, Tensor
 
 __all__ = [
+    "BoxRange",
     "Chunk",
+    "ChunkData",
     "Columns",
+    "DataFiles",
     "Entry",
     "Error",
+    "FileFacts",
     "MetadataFile",
     "StorageInfo",
     "StorageMeta",

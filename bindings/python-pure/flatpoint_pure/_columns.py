@@ -14,6 +14,8 @@ FORMAT_MAJOR = 1
 TRAILER_SIZE = 24
 MAX_FILE_SIZE = 0x7FFFFFFF
 NO_FILE = 0xFFFFFFFF  # chunk_files of a row without storage information
+NO_DATA_BEGIN = 0xFFFFFFFF  # what says "unknown" in chunk_data_begins
+NO_CHECKSUM = NO_FILE_LENGTH = 2**64 - 1  # and in chunk_checksums and file_lengths; in file_times 0 does
 
 ENTRY = struct.Struct("<8I6B2H5Bx")
 LOOSE_STORAGE = struct.Struct("<4I2B2x")
@@ -75,6 +77,12 @@ METADATA = (
     Vector("metadata_class"),
     Vector("storage_info_class"),
     Table("source", SOURCE),
+    Vector("chunk_data_begins", "I"),
+    Scalar("checksum_kind", "B"),
+    Vector("chunk_checksums", "Q"),
+    Vector("file_lengths", "Q"),
+    Vector("file_times", "q"),
+    Vector("file_formats"),
 )
 
 
@@ -183,6 +191,7 @@ class Columns:
     def _mismatch(self) -> str | None:
         """Rule F8: columns that run beside each other have the same length."""
         entries, rows, slots = self.entry_count, len(self.chunk_files), len(self.fqn_slots)
+        files = len(self.files)
         if slots & (slots - 1) != 0 or slots < max(1, 2 * entries):
             return "fqn_slots is not a power of two of at least twice the entries"
         for name, wanted in (
@@ -190,9 +199,15 @@ class Columns:
             ("fqn_paths", entries),
             ("chunk_byte_offsets", rows),
             ("chunk_transforms", rows),
+            ("chunk_checksums", rows),
+            ("file_lengths", files),
+            ("file_times", files),
+            ("file_formats", files),
         ):
             if len(getattr(self, name)) not in (0, wanted):
                 return f"{name} has {len(getattr(self, name))} values, not {wanted}"
+        if len(self.chunk_data_begins) not in (0, 1, rows):
+            return f"chunk_data_begins has {len(self.chunk_data_begins)} values, neither 1 nor {rows}"
         for name, length, most in (
             ("planner_order", len(self.planner_order), entries),
             ("loose_storage", self.loose_count, rows),

@@ -15,7 +15,9 @@ from typing import Any
 import xxhash
 
 from ._columns import TRAILER_SIZE, Columns, StorageMeta, check_frame
+from ._data import FileFacts, file_facts
 from ._errors import Error, corrupt
+from ._names import CHECKSUM_KINDS, known_name
 from ._tables import in_range
 from ._tensor import Entry, StorageInfo, Tensor, partition_point, storage_at
 
@@ -131,6 +133,15 @@ class MetadataFile:
         if name is None:
             raise corrupt(f"V7: name of file {i}")
         return name
+
+    def file_facts(self, i: int) -> FileFacts:
+        """Data file i as it was when the begins of its chunks' data were read."""
+        return file_facts(self.columns, i)
+
+    @property
+    def checksum_kind(self) -> str | None:
+        """What `ChunkData.checksum` is: "xxh3", "crc32"; "unknown:N" where this version does not know it."""
+        return known_name(CHECKSUM_KINDS, self.columns.checksum_kind) if self.columns.checksum_kind else None
 
     @property
     def version(self) -> bytes | None:

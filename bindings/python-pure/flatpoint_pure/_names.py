@@ -34,7 +34,16 @@ def _lowered(enum: type) -> dict[int, str]:
 
 DTYPES = _lowered(ScalarType)
 LAYOUTS = {**_lowered(Layout), Layout.Mkldnn: "_mkldnn"}
+# Bytes of an element, by number; the seven unsigned and the seven signed types below a byte take one.
+ITEM_SIZES = (1, 1, 2, 4, 8, 2, 4, 8, 4, 8, 16, 1, 1, 1, 4, 2, 1, 1, 1, 1, 1, 1, 2, 1, 1, 1, 1, 2, 4, 8, *(1,) * 14, 1, 1, 4)
+FILE_FORMATS = {0: "unknown", 1: "torch_save", 2: "safetensors", 3: "archive", 4: "mixed"}
+CHECKSUM_KINDS = {1: "xxh3", 2: "crc32"}
 MEMORY_FORMATS = {0: "contiguous_format", 1: "channels_last", 2: "preserve_format"}
+
+
+def item_size(number: int) -> int:
+    """0 for a dtype without one: a named one, and one that this version does not know."""
+    return ITEM_SIZES[number] if number < len(ITEM_SIZES) else 0
 
 
 def known_name(known: dict[int, str], number: int) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from bisect import bisect_left
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -10,9 +11,10 @@ from flatpoint.fb.ChunkLayout import ChunkLayout
 from flatpoint.fb.StorageType import StorageType
 from flatpoint.fb.StridesKind import StridesKind
 
-from ._columns import NO_FILE, Columns
+from ._columns import NO_CHECKSUM, NO_DATA_BEGIN, NO_FILE, NO_FILE_LENGTH, Columns
 from ._errors import corrupt
-from ._names import DTYPES, LAYOUTS, MEMORY_FORMATS, as_text, known_name, type_name
+from ._names import DTYPES, LAYOUTS, MEMORY_FORMATS, as_text, item_size, known_name, type_name
+from ._ranges import MAX_RANGES, BoxRange, box_ranges
 from ._tables import in_range
 
 INT64_MIN, INT64_MAX = -(2**63), 2**63 - 1
@@ -27,6 +29,17 @@ class StorageInfo:
     byte_offset: int
     length: int
     transform_descriptors: Sequence[bytes] | None  # in DCP's stored order
+
+
+@dataclass(frozen=True)
+class ChunkData:
+    """The bytes [byte_offset, byte_offset + length) of a data file that are a chunk's elements: row-major, little-endian, of
+    the tensor's dtype. Before they are read, the file is compared with `MetadataFile.file_facts`, as `DataFiles` does."""
+
+    file: int
+    byte_offset: int
+    length: int
+    checksum: int | None  # of MetadataFile.checksum_kind
 
 
 def storage_at(columns: Columns, row: int, length_at: int) -> StorageInfo | None:
@@ -138,6 +151,11 @@ class Tensor(Entry):
         return type_name(DTYPES, self._row.dtype, self._columns.types, self._row.dtype_name)
 
     @property
+    def item_size(self) -> int:
+        """Bytes of an element; 0 for a dtype that has none here."""
+        return item_size(self._row.dtype)
+
+    @property
     def layout(self) -> str:
         return type_name(LAYOUTS, self._row.layout, self._columns.types, self._row.layout_name)
 
@@ -214,6 +232,8 @@ class Tensor(Entry):
         cell, splits = 0, self.ndim
         for d, wanted in enumerate(offset):
             count = self._boxes[d]
+            if self._row.chunk_layout == ChunkLayout.EvenGrid and (wanted < 0 or self._boxes[self.ndim + d] < 0):
+                return None
             along = partition_point(count, lambda i: self._point(d, splits, i) < wanted)
             if along == count or self._point(d, splits, along) != wanted:
                 return None
@@ -235,6 +255,14 @@ class Tensor(Entry):
             return all(begin < e and o < end_of(begin, size) for (begin, size), o, e in zip(intervals, offsets, ends))
 
         return [row for row in range(self.chunk_count) if overlaps(row)]
+
+    def ranges(
+        self, offsets: Sequence[int] | None = None, sizes: Sequence[int] | None = None, max_ranges: int = MAX_RANGES
+    ) -> list[BoxRange]:
+        """Which bytes of which files are a box (without one: the tensor), and where in the box each range goes. By row of the
+        chunks that overlap it, each in order of its elements. Errors: "invalid_argument" for a box outside the tensor,
+        "not_plain" where a chunk's data is not known, "holes" for elements that no chunk holds, "too_large"."""
+        return box_ranges(self, offsets, sizes, max_ranges)
 
     def _overlapping_cells(self, offsets: Sequence[int], ends: Sequence[int]) -> list[int]:
         """By a range of cells per dimension; the outermost varies slowest. None where a step is negative, against rule V5."""
@@ -296,6 +324,28 @@ class Chunk:
         """Where the chunk lies; None without storage information."""
         row = self._tensor._row
         return storage_at(self._tensor._columns, self.row, row.length_begin + (self._cell if row.lengths_differ else 0))
+
+    def data(self) -> ChunkData | None:
+        """Its elements inside that range; None where the file does not tell, or they are not plain. Rule E7."""
+        columns, begins = self._tensor._columns, self._tensor._columns.chunk_data_begins
+        begin = begins[self.row if len(begins) > 1 else 0] if len(begins) else NO_DATA_BEGIN
+        if begin == NO_DATA_BEGIN or self._tensor.item_size == 0:
+            return None
+        storage = self.storage()
+        if storage is None:
+            return None
+        sizes = self.sizes
+        count = self._tensor.item_size * math.prod(sizes)
+        end = columns.file_lengths[storage.file] if len(columns.file_lengths) else NO_FILE_LENGTH
+        if (
+            storage.transform_descriptors
+            or any(size < 0 for size in sizes)
+            or not in_range(begin, count, storage.length)
+            or not in_range(storage.byte_offset, storage.length, end)
+        ):
+            raise corrupt(f"E7: data of row {self.row}")
+        checksum = columns.chunk_checksums[self.row] if len(columns.chunk_checksums) else NO_CHECKSUM
+        return ChunkData(storage.file, storage.byte_offset + begin, count, None if checksum == NO_CHECKSUM else checksum)
 
 
 def contiguous_strides(size: Sequence[int]) -> tuple[int, ...]:

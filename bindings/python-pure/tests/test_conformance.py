@@ -103,10 +103,34 @@ def storage(make):
     return corrupt_or(lambda: optional(make(), show))
 
 
+def data(chunk):
+    def show():
+        found = chunk.data()
+        return found and (
+            f'{{"file":{found.file},"byte_offset":{found.byte_offset},"length":{found.length},"checksum":{optional(found.checksum, str)}}}'
+        )
+
+    said = corrupt_or(show)
+    return f',"data":{said}' if said else ""
+
+
+def facts(file, i):
+    found = file.file_facts(i)
+    return f'{{"length":{optional(found.length, str)},"time":{optional(found.modified_ns, str)},"format":"{found.format}"}}'
+
+
+def file_facts(file):
+    said = f'"checksum_kind":"{file.checksum_kind}",' if file.checksum_kind else ""
+    c = file.columns
+    if len(c.file_lengths) or len(c.file_times) or len(c.file_formats):
+        said += f'"file_facts":{listed(range(len(c.files)), lambda i: facts(file, i))},'
+    return said
+
+
 def chunk(tensor, i):
     def make():
         chunk = tensor.chunk(i)
-        return f'{{"offsets":{listed(chunk.offsets)},"sizes":{listed(chunk.sizes)},"storage":{storage(chunk.storage)}}}'
+        return f'{{"offsets":{listed(chunk.offsets)},"sizes":{listed(chunk.sizes)},"storage":{storage(chunk.storage)}{data(chunk)}}}'
 
     return corrupt_or(make)
 
@@ -143,7 +167,7 @@ def canonical_json(file):
     return (
         f'{{"format":[{columns.format_major},{columns.format_minor}],"fragment_rank":{columns.fragment_rank},'
         f'"version":{optional(file.version, quoted)},"storage_meta":{optional(file.storage_meta, show_meta)},'
-        f'"files":{names},"entries":{listed(range(len(file)), lambda i: entry(file, i))}}}\n'
+        f'"files":{names},{file_facts(file)}"entries":{listed(range(len(file)), lambda i: entry(file, i))}}}\n'
     )
 
 
@@ -170,11 +194,16 @@ def answer(file, question):
             tensor = found and found.tensor()
             rows = tensor.overlapping(*map(parsed, rest)) if tensor else []
             said = ",".join(map(str, rows)) or None
+        elif verb == "ranges":
+            found = file.find(name)
+            tensor = found and found.tensor()
+            if tensor:
+                said = ",".join(":".join(map(str, r)) for r in tensor.ranges(*map(parsed, rest))) or "()"
         else:
             raise AssertionError(question)
     except Error as error:
-        assert error.code == "corrupt"
-        return "corrupt"
+        assert verb == "ranges" or error.code == "corrupt"
+        return error.code
     return "absent" if said is None else f"found\t{said}"
 
 

@@ -14,6 +14,11 @@ const MAX_FILE: usize = 0x7FFF_FFFF;
 /// `chunk_files` of a row without storage information.
 pub(crate) const NO_FILE: u32 = u32::MAX;
 
+// What says "unknown" in chunk_data_begins, chunk_checksums and file_lengths; in file_times 0 does.
+pub(crate) const NO_DATA_BEGIN: u32 = u32::MAX;
+pub(crate) const NO_CHECKSUM: u64 = u64::MAX;
+pub(crate) const NO_FILE_LENGTH: u64 = u64::MAX;
+
 /// `TensorProperties` of the schema.
 #[derive(Debug, Clone, Copy, Pod, Zeroable)]
 #[repr(C)]
@@ -108,6 +113,13 @@ pub struct Columns<'a> {
     pub transform_names: TextColumn<'a>,
     pub transform_lists: &'a [TransformListRow],
     pub loose_storage: &'a [LooseStorageRow],
+    /// One value for all rows, or one per row.
+    pub chunk_data_begins: &'a [u32],
+    pub checksum_kind: u8,
+    pub chunk_checksums: &'a [u64],
+    pub file_lengths: &'a [u64],
+    pub file_times: &'a [i64],
+    pub file_formats: &'a [u8],
 }
 
 impl Columns<'_> {
@@ -199,6 +211,12 @@ fn read_columns<'a>(root: &Table<'a>, format_major: u16, format_minor: u16) -> R
         transform_names: texts(root, M::VT_TRANSFORM_NAMES, M::VT_TRANSFORM_NAME_ENDS, "transform_names")?,
         transform_lists: root.column(M::VT_TRANSFORM_LISTS, "transform_lists")?,
         loose_storage: root.column(M::VT_LOOSE_STORAGE, "loose_storage")?,
+        chunk_data_begins: root.column(M::VT_CHUNK_DATA_BEGINS, "chunk_data_begins")?,
+        checksum_kind: root.scalar::<1>(M::VT_CHECKSUM_KIND)?.map_or(0, u8::from_le_bytes),
+        chunk_checksums: root.column(M::VT_CHUNK_CHECKSUMS, "chunk_checksums")?,
+        file_lengths: root.column(M::VT_FILE_LENGTHS, "file_lengths")?,
+        file_times: root.column(M::VT_FILE_TIMES, "file_times")?,
+        file_formats: root.column(M::VT_FILE_FORMATS, "file_formats")?,
     })
 }
 
@@ -259,7 +277,7 @@ fn check_storage_meta(meta: &Table<'_>) -> Result<(), Error> {
 
 /// Rule F8: columns that run beside each other have the same length.
 fn mismatched_columns(c: &Columns<'_>, others: &Others) -> Option<&'static str> {
-    let (entries, rows) = (c.entries.len(), c.chunk_files.len());
+    let (entries, rows, files) = (c.entries.len(), c.chunk_files.len(), c.file_names.ends.len());
     let absent_or = |length: usize, wanted: usize| length == 0 || length == wanted;
     let rules = [
         (c.fqn_slots.len().is_power_of_two() && c.fqn_slots.len() >= 2 * entries, "fqn_slots has a wrong number of slots"),
@@ -269,6 +287,14 @@ fn mismatched_columns(c: &Columns<'_>, others: &Others) -> Option<&'static str> 
         (c.loose_storage.len() <= rows, "loose_storage has more rows than chunk_files"),
         (absent_or(c.chunk_byte_offsets.len(), rows), "chunk_byte_offsets has not one value per row"),
         (absent_or(c.chunk_transforms.len(), rows), "chunk_transforms has not one value per row"),
+        (
+            c.chunk_data_begins.len() == 1 || absent_or(c.chunk_data_begins.len(), rows),
+            "chunk_data_begins has neither one value nor one per row",
+        ),
+        (absent_or(c.chunk_checksums.len(), rows), "chunk_checksums has not one value per row"),
+        (absent_or(c.file_lengths.len(), files), "file_lengths has not one value per file"),
+        (absent_or(c.file_times.len(), files), "file_times has not one value per file"),
+        (absent_or(c.file_formats.len(), files), "file_formats has not one value per file"),
         (others.storage_order <= rows, "storage_order has more values than rows"),
     ];
     rules.iter().find(|(holds, _)| !holds).map(|(_, what)| *what)

@@ -10,6 +10,17 @@ pub enum Code {
     Version,
     Corrupt,
     TooLarge,
+    /// A box outside its tensor, memory of another size.
+    InvalidArgument,
+    /// Where a chunk's elements begin is not known.
+    NotPlain,
+    /// No chunk holds some of the elements.
+    Holes,
+    /// A data file is not the one that the metadata speaks of, or was written meanwhile.
+    Changed,
+    Checksum,
+    /// The path of a data file leaves the checkpoint's folder.
+    Outside,
 }
 
 impl Code {
@@ -23,6 +34,12 @@ impl Code {
             Code::Version => "version",
             Code::Corrupt => "corrupt",
             Code::TooLarge => "too_large",
+            Code::InvalidArgument => "invalid_argument",
+            Code::NotPlain => "not_plain",
+            Code::Holes => "holes",
+            Code::Changed => "changed",
+            Code::Checksum => "checksum",
+            Code::Outside => "outside",
         }
     }
 }

@@ -18,10 +18,12 @@
 struct Readme;
 
 mod columns;
+mod data;
 mod error;
 mod file;
 mod metadata;
 mod names;
+mod ranges;
 mod tables;
 mod tensor;
 
@@ -30,8 +32,10 @@ mod tensor;
 mod generated; // a link to generated/rust, so that the packed crate holds it
 
 pub use columns::{Columns, EntryRow, LooseStorageRow, PropertiesRow, TextColumn, TransformListRow};
+pub use data::{DataFiles, FileFacts};
 pub use error::{Code, Error};
 pub use file::MetadataFile;
 pub use generated::flatpoint::fb;
 pub use metadata::Metadata;
-pub use tensor::{Bytes, Chunk, Entry, Kind, StorageInfo, Tensor};
+pub use ranges::BoxRange;
+pub use tensor::{Bytes, Chunk, ChunkData, Entry, Kind, StorageInfo, Tensor};

@@ -50,6 +50,26 @@ pub(crate) const DTYPES: [&str; 47] = [
     "bcomplex32",
 ];
 
+/// Bytes of an element, by number.
+const ITEM_SIZES: [u64; 47] = [
+    1, 1, 2, 4, 8, 2, 4, 8, 4, 8, 16, 1, 1, 1, 4, 2, 1, 1, 1, 1, 1, 1, 2, 1, 1, 1, 1, 2, 4, 8, // up to uint64
+    1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, // below a byte
+    1, 1, 4,
+];
+
+/// 0 for a dtype without one: a named one, and one that this version does not know.
+pub(crate) fn item_size(dtype: u8) -> u64 {
+    ITEM_SIZES.get(usize::from(dtype)).copied().unwrap_or(0)
+}
+
+pub(crate) const CHECKSUM_KINDS: [&str; 3] = ["absent", "xxh3", "crc32"];
+
+pub(crate) const FILE_FORMATS: [&str; 5] = ["unknown", "torch_save", "safetensors", "archive", "mixed"];
+
+pub(crate) fn known_name(known: &[&str], number: u8) -> String {
+    known.get(usize::from(number)).map_or_else(|| format!("unknown:{number}"), |name| (*name).to_owned())
+}
+
 pub(crate) const LAYOUTS: [&str; 8] =
     ["strided", "sparse_coo", "sparse_csr", "sparse_csc", "sparse_bsr", "sparse_bsc", "_mkldnn", "jagged"];
 

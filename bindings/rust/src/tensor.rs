@@ -2,10 +2,10 @@
 
 use std::borrow::Cow;
 
-use crate::columns::{Columns, EntryRow, NO_FILE};
-use crate::error::Error;
+use crate::columns::{Columns, EntryRow, NO_CHECKSUM, NO_DATA_BEGIN, NO_FILE, NO_FILE_LENGTH};
+use crate::error::{Code, Error};
 use crate::metadata::name_at;
-use crate::names::{DTYPES, LAYOUTS, MEMORY_FORMATS, OTHER};
+use crate::names::{DTYPES, LAYOUTS, MEMORY_FORMATS, OTHER, item_size, known_name};
 
 const TENSOR: u8 = 0;
 const BYTES: u8 = 1;
@@ -156,13 +156,22 @@ impl<'a> Tensor<'a> {
         }
     }
 
+    /// Bytes of an element; 0 for a dtype that has none here.
+    pub fn item_size(&self) -> u64 {
+        item_size(self.row.properties.dtype)
+    }
+
+    /// The FQN as text.
+    pub fn name(&self) -> Cow<'a, str> {
+        String::from_utf8_lossy(name_at(self.columns, self.row.fqn_begin, self.row.fqn_length).unwrap_or(b"?"))
+    }
+
     pub fn layout(&self) -> Cow<'a, [u8]> {
         self.type_name(&LAYOUTS, self.row.properties.layout, self.row.properties.layout_name)
     }
 
     pub fn memory_format(&self) -> String {
-        let number = self.row.properties.memory_format;
-        MEMORY_FORMATS.get(usize::from(number)).map_or_else(|| format!("unknown:{number}"), |name| (*name).to_owned())
+        known_name(&MEMORY_FORMATS, self.row.properties.memory_format)
     }
 
     pub fn requires_grad(&self) -> bool {
@@ -202,6 +211,11 @@ impl<'a> Tensor<'a> {
         }
         let cell = if self.row.reordered == 0 { i } else { self.order[i as usize] };
         Some(if cell < self.row.chunk_count { Ok(Chunk { tensor: *self, cell }) } else { Err(Error::corrupt("E5: chunk order")) })
+    }
+
+    /// The `i`-th chunk by rows: sorted by offsets; `None` where there is none.
+    pub fn chunk_by_row(&self, i: u32) -> Option<Chunk<'a>> {
+        (i < self.row.chunk_count).then_some(Chunk { tensor: *self, cell: i })
     }
 
     /// The chunk that starts at `offset`. O(ndim * log chunks).
@@ -289,6 +303,9 @@ impl<'a> Tensor<'a> {
         let mut splits = self.ndim();
         for (d, &wanted) in offset.iter().enumerate() {
             let count = self.cells(d);
+            if self.row.chunk_layout != GRID && (wanted < 0 || self.boxes[self.ndim() + d] < 0) {
+                return None;
+            }
             let along = partition_point(count, |i| self.point(d, splits, i) < wanted);
             if along == count || self.point(d, splits, along) != wanted {
                 return None;
@@ -352,6 +369,68 @@ impl<'a> Chunk<'a> {
         let length_at = row.length_begin as usize + if row.lengths_differ == 0 { 0 } else { self.cell as usize };
         storage_at(self.tensor.columns, self.row(), length_at)
     }
+
+    /// Its elements inside that range; `None` where the file does not tell, or they are not plain. Rule E7.
+    pub fn data(&self) -> Result<Option<ChunkData>, Error> {
+        let (c, row) = (self.tensor.columns, self.row());
+        let at = if c.chunk_data_begins.len() == 1 { 0 } else { row };
+        let begin = c.chunk_data_begins.get(at).copied().unwrap_or(NO_DATA_BEGIN);
+        if begin == NO_DATA_BEGIN || self.tensor.item_size() == 0 {
+            return Ok(None);
+        }
+        let Some(storage) = self.storage()? else { return Ok(None) };
+        let corrupt = || Error::corrupt(format!("E7: data of row {row}"));
+        let length = self.byte_count().ok_or_else(corrupt)?;
+        let file_length = c.file_lengths.get(storage.file as usize).copied().unwrap_or(NO_FILE_LENGTH);
+        let fits = |begin: u64, length: u64, end: u64| begin.checked_add(length).is_some_and(|last| last <= end);
+        if storage.transform_descriptors.is_some_and(|list| !list.is_empty())
+            || !fits(u64::from(begin), length, storage.length)
+            || !fits(storage.byte_offset, storage.length, file_length)
+        {
+            return Err(corrupt());
+        }
+        Ok(Some(ChunkData {
+            file: storage.file,
+            byte_offset: storage.byte_offset + u64::from(begin),
+            length,
+            checksum: c.chunk_checksums.get(row).copied().filter(|&checksum| checksum != NO_CHECKSUM),
+        }))
+    }
+
+    /// The same, an error where it is not known.
+    pub(crate) fn known_data(&self) -> Result<ChunkData, Error> {
+        if let Some(data) = self.data()? {
+            return Ok(data);
+        }
+        let (name, row) = (self.tensor.name(), self.row());
+        Err(match self.storage()? {
+            None => Error::new(Code::Holes, format!("{name}: row {row} has no storage")),
+            Some(_) => Error::new(
+                Code::NotPlain,
+                format!("{name}: where the elements of row {row} begin is not known; `flatpoint import --data` finds out"),
+            ),
+        })
+    }
+
+    /// Bytes of its elements; `None` where a size is negative, or they leave 64 bits.
+    fn byte_count(&self) -> Option<u64> {
+        let sizes: Vec<u64> = (0..self.tensor.ndim()).map(|d| u64::try_from(self.size(d)).ok()).collect::<Option<_>>()?;
+        if sizes.contains(&0) {
+            return Some(0);
+        }
+        sizes.iter().try_fold(self.tensor.item_size(), |bytes, &size| bytes.checked_mul(size))
+    }
+}
+
+/// The bytes `[byte_offset, byte_offset + length)` of a data file that are a chunk's elements: row-major, little-endian, of the
+/// tensor's dtype. Before they are read, the file is compared with [`crate::Metadata::file_facts`], as [`crate::DataFiles`] does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ChunkData {
+    pub file: u32,
+    pub byte_offset: u64,
+    pub length: u64,
+    /// Of [`crate::Metadata::checksum_kind`].
+    pub checksum: Option<u64>,
 }
 
 /// `_StorageInfo`: the bytes `[byte_offset, byte_offset + length)` of a data file.

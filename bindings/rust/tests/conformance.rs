@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use flatpoint::{Code, Error, Kind, Metadata, MetadataFile, StorageInfo, Tensor};
+use flatpoint::{ChunkData, Code, Error, Kind, Metadata, MetadataFile, StorageInfo, Tensor};
 
 /// The suite, or another of its form that `FLATPOINT_SUITE` names.
 fn suite() -> PathBuf {
@@ -134,6 +134,38 @@ fn put_storage(out: &mut String, storage: Result<Option<StorageInfo<'_>>, Error>
     }
 }
 
+/// Nothing where it is not known.
+fn put_data(out: &mut String, data: &Result<Option<ChunkData>, Error>) {
+    match data {
+        Err(_) => out.push_str(",\"data\":\"corrupt\""),
+        Ok(None) => {}
+        Ok(Some(d)) => {
+            let checksum = d.checksum.map_or_else(|| "null".to_owned(), |checksum| checksum.to_string());
+            let (file, offset, length) = (d.file, d.byte_offset, d.length);
+            write!(out, ",\"data\":{{\"file\":{file},\"byte_offset\":{offset},\"length\":{length},\"checksum\":{checksum}}}").unwrap();
+        }
+    }
+}
+
+/// Nothing where the columns are absent.
+fn put_file_facts(out: &mut String, metadata: &Metadata<'_>) {
+    let c = metadata.columns();
+    if let Some(kind) = metadata.checksum_kind() {
+        write!(out, "\"checksum_kind\":\"{kind}\",").unwrap();
+    }
+    if c.file_lengths.is_empty() && c.file_times.is_empty() && c.file_formats.is_empty() {
+        return;
+    }
+    out.push_str("\"file_facts\":");
+    put_list(out, 0..metadata.files().len(), |out, file| {
+        let facts = metadata.file_facts(u32::try_from(file).unwrap());
+        let length = facts.length.map_or_else(|| "null".to_owned(), |length| length.to_string());
+        let time = facts.modified_ns.map_or_else(|| "null".to_owned(), |time| time.to_string());
+        write!(out, "{{\"length\":{length},\"time\":{time},\"format\":\"{}\"}}", facts.format).unwrap();
+    });
+    out.push(',');
+}
+
 fn put_tensor(out: &mut String, tensor: &Tensor<'_>) {
     out.push_str("\"type\":\"tensor\",\"dtype\":");
     put_text(out, &tensor.dtype());
@@ -158,6 +190,7 @@ fn put_tensor(out: &mut String, tensor: &Tensor<'_>) {
             put_numbers(out, (0..tensor.ndim()).map(|d| chunk.size(d)));
             out.push_str(",\"storage\":");
             put_storage(out, chunk.storage());
+            put_data(out, &chunk.data());
             out.push('}');
         }
     });
@@ -211,7 +244,9 @@ fn canonical_json(metadata: &Metadata<'_>) -> String {
     put_storage_meta(&mut out, metadata);
     out.push_str(",\"files\":");
     put_list(&mut out, metadata.files(), |out, name| put_text(out, name.unwrap_or(b"corrupt")));
-    out.push_str(",\"entries\":");
+    out.push(',');
+    put_file_facts(&mut out, metadata);
+    out.push_str("\"entries\":");
     put_list(&mut out, 0..metadata.len(), |out, position| put_entry(out, metadata, position));
     out.push_str("}\n");
     out
@@ -242,13 +277,22 @@ fn answer(metadata: &Metadata<'_>, question: &str) -> String {
         }
         "prefix" => metadata.prefix(&name).map(|range| range.map(|r| format!("{}\t{}", r.start, r.end))),
         "overlap" => metadata.find(&name).and_then(|entry| overlap(entry, &numbers(fields[2]), &numbers(fields[3]))),
+        "ranges" => metadata.find(&name).and_then(|entry| ranges(entry, &numbers(fields[2]), &numbers(fields[3]))),
         other => panic!("unknown question {other}"),
     };
     match found {
         Ok(Some(answer)) => format!("found\t{answer}"),
         Ok(None) => "absent".to_owned(),
-        Err(_) => "corrupt".to_owned(),
+        Err(error) => error.code.name().to_owned(),
     }
+}
+
+fn ranges(entry: Option<flatpoint::Entry<'_>>, offsets: &[i64], sizes: &[i64]) -> Result<Option<String>, Error> {
+    let Some(entry) = entry else { return Ok(None) };
+    let Some(tensor) = entry.tensor()? else { return Ok(None) };
+    let ranges = tensor.ranges(offsets, sizes)?;
+    let texts: Vec<String> = ranges.iter().map(|r| format!("{}:{}:{}:{}", r.file, r.byte_offset, r.length, r.box_offset)).collect();
+    Ok(Some(if texts.is_empty() { "()".to_owned() } else { texts.join(",") }))
 }
 
 fn overlap(entry: Option<flatpoint::Entry<'_>>, offsets: &[i64], sizes: &[i64]) -> Result<Option<String>, Error> {

@@ -7,6 +7,9 @@ export const TRAILER_SIZE = 24;
 const MAX_FILE_SIZE = 0x7fffffff;
 /** `chunk_files` of a row without storage information. */
 export const NO_FILE = 0xffffffff;
+/** What says "unknown" in `chunk_data_begins`, and in `chunk_checksums` and `file_lengths`; in `file_times` 0 does. */
+export const NO_DATA_BEGIN = 0xffffffff;
+export const UNKNOWN = 2n ** 64n - 1n;
 
 const ENTRY_SIZE = 48;
 const LOOSE_STORAGE_SIZE = 20;
@@ -68,6 +71,12 @@ export const METADATA = [
   vector("metadata_class", "u8"),
   vector("storage_info_class", "u8"),
   table("source", SOURCE),
+  vector("chunk_data_begins", "u32"),
+  scalar("checksum_kind", "u8"),
+  vector("chunk_checksums", "u64"),
+  vector("file_lengths", "u64"),
+  vector("file_times", "i64"),
+  vector("file_formats", "u8"),
 ];
 
 /** One FQN as it lies in the file. */
@@ -153,6 +162,13 @@ export class Columns {
   readonly transformNames: TextColumn;
   readonly transformListCount: number;
   readonly looseCount: number;
+  /** One value for all rows, or one per row. */
+  readonly chunkDataBegins: Uint32Array;
+  readonly checksumKind: number;
+  readonly chunkChecksums: BigUint64Array;
+  readonly fileLengths: BigUint64Array;
+  readonly fileTimes: BigInt64Array;
+  readonly fileFormats: Uint8Array;
   readonly version: Uint8Array | undefined;
   readonly storageMeta: StorageMeta | undefined;
   /** Rows of the chunk columns that belong to chunks; the rest belong to loose storage. */
@@ -197,6 +213,12 @@ export class Columns {
     this.transformNames = texts("transform_names", "transform_name_ends");
     [this.transformLists, this.transformListCount] = rows("transform_lists", TRANSFORM_LIST_SIZE);
     [this.looseStorage, this.looseCount] = rows("loose_storage", LOOSE_STORAGE_SIZE);
+    this.chunkDataBegins = column("chunk_data_begins", Uint32Array);
+    this.checksumKind = fields.checksum_kind as number;
+    this.chunkChecksums = column("chunk_checksums", BigUint64Array);
+    this.fileLengths = column("file_lengths", BigUint64Array);
+    this.fileTimes = column("file_times", BigInt64Array);
+    this.fileFormats = column("file_formats", Uint8Array);
     this.version = fields.version as Uint8Array | undefined;
     this.storageMeta = storageMeta(fields.storage_meta as Values | undefined);
     this.chunkRows = this.chunkFiles.length - this.looseCount;
@@ -216,9 +238,16 @@ export class Columns {
       ["fqn_paths", this.entryCount],
       ["chunk_byte_offsets", rows],
       ["chunk_transforms", rows],
+      ["chunk_checksums", rows],
+      ["file_lengths", this.files.length],
+      ["file_times", this.files.length],
+      ["file_formats", this.files.length],
     ];
     for (const [name, wanted] of absentOr) {
       if (lengthOf(name) !== 0 && lengthOf(name) !== wanted) return `${name} has not ${wanted} values`;
+    }
+    if (![0, 1, rows].includes(this.chunkDataBegins.length)) {
+      return "chunk_data_begins has neither one value nor one per row of chunk_files";
     }
     if (lengthOf("planner_order") > this.entryCount) return "planner_order has more values than entries";
     if (this.looseCount > rows) return "loose_storage has more rows than chunk_files";

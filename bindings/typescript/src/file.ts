@@ -6,13 +6,23 @@ import { xxh3 } from "@node-rs/xxhash";
 import { ByteBuffer } from "flatbuffers";
 
 import { Metadata } from "../../../generated/typescript/flatpoint/fb/metadata.js";
-import { Columns, type StorageMeta, TRAILER_SIZE, checkFrame } from "./columns.js";
+import { Columns, type StorageMeta, TRAILER_SIZE, UNKNOWN, checkFrame } from "./columns.js";
 import { FlatpointError, corrupt } from "./errors.js";
+import { CHECKSUM_KINDS, FILE_FORMATS, knownName } from "./names.js";
 import { inRange } from "./tables.js";
 import { Entry, type StorageInfo, partitionPoint, storageAt } from "./tensor.js";
 import { asBytes } from "./text.js";
 
 const MAX_PROBES = 32;
+
+/** What was known of a data file. Undefined: unknown. */
+export interface FileFacts {
+  length: bigint | undefined;
+  /** Nanoseconds since 1970. */
+  modifiedNs: bigint | undefined;
+  /** "unknown", "torch_save", "safetensors", "archive", "mixed"; "unknown:N". */
+  format: string;
+}
 
 /** What a metadata file says: its entries, sorted by FQN. Immutable. */
 export class MetadataFile {
@@ -94,6 +104,22 @@ export class MetadataFile {
     const name = this.columns.files.text(file);
     if (name === undefined) throw corrupt(`V7: name of file ${file}`);
     return name;
+  }
+
+  /** A data file as it was when the begins of its chunks' data were read; nothing is known of one that is out of range. */
+  fileFacts(file: number): FileFacts {
+    const { fileLengths, fileTimes, fileFormats } = this.columns;
+    const [length, time] = [fileLengths[file] as bigint | undefined, fileTimes[file] as bigint | undefined];
+    return {
+      length: length === UNKNOWN ? undefined : length,
+      modifiedNs: time === 0n ? undefined : time,
+      format: knownName(FILE_FORMATS, fileFormats[file] ?? 0),
+    };
+  }
+
+  /** What `ChunkData.checksum` is: "xxh3", "crc32"; "unknown:N" where this version does not know it. */
+  get checksumKind(): string | undefined {
+    return this.columns.checksumKind === 0 ? undefined : knownName(CHECKSUM_KINDS, this.columns.checksumKind);
   }
 
   /** Metadata.version; undefined is None. */

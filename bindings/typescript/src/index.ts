@@ -7,7 +7,9 @@
  */
 export { Metadata } from "../../../generated/typescript/flatpoint/fb/metadata.js";
 export { Columns, type EntryRow, type LooseStorageRow, type StorageMeta, TextColumn } from "./columns.js";
+export { DataFolder, type DataOptions } from "./data.js";
 export { type Code, FlatpointError } from "./errors.js";
-export { MetadataFile } from "./file.js";
-export { Chunk, Entry, type StorageInfo, Tensor } from "./tensor.js";
+export { type FileFacts, MetadataFile } from "./file.js";
+export { type BoxRange } from "./ranges.js";
+export { Chunk, type ChunkData, Entry, type StorageInfo, Tensor } from "./tensor.js";
 export { asBytes, asText } from "./text.js";

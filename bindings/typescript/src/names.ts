@@ -21,6 +21,26 @@ export const MEMORY_FORMATS = new Map<number, string>([
   [MemoryFormat.Preserve, "preserve_format"],
 ]);
 
+export const FILE_FORMATS = new Map(
+  Object.entries(["unknown", "torch_save", "safetensors", "archive", "mixed"]).map(([n, name]) => [Number(n), name]),
+);
+export const CHECKSUM_KINDS = new Map([
+  [1, "xxh3"],
+  [2, "crc32"],
+]);
+
+/** Bytes of an element, by number: up to uint64, the fourteen types below a byte, and the last three. */
+const ITEM_SIZES = [
+  [1, 1, 2, 4, 8, 2, 4, 8, 4, 8, 16, 1, 1, 1, 4, 2, 1, 1, 1, 1, 1, 1, 2, 1, 1, 1, 1, 2, 4, 8],
+  [1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1],
+  [1, 1, 4],
+].flat();
+
+/** 0 for a dtype without one: a named one, and one that this version does not know. */
+export function itemSize(dtype: number): number {
+  return ITEM_SIZES[dtype] ?? 0;
+}
+
 export function knownName(known: Map<number, string>, number: number): string {
   return known.get(number) ?? `unknown:${number}`;
 }

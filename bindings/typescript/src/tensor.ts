@@ -2,9 +2,10 @@
 import { ChunkLayout } from "../../../generated/typescript/flatpoint/fb/chunk-layout.js";
 import { StorageType } from "../../../generated/typescript/flatpoint/fb/storage-type.js";
 import { StridesKind } from "../../../generated/typescript/flatpoint/fb/strides-kind.js";
-import { type Columns, type EntryRow, NO_FILE } from "./columns.js";
-import { corrupt } from "./errors.js";
-import { DTYPES, LAYOUTS, MEMORY_FORMATS, knownName, typeName } from "./names.js";
+import { type Columns, type EntryRow, NO_DATA_BEGIN, NO_FILE, UNKNOWN } from "./columns.js";
+import { FlatpointError, corrupt } from "./errors.js";
+import { DTYPES, LAYOUTS, MEMORY_FORMATS, itemSize, knownName, typeName } from "./names.js";
+import { type Box, type BoxRange, type Interval, byteCount, covered, listRanges, shared } from "./ranges.js";
 import { inRange } from "./tables.js";
 import { asText } from "./text.js";
 
@@ -20,6 +21,18 @@ export interface StorageInfo {
   length: bigint;
   /** In DCP's stored order; undefined is None. */
   transformDescriptors: Uint8Array[] | undefined;
+}
+
+/**
+ * The bytes [byteOffset, byteOffset + length) of a data file that are a chunk's elements: row-major, little-endian, of the
+ * tensor's dtype. Before they are read, the file is compared with `MetadataFile.fileFacts`, as `DataFolder` does.
+ */
+export interface ChunkData {
+  file: number;
+  byteOffset: bigint;
+  length: bigint;
+  /** Of `MetadataFile.checksumKind`. */
+  checksum: bigint | undefined;
 }
 
 /** Rule E6. Undefined without storage information. */
@@ -135,6 +148,11 @@ export class Tensor {
     return typeName(DTYPES, this.row.dtype, this.columns.typeNames, this.row.dtypeName);
   }
 
+  /** Bytes of an element; 0 for a dtype that has none here. */
+  get itemSize(): number {
+    return itemSize(this.row.dtype);
+  }
+
   get layout(): string {
     return typeName(LAYOUTS, this.row.layout, this.columns.typeNames, this.row.layoutName);
   }
@@ -215,6 +233,8 @@ export class Tensor {
     let splits = this.ndim;
     for (let d = 0; d < this.ndim; ++d) {
       const count = Number(this.boxes[d]);
+      const isEven = this.row.chunkLayout === ChunkLayout.EvenGrid;
+      if (isEven && (offset[d] < 0n || this.boxes[this.ndim + d] < 0n)) return undefined;
       const along = partitionPoint(0, count, (i) => this.point(d, splits, i) < offset[d]);
       if (along === count || this.point(d, splits, along) !== offset[d]) return undefined;
       cell = cell * count + along;
@@ -243,6 +263,45 @@ export class Tensor {
     return rows;
   }
 
+  /**
+   * The ranges of a box (without one: of the tensor), as long as they can be: by row of the chunks that overlap it, each in
+   * order of its elements. Codes of errors: "invalid_argument" for a box outside the tensor, "not_plain" where a chunk's data
+   * is not known, "holes" for elements that no chunk holds, "too_large".
+   */
+  ranges(offsets: readonly bigint[] = this.size.map(() => 0n), sizes: readonly bigint[] = this.size): BoxRange[] {
+    const box = { offsets, sizes };
+    const bytes = this.boxBytes(box);
+    const ranges: BoxRange[] = [];
+    if (bytes === 0n) return ranges;
+    for (const row of this.overlapping(offsets, sizes)) {
+      const chunk = Array.from({ length: this.ndim }, (_, d) => this.interval(row, d));
+      if (chunk.some((own, d) => shared(own, offsets[d], sizes[d]).size <= 0n)) continue;
+      listRanges(chunk, this.chunkByRow(row).knownData(), box, BigInt(this.itemSize), ranges);
+    }
+    const end = covered(ranges);
+    if (end < bytes) {
+      throw new FlatpointError(
+        "holes",
+        `${this.name}: no chunk holds element ${end / BigInt(this.itemSize)} of the box`,
+      );
+    }
+    return ranges;
+  }
+
+  private boxBytes({ offsets, sizes }: Box): bigint {
+    const whole = this.size;
+    const fits = (n: bigint, d: number) => offsets[d] >= 0n && sizes[d] >= 0n && offsets[d] + sizes[d] <= n;
+    if (offsets.length !== whole.length || sizes.length !== whole.length || !whole.every(fits)) {
+      const message = `a box at [${offsets.join(", ")}] with sizes [${sizes.join(", ")}] does not lie in [${whole.join(", ")}]`;
+      throw new FlatpointError("invalid_argument", `${this.name}: ${message}`);
+    }
+    if (sizes.includes(0n)) return 0n;
+    const bytes = byteCount(sizes, BigInt(this.itemSize));
+    if (bytes === undefined) throw new FlatpointError("too_large", `${this.name}: the box has more than 2^64 bytes`);
+    if (bytes === 0n) throw new FlatpointError("not_plain", `${this.name}: dtype ${this.dtype} has no item size`);
+    return bytes;
+  }
+
   /** By a range of cells per dimension; the outermost varies slowest. None where a step is negative, against rule V5. */
   private overlappingCells(offsets: readonly bigint[], ends: readonly bigint[]): number[] {
     let cells = [0];
@@ -269,7 +328,7 @@ export class Tensor {
   }
 
   /** One dimension of the chunk in a row. */
-  interval(cell: number, d: number): { begin: bigint; size: bigint } {
+  interval(cell: number, d: number): Interval {
     if (this.row.chunkLayout === ChunkLayout.Whole) return { begin: 0n, size: this.dimensions[d] };
     if (this.row.chunkLayout === ChunkLayout.Explicit) {
       const at = 2 * this.ndim * cell + d;
@@ -330,6 +389,42 @@ export class Chunk {
   /** Where the chunk lies; undefined without storage information. */
   storage(): StorageInfo | undefined {
     return storageAt(this.columns, this.row, this.entry.lengthBegin + (this.entry.lengthsDiffer ? this.cell : 0));
+  }
+
+  /** Its elements inside that range; undefined where the file does not tell, or they are not plain. Rule E7. */
+  data(): ChunkData | undefined {
+    const { chunkDataBegins, chunkChecksums, fileLengths } = this.columns;
+    const begin = chunkDataBegins.at(chunkDataBegins.length === 1 ? 0 : this.row) ?? NO_DATA_BEGIN;
+    if (begin === NO_DATA_BEGIN || this.tensor.itemSize === 0) return undefined;
+    const storage = this.storage();
+    if (storage === undefined) return undefined;
+    const length = byteCount(this.sizes, BigInt(this.tensor.itemSize));
+    const end = fileLengths.at(storage.file) ?? UNKNOWN;
+    if (
+      storage.transformDescriptors?.length ||
+      length === undefined ||
+      BigInt(begin) + length > storage.length ||
+      storage.byteOffset + storage.length > end
+    ) {
+      throw corrupt(`E7: data of row ${this.row}`);
+    }
+    const checksum = chunkChecksums.at(this.row);
+    return {
+      file: storage.file,
+      byteOffset: storage.byteOffset + BigInt(begin),
+      length,
+      checksum: checksum === UNKNOWN ? undefined : checksum,
+    };
+  }
+
+  /** The same, an error where it is not known. */
+  knownData(): ChunkData {
+    const data = this.data();
+    if (data !== undefined) return data;
+    const name = `${this.tensor.name}: row ${this.row}`;
+    if (this.storage() === undefined) throw new FlatpointError("holes", `${name} has no storage`);
+    const message = "where its elements begin is not known; `flatpoint import --data` finds out";
+    throw new FlatpointError("not_plain", `${name}: ${message}`);
   }
 }
 

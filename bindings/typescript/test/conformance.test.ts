@@ -5,7 +5,7 @@ import * as os from "node:os";
 import * as path from "node:path";
 import { after, test } from "node:test";
 
-import { FlatpointError, MetadataFile, type StorageInfo, type Tensor, asText } from "../src/index.js";
+import { type Chunk, FlatpointError, MetadataFile, type StorageInfo, type Tensor, asText } from "../src/index.js";
 import { METADATA, SOURCE, STORAGE_META } from "../src/columns.js";
 
 // The tests are compiled into bindings/typescript/dist/bindings/typescript/test.
@@ -88,11 +88,33 @@ function storage(make: () => StorageInfo | undefined): string {
   );
 }
 
+/** Nothing where it is not known. */
+function data(chunk: Chunk): string {
+  const said = orCorrupt(() => {
+    const d = chunk.data();
+    if (d === undefined) return "";
+    return `{"file":${d.file},"byte_offset":${d.byteOffset},"length":${d.length},"checksum":${optional(d.checksum, String)}}`;
+  });
+  return said && `,"data":${said}`;
+}
+
+/** Nothing where the columns are absent. */
+function fileFacts(file: MetadataFile): string {
+  const { files, fileLengths, fileTimes, fileFormats } = file.columns;
+  const kind = file.checksumKind === undefined ? "" : `"checksum_kind":"${file.checksumKind}",`;
+  if (fileLengths.length + fileTimes.length + fileFormats.length === 0) return kind;
+  const facts = list(indices(files.length), (i) => {
+    const { length, modifiedNs, format } = file.fileFacts(i);
+    return `{"length":${optional(length, String)},"time":${optional(modifiedNs, String)},"format":"${format}"}`;
+  });
+  return `${kind}"file_facts":${facts},`;
+}
+
 function tensor(t: Tensor): string {
   const chunk = (i: number) =>
     orCorrupt(() => {
       const { offsets, sizes, ...rest } = { chunk: t.chunk(i), offsets: t.chunk(i).offsets, sizes: t.chunk(i).sizes };
-      return `{"offsets":${list(offsets)},"sizes":${list(sizes)},"storage":${storage(() => rest.chunk.storage())}}`;
+      return `{"offsets":${list(offsets)},"sizes":${list(sizes)},"storage":${storage(() => rest.chunk.storage())}${data(rest.chunk)}}`;
     });
   return (
     `"type":"tensor","dtype":${quoted(t.dtype)},"layout":${quoted(t.layout)},"memory_format":${quoted(t.memoryFormat)},` +
@@ -122,7 +144,7 @@ function canonicalJson(file: MetadataFile): string {
   const entries = list(indices(file.length), (i) => entry(file, i));
   return (
     `{"format":[${formatMajor},${formatMinor}],"fragment_rank":${fragmentRank},"version":${optional(file.version, text)},` +
-    `"storage_meta":${meta},"files":${names},"entries":${entries}}\n`
+    `"storage_meta":${meta},"files":${names},${fileFacts(file)}"entries":${entries}}\n`
   );
 }
 
@@ -132,7 +154,7 @@ const found = (said: unknown) => (said === undefined ? "absent" : `found\t${said
 function answer(file: MetadataFile, question: string): string {
   const [verb, hex, ...rest] = question.split("\t");
   const name = Buffer.from(hex, "hex");
-  return orCorrupt(() => {
+  const said = (): string => {
     switch (verb) {
       case "find":
         return found(file.find(name)?.position);
@@ -148,10 +170,22 @@ function answer(file: MetadataFile, question: string): string {
         const rows = file.find(name)?.tensor()?.overlapping(parsed(rest[0]), parsed(rest[1]));
         return found(rows?.length ? rows.join(",") : undefined);
       }
+      case "ranges": {
+        const ranges = file.find(name)?.tensor()?.ranges(parsed(rest[0]), parsed(rest[1]));
+        const texts = ranges?.map((r) => `${r.file}:${r.byteOffset}:${r.length}:${r.boxOffset}`);
+        return found(texts && (texts.join(",") || "()"));
+      }
       default:
         throw new Error(`no question: ${question}`);
     }
-  }, "corrupt");
+  };
+  if (verb !== "ranges") return orCorrupt(said, "corrupt");
+  try {
+    return said();
+  } catch (error) {
+    assert(error instanceof FlatpointError, String(error));
+    return error.code;
+  }
 }
 
 function check({ name, bytes, json, asked }: Case): void {

@@ -498,6 +498,78 @@ inline const char *EnumNamePathType(PathType e) {
   return EnumNamesPathType()[index];
 }
 
+enum class FileFormat : uint8_t {
+  Unknown = 0,
+  TorchSave = 1,
+  Safetensors = 2,
+  Archive = 3,
+  Mixed = 4,
+  MIN = Unknown,
+  MAX = Mixed
+};
+
+inline const FileFormat (&EnumValuesFileFormat())[5] {
+  static const FileFormat values[] = {
+    FileFormat::Unknown,
+    FileFormat::TorchSave,
+    FileFormat::Safetensors,
+    FileFormat::Archive,
+    FileFormat::Mixed
+  };
+  return values;
+}
+
+inline const char * const *EnumNamesFileFormat() {
+  static const char * const names[6] = {
+    "Unknown",
+    "TorchSave",
+    "Safetensors",
+    "Archive",
+    "Mixed",
+    nullptr
+  };
+  return names;
+}
+
+inline const char *EnumNameFileFormat(FileFormat e) {
+  if (::flatbuffers::IsOutRange(e, FileFormat::Unknown, FileFormat::Mixed)) return "";
+  const size_t index = static_cast<size_t>(e);
+  return EnumNamesFileFormat()[index];
+}
+
+enum class ChecksumKind : uint8_t {
+  Absent = 0,
+  Xxh3 = 1,
+  Crc32 = 2,
+  MIN = Absent,
+  MAX = Crc32
+};
+
+inline const ChecksumKind (&EnumValuesChecksumKind())[3] {
+  static const ChecksumKind values[] = {
+    ChecksumKind::Absent,
+    ChecksumKind::Xxh3,
+    ChecksumKind::Crc32
+  };
+  return values;
+}
+
+inline const char * const *EnumNamesChecksumKind() {
+  static const char * const names[4] = {
+    "Absent",
+    "Xxh3",
+    "Crc32",
+    nullptr
+  };
+  return names;
+}
+
+inline const char *EnumNameChecksumKind(ChecksumKind e) {
+  if (::flatbuffers::IsOutRange(e, ChecksumKind::Absent, ChecksumKind::Crc32)) return "";
+  const size_t index = static_cast<size_t>(e);
+  return EnumNamesChecksumKind()[index];
+}
+
 FLATBUFFERS_MANUALLY_ALIGNED_STRUCT(2) TensorProperties FLATBUFFERS_FINAL_CLASS {
  private:
   uint8_t dtype_;
@@ -1342,7 +1414,13 @@ struct Metadata FLATBUFFERS_FINAL_CLASS : private ::flatbuffers::Table {
     VT_OPAQUE_PICKLES = 72,
     VT_METADATA_CLASS = 74,
     VT_STORAGE_INFO_CLASS = 76,
-    VT_SOURCE = 78
+    VT_SOURCE = 78,
+    VT_CHUNK_DATA_BEGINS = 80,
+    VT_CHECKSUM_KIND = 82,
+    VT_CHUNK_CHECKSUMS = 84,
+    VT_FILE_LENGTHS = 86,
+    VT_FILE_TIMES = 88,
+    VT_FILE_FORMATS = 90
   };
   uint16_t format_major() const {
     return GetField<uint16_t>(VT_FORMAT_MAJOR, 0);
@@ -1572,6 +1650,42 @@ struct Metadata FLATBUFFERS_FINAL_CLASS : private ::flatbuffers::Table {
   flatpoint::fb::Source *mutable_source() {
     return GetPointer<flatpoint::fb::Source *>(VT_SOURCE);
   }
+  const ::flatbuffers::Vector<uint32_t> *chunk_data_begins() const {
+    return GetPointer<const ::flatbuffers::Vector<uint32_t> *>(VT_CHUNK_DATA_BEGINS);
+  }
+  ::flatbuffers::Vector<uint32_t> *mutable_chunk_data_begins() {
+    return GetPointer<::flatbuffers::Vector<uint32_t> *>(VT_CHUNK_DATA_BEGINS);
+  }
+  flatpoint::fb::ChecksumKind checksum_kind() const {
+    return static_cast<flatpoint::fb::ChecksumKind>(GetField<uint8_t>(VT_CHECKSUM_KIND, 0));
+  }
+  bool mutate_checksum_kind(flatpoint::fb::ChecksumKind _checksum_kind = static_cast<flatpoint::fb::ChecksumKind>(0)) {
+    return SetField<uint8_t>(VT_CHECKSUM_KIND, static_cast<uint8_t>(_checksum_kind), 0);
+  }
+  const ::flatbuffers::Vector<uint64_t> *chunk_checksums() const {
+    return GetPointer<const ::flatbuffers::Vector<uint64_t> *>(VT_CHUNK_CHECKSUMS);
+  }
+  ::flatbuffers::Vector<uint64_t> *mutable_chunk_checksums() {
+    return GetPointer<::flatbuffers::Vector<uint64_t> *>(VT_CHUNK_CHECKSUMS);
+  }
+  const ::flatbuffers::Vector<uint64_t> *file_lengths() const {
+    return GetPointer<const ::flatbuffers::Vector<uint64_t> *>(VT_FILE_LENGTHS);
+  }
+  ::flatbuffers::Vector<uint64_t> *mutable_file_lengths() {
+    return GetPointer<::flatbuffers::Vector<uint64_t> *>(VT_FILE_LENGTHS);
+  }
+  const ::flatbuffers::Vector<int64_t> *file_times() const {
+    return GetPointer<const ::flatbuffers::Vector<int64_t> *>(VT_FILE_TIMES);
+  }
+  ::flatbuffers::Vector<int64_t> *mutable_file_times() {
+    return GetPointer<::flatbuffers::Vector<int64_t> *>(VT_FILE_TIMES);
+  }
+  const ::flatbuffers::Vector<flatpoint::fb::FileFormat> *file_formats() const {
+    return GetPointer<const ::flatbuffers::Vector<flatpoint::fb::FileFormat> *>(VT_FILE_FORMATS);
+  }
+  ::flatbuffers::Vector<flatpoint::fb::FileFormat> *mutable_file_formats() {
+    return GetPointer<::flatbuffers::Vector<flatpoint::fb::FileFormat> *>(VT_FILE_FORMATS);
+  }
   template <bool B = false>
   bool Verify(::flatbuffers::VerifierTemplate<B> &verifier) const {
     return VerifyTableStart(verifier) &&
@@ -1646,6 +1760,17 @@ struct Metadata FLATBUFFERS_FINAL_CLASS : private ::flatbuffers::Table {
            verifier.VerifyVector(storage_info_class()) &&
            VerifyOffset(verifier, VT_SOURCE) &&
            verifier.VerifyTable(source()) &&
+           VerifyOffset(verifier, VT_CHUNK_DATA_BEGINS) &&
+           verifier.VerifyVector(chunk_data_begins()) &&
+           VerifyField<uint8_t>(verifier, VT_CHECKSUM_KIND, 1) &&
+           VerifyOffset(verifier, VT_CHUNK_CHECKSUMS) &&
+           verifier.VerifyVector(chunk_checksums()) &&
+           VerifyOffset(verifier, VT_FILE_LENGTHS) &&
+           verifier.VerifyVector(file_lengths()) &&
+           VerifyOffset(verifier, VT_FILE_TIMES) &&
+           verifier.VerifyVector(file_times()) &&
+           VerifyOffset(verifier, VT_FILE_FORMATS) &&
+           verifier.VerifyVector(file_formats()) &&
            verifier.EndTable();
   }
 };
@@ -1768,6 +1893,24 @@ struct MetadataBuilder {
   void add_source(::flatbuffers::Offset<flatpoint::fb::Source> source) {
     fbb_.AddOffset(Metadata::VT_SOURCE, source);
   }
+  void add_chunk_data_begins(::flatbuffers::Offset<::flatbuffers::Vector<uint32_t>> chunk_data_begins) {
+    fbb_.AddOffset(Metadata::VT_CHUNK_DATA_BEGINS, chunk_data_begins);
+  }
+  void add_checksum_kind(flatpoint::fb::ChecksumKind checksum_kind) {
+    fbb_.AddElement<uint8_t>(Metadata::VT_CHECKSUM_KIND, static_cast<uint8_t>(checksum_kind), 0);
+  }
+  void add_chunk_checksums(::flatbuffers::Offset<::flatbuffers::Vector<uint64_t>> chunk_checksums) {
+    fbb_.AddOffset(Metadata::VT_CHUNK_CHECKSUMS, chunk_checksums);
+  }
+  void add_file_lengths(::flatbuffers::Offset<::flatbuffers::Vector<uint64_t>> file_lengths) {
+    fbb_.AddOffset(Metadata::VT_FILE_LENGTHS, file_lengths);
+  }
+  void add_file_times(::flatbuffers::Offset<::flatbuffers::Vector<int64_t>> file_times) {
+    fbb_.AddOffset(Metadata::VT_FILE_TIMES, file_times);
+  }
+  void add_file_formats(::flatbuffers::Offset<::flatbuffers::Vector<flatpoint::fb::FileFormat>> file_formats) {
+    fbb_.AddOffset(Metadata::VT_FILE_FORMATS, file_formats);
+  }
   explicit MetadataBuilder(::flatbuffers::FlatBufferBuilder &_fbb)
         : fbb_(_fbb) {
     start_ = fbb_.StartTable();
@@ -1821,8 +1964,19 @@ inline ::flatbuffers::Offset<Metadata> CreateMetadata(
     ::flatbuffers::Offset<::flatbuffers::Vector<uint8_t>> opaque_pickles = 0,
     ::flatbuffers::Offset<::flatbuffers::Vector<uint8_t>> metadata_class = 0,
     ::flatbuffers::Offset<::flatbuffers::Vector<uint8_t>> storage_info_class = 0,
-    ::flatbuffers::Offset<flatpoint::fb::Source> source = 0) {
+    ::flatbuffers::Offset<flatpoint::fb::Source> source = 0,
+    ::flatbuffers::Offset<::flatbuffers::Vector<uint32_t>> chunk_data_begins = 0,
+    flatpoint::fb::ChecksumKind checksum_kind = flatpoint::fb::ChecksumKind::Absent,
+    ::flatbuffers::Offset<::flatbuffers::Vector<uint64_t>> chunk_checksums = 0,
+    ::flatbuffers::Offset<::flatbuffers::Vector<uint64_t>> file_lengths = 0,
+    ::flatbuffers::Offset<::flatbuffers::Vector<int64_t>> file_times = 0,
+    ::flatbuffers::Offset<::flatbuffers::Vector<flatpoint::fb::FileFormat>> file_formats = 0) {
   MetadataBuilder builder_(_fbb);
+  builder_.add_file_formats(file_formats);
+  builder_.add_file_times(file_times);
+  builder_.add_file_lengths(file_lengths);
+  builder_.add_chunk_checksums(chunk_checksums);
+  builder_.add_chunk_data_begins(chunk_data_begins);
   builder_.add_source(source);
   builder_.add_storage_info_class(storage_info_class);
   builder_.add_metadata_class(metadata_class);
@@ -1859,6 +2013,7 @@ inline ::flatbuffers::Offset<Metadata> CreateMetadata(
   builder_.add_fragment_rank(fragment_rank);
   builder_.add_format_minor(format_minor);
   builder_.add_format_major(format_major);
+  builder_.add_checksum_kind(checksum_kind);
   builder_.add_has_planner_data(has_planner_data);
   builder_.add_has_storage_data(has_storage_data);
   return builder_.Finish();
@@ -1908,7 +2063,13 @@ inline ::flatbuffers::Offset<Metadata> CreateMetadataDirect(
     const std::vector<uint8_t> *opaque_pickles = nullptr,
     const std::vector<uint8_t> *metadata_class = nullptr,
     const std::vector<uint8_t> *storage_info_class = nullptr,
-    ::flatbuffers::Offset<flatpoint::fb::Source> source = 0) {
+    ::flatbuffers::Offset<flatpoint::fb::Source> source = 0,
+    const std::vector<uint32_t> *chunk_data_begins = nullptr,
+    flatpoint::fb::ChecksumKind checksum_kind = flatpoint::fb::ChecksumKind::Absent,
+    const std::vector<uint64_t> *chunk_checksums = nullptr,
+    const std::vector<uint64_t> *file_lengths = nullptr,
+    const std::vector<int64_t> *file_times = nullptr,
+    const std::vector<flatpoint::fb::FileFormat> *file_formats = nullptr) {
   auto entries__ = entries ? _fbb.CreateVectorOfStructs<flatpoint::fb::Entry>(*entries) : 0;
   auto fqns__ = fqns ? _fbb.CreateVector<uint8_t>(*fqns) : 0;
   auto fqn_slots__ = fqn_slots ? _fbb.CreateVector<uint32_t>(*fqn_slots) : 0;
@@ -1940,6 +2101,11 @@ inline ::flatbuffers::Offset<Metadata> CreateMetadataDirect(
   auto opaque_pickles__ = opaque_pickles ? _fbb.CreateVector<uint8_t>(*opaque_pickles) : 0;
   auto metadata_class__ = metadata_class ? _fbb.CreateVector<uint8_t>(*metadata_class) : 0;
   auto storage_info_class__ = storage_info_class ? _fbb.CreateVector<uint8_t>(*storage_info_class) : 0;
+  auto chunk_data_begins__ = chunk_data_begins ? _fbb.CreateVector<uint32_t>(*chunk_data_begins) : 0;
+  auto chunk_checksums__ = chunk_checksums ? _fbb.CreateVector<uint64_t>(*chunk_checksums) : 0;
+  auto file_lengths__ = file_lengths ? _fbb.CreateVector<uint64_t>(*file_lengths) : 0;
+  auto file_times__ = file_times ? _fbb.CreateVector<int64_t>(*file_times) : 0;
+  auto file_formats__ = file_formats ? _fbb.CreateVector<flatpoint::fb::FileFormat>(*file_formats) : 0;
   return flatpoint::fb::CreateMetadata(
       _fbb,
       format_major,
@@ -1979,7 +2145,13 @@ inline ::flatbuffers::Offset<Metadata> CreateMetadataDirect(
       opaque_pickles__,
       metadata_class__,
       storage_info_class__,
-      source);
+      source,
+      chunk_data_begins__,
+      checksum_kind,
+      chunk_checksums__,
+      file_lengths__,
+      file_times__,
+      file_formats__);
 }
 
 inline const flatpoint::fb::Metadata *GetMetadata(const void *buf) {

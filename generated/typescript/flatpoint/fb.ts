@@ -2,8 +2,10 @@
 
 /* eslint-disable @typescript-eslint/no-unused-vars, @typescript-eslint/no-explicit-any, @typescript-eslint/no-non-null-assertion */
 
+export { ChecksumKind } from './fb/checksum-kind.js';
 export { ChunkLayout } from './fb/chunk-layout.js';
 export { Entry } from './fb/entry.js';
+export { FileFormat } from './fb/file-format.js';
 export { IndexHint } from './fb/index-hint.js';
 export { Layout } from './fb/layout.js';
 export { LooseStorage } from './fb/loose-storage.js';

@@ -216,6 +216,37 @@ public final class Metadata extends com.google.flatbuffers.Table {
   public ByteBuffer storageInfoClassInByteBuffer(ByteBuffer _bb) { return __vector_in_bytebuffer(_bb, 76, 1); }
   public flatpoint.fb.Source source() { return source(new flatpoint.fb.Source()); }
   public flatpoint.fb.Source source(flatpoint.fb.Source obj) { int o = __offset(78); return o != 0 ? obj.__assign(__indirect(o + bb_pos), bb) : null; }
+  public long chunkDataBegins(int j) { int o = __offset(80); return o != 0 ? (long)bb.getInt(__vector(o) + j * 4) & 0xFFFFFFFFL : 0; }
+  public int chunkDataBeginsLength() { int o = __offset(80); return o != 0 ? __vector_len(o) : 0; }
+  public IntVector chunkDataBeginsVector() { return chunkDataBeginsVector(new IntVector()); }
+  public IntVector chunkDataBeginsVector(IntVector obj) { int o = __offset(80); return o != 0 ? obj.__assign(__vector(o), bb) : null; }
+  public ByteBuffer chunkDataBeginsAsByteBuffer() { return __vector_as_bytebuffer(80, 4); }
+  public ByteBuffer chunkDataBeginsInByteBuffer(ByteBuffer _bb) { return __vector_in_bytebuffer(_bb, 80, 4); }
+  public int checksumKind() { int o = __offset(82); return o != 0 ? bb.get(o + bb_pos) & 0xFF : 0; }
+  public long chunkChecksums(int j) { int o = __offset(84); return o != 0 ? bb.getLong(__vector(o) + j * 8) : 0; }
+  public int chunkChecksumsLength() { int o = __offset(84); return o != 0 ? __vector_len(o) : 0; }
+  public LongVector chunkChecksumsVector() { return chunkChecksumsVector(new LongVector()); }
+  public LongVector chunkChecksumsVector(LongVector obj) { int o = __offset(84); return o != 0 ? obj.__assign(__vector(o), bb) : null; }
+  public ByteBuffer chunkChecksumsAsByteBuffer() { return __vector_as_bytebuffer(84, 8); }
+  public ByteBuffer chunkChecksumsInByteBuffer(ByteBuffer _bb) { return __vector_in_bytebuffer(_bb, 84, 8); }
+  public long fileLengths(int j) { int o = __offset(86); return o != 0 ? bb.getLong(__vector(o) + j * 8) : 0; }
+  public int fileLengthsLength() { int o = __offset(86); return o != 0 ? __vector_len(o) : 0; }
+  public LongVector fileLengthsVector() { return fileLengthsVector(new LongVector()); }
+  public LongVector fileLengthsVector(LongVector obj) { int o = __offset(86); return o != 0 ? obj.__assign(__vector(o), bb) : null; }
+  public ByteBuffer fileLengthsAsByteBuffer() { return __vector_as_bytebuffer(86, 8); }
+  public ByteBuffer fileLengthsInByteBuffer(ByteBuffer _bb) { return __vector_in_bytebuffer(_bb, 86, 8); }
+  public long fileTimes(int j) { int o = __offset(88); return o != 0 ? bb.getLong(__vector(o) + j * 8) : 0; }
+  public int fileTimesLength() { int o = __offset(88); return o != 0 ? __vector_len(o) : 0; }
+  public LongVector fileTimesVector() { return fileTimesVector(new LongVector()); }
+  public LongVector fileTimesVector(LongVector obj) { int o = __offset(88); return o != 0 ? obj.__assign(__vector(o), bb) : null; }
+  public ByteBuffer fileTimesAsByteBuffer() { return __vector_as_bytebuffer(88, 8); }
+  public ByteBuffer fileTimesInByteBuffer(ByteBuffer _bb) { return __vector_in_bytebuffer(_bb, 88, 8); }
+  public int fileFormats(int j) { int o = __offset(90); return o != 0 ? bb.get(__vector(o) + j * 1) & 0xFF : 0; }
+  public int fileFormatsLength() { int o = __offset(90); return o != 0 ? __vector_len(o) : 0; }
+  public ByteVector fileFormatsVector() { return fileFormatsVector(new ByteVector()); }
+  public ByteVector fileFormatsVector(ByteVector obj) { int o = __offset(90); return o != 0 ? obj.__assign(__vector(o), bb) : null; }
+  public ByteBuffer fileFormatsAsByteBuffer() { return __vector_as_bytebuffer(90, 1); }
+  public ByteBuffer fileFormatsInByteBuffer(ByteBuffer _bb) { return __vector_in_bytebuffer(_bb, 90, 1); }
 
   public static int createMetadata(FlatBufferBuilder builder,
       int formatMajor,
@@ -255,8 +286,19 @@ public final class Metadata extends com.google.flatbuffers.Table {
       int opaquePicklesOffset,
       int metadataClassOffset,
       int storageInfoClassOffset,
-      int sourceOffset) {
-    builder.startTable(38);
+      int sourceOffset,
+      int chunkDataBeginsOffset,
+      int checksumKind,
+      int chunkChecksumsOffset,
+      int fileLengthsOffset,
+      int fileTimesOffset,
+      int fileFormatsOffset) {
+    builder.startTable(44);
+    Metadata.addFileFormats(builder, fileFormatsOffset);
+    Metadata.addFileTimes(builder, fileTimesOffset);
+    Metadata.addFileLengths(builder, fileLengthsOffset);
+    Metadata.addChunkChecksums(builder, chunkChecksumsOffset);
+    Metadata.addChunkDataBegins(builder, chunkDataBeginsOffset);
     Metadata.addSource(builder, sourceOffset);
     Metadata.addStorageInfoClass(builder, storageInfoClassOffset);
     Metadata.addMetadataClass(builder, metadataClassOffset);
@@ -293,12 +335,13 @@ public final class Metadata extends com.google.flatbuffers.Table {
     Metadata.addFragmentRank(builder, fragmentRank);
     Metadata.addFormatMinor(builder, formatMinor);
     Metadata.addFormatMajor(builder, formatMajor);
+    Metadata.addChecksumKind(builder, checksumKind);
     Metadata.addHasPlannerData(builder, hasPlannerData);
     Metadata.addHasStorageData(builder, hasStorageData);
     return Metadata.endMetadata(builder);
   }
 
-  public static void startMetadata(FlatBufferBuilder builder) { builder.startTable(38); }
+  public static void startMetadata(FlatBufferBuilder builder) { builder.startTable(44); }
   public static void addFormatMajor(FlatBufferBuilder builder, int formatMajor) { builder.addShort(0, (short) formatMajor, (short) 0); }
   public static void addFormatMinor(FlatBufferBuilder builder, int formatMinor) { builder.addShort(1, (short) formatMinor, (short) 0); }
   public static void addFragmentRank(FlatBufferBuilder builder, int fragmentRank) { builder.addInt(2, fragmentRank, -1); }
@@ -402,6 +445,23 @@ public final class Metadata extends com.google.flatbuffers.Table {
   public static int createStorageInfoClassVector(FlatBufferBuilder builder, ByteBuffer data) { return builder.createByteVector(data); }
   public static void startStorageInfoClassVector(FlatBufferBuilder builder, int numElems) { builder.startVector(1, numElems, 1); }
   public static void addSource(FlatBufferBuilder builder, int sourceOffset) { builder.addOffset(37, sourceOffset, 0); }
+  public static void addChunkDataBegins(FlatBufferBuilder builder, int chunkDataBeginsOffset) { builder.addOffset(38, chunkDataBeginsOffset, 0); }
+  public static int createChunkDataBeginsVector(FlatBufferBuilder builder, long[] data) { builder.startVector(4, data.length, 4); for (int i = data.length - 1; i >= 0; i--) builder.addInt((int) data[i]); return builder.endVector(); }
+  public static void startChunkDataBeginsVector(FlatBufferBuilder builder, int numElems) { builder.startVector(4, numElems, 4); }
+  public static void addChecksumKind(FlatBufferBuilder builder, int checksumKind) { builder.addByte(39, (byte) checksumKind, (byte) 0); }
+  public static void addChunkChecksums(FlatBufferBuilder builder, int chunkChecksumsOffset) { builder.addOffset(40, chunkChecksumsOffset, 0); }
+  public static int createChunkChecksumsVector(FlatBufferBuilder builder, long[] data) { builder.startVector(8, data.length, 8); for (int i = data.length - 1; i >= 0; i--) builder.addLong(data[i]); return builder.endVector(); }
+  public static void startChunkChecksumsVector(FlatBufferBuilder builder, int numElems) { builder.startVector(8, numElems, 8); }
+  public static void addFileLengths(FlatBufferBuilder builder, int fileLengthsOffset) { builder.addOffset(41, fileLengthsOffset, 0); }
+  public static int createFileLengthsVector(FlatBufferBuilder builder, long[] data) { builder.startVector(8, data.length, 8); for (int i = data.length - 1; i >= 0; i--) builder.addLong(data[i]); return builder.endVector(); }
+  public static void startFileLengthsVector(FlatBufferBuilder builder, int numElems) { builder.startVector(8, numElems, 8); }
+  public static void addFileTimes(FlatBufferBuilder builder, int fileTimesOffset) { builder.addOffset(42, fileTimesOffset, 0); }
+  public static int createFileTimesVector(FlatBufferBuilder builder, long[] data) { builder.startVector(8, data.length, 8); for (int i = data.length - 1; i >= 0; i--) builder.addLong(data[i]); return builder.endVector(); }
+  public static void startFileTimesVector(FlatBufferBuilder builder, int numElems) { builder.startVector(8, numElems, 8); }
+  public static void addFileFormats(FlatBufferBuilder builder, int fileFormatsOffset) { builder.addOffset(43, fileFormatsOffset, 0); }
+  public static int createFileFormatsVector(FlatBufferBuilder builder, byte[] data) { return builder.createByteVector(data); }
+  public static int createFileFormatsVector(FlatBufferBuilder builder, ByteBuffer data) { return builder.createByteVector(data); }
+  public static void startFileFormatsVector(FlatBufferBuilder builder, int numElems) { builder.startVector(1, numElems, 1); }
   public static int endMetadata(FlatBufferBuilder builder) {
     int o = builder.endTable();
     builder.required(o, 10);  // entries

@@ -906,8 +906,150 @@ class Metadata(object):
             return obj
         return None
 
+    # Metadata
+    def ChunkDataBegins(self, j: int):
+        o = flatbuffers.number_types.UOffsetTFlags.py_type(self._tab.Offset(80))
+        if o != 0:
+            a = self._tab.Vector(o)
+            return self._tab.Get(flatbuffers.number_types.Uint32Flags, a + flatbuffers.number_types.UOffsetTFlags.py_type(j * 4))
+        return 0
+
+    # Metadata
+    def ChunkDataBeginsAsNumpy(self):
+        o = flatbuffers.number_types.UOffsetTFlags.py_type(self._tab.Offset(80))
+        if o != 0:
+            return self._tab.GetVectorAsNumpy(flatbuffers.number_types.Uint32Flags, o)
+        return 0
+
+    # Metadata
+    def ChunkDataBeginsLength(self) -> int:
+        o = flatbuffers.number_types.UOffsetTFlags.py_type(self._tab.Offset(80))
+        if o != 0:
+            return self._tab.VectorLen(o)
+        return 0
+
+    # Metadata
+    def ChunkDataBeginsIsNone(self) -> bool:
+        o = flatbuffers.number_types.UOffsetTFlags.py_type(self._tab.Offset(80))
+        return o == 0
+
+    # Metadata
+    def ChecksumKind(self):
+        o = flatbuffers.number_types.UOffsetTFlags.py_type(self._tab.Offset(82))
+        if o != 0:
+            return self._tab.Get(flatbuffers.number_types.Uint8Flags, o + self._tab.Pos)
+        return 0
+
+    # Metadata
+    def ChunkChecksums(self, j: int):
+        o = flatbuffers.number_types.UOffsetTFlags.py_type(self._tab.Offset(84))
+        if o != 0:
+            a = self._tab.Vector(o)
+            return self._tab.Get(flatbuffers.number_types.Uint64Flags, a + flatbuffers.number_types.UOffsetTFlags.py_type(j * 8))
+        return 0
+
+    # Metadata
+    def ChunkChecksumsAsNumpy(self):
+        o = flatbuffers.number_types.UOffsetTFlags.py_type(self._tab.Offset(84))
+        if o != 0:
+            return self._tab.GetVectorAsNumpy(flatbuffers.number_types.Uint64Flags, o)
+        return 0
+
+    # Metadata
+    def ChunkChecksumsLength(self) -> int:
+        o = flatbuffers.number_types.UOffsetTFlags.py_type(self._tab.Offset(84))
+        if o != 0:
+            return self._tab.VectorLen(o)
+        return 0
+
+    # Metadata
+    def ChunkChecksumsIsNone(self) -> bool:
+        o = flatbuffers.number_types.UOffsetTFlags.py_type(self._tab.Offset(84))
+        return o == 0
+
+    # Metadata
+    def FileLengths(self, j: int):
+        o = flatbuffers.number_types.UOffsetTFlags.py_type(self._tab.Offset(86))
+        if o != 0:
+            a = self._tab.Vector(o)
+            return self._tab.Get(flatbuffers.number_types.Uint64Flags, a + flatbuffers.number_types.UOffsetTFlags.py_type(j * 8))
+        return 0
+
+    # Metadata
+    def FileLengthsAsNumpy(self):
+        o = flatbuffers.number_types.UOffsetTFlags.py_type(self._tab.Offset(86))
+        if o != 0:
+            return self._tab.GetVectorAsNumpy(flatbuffers.number_types.Uint64Flags, o)
+        return 0
+
+    # Metadata
+    def FileLengthsLength(self) -> int:
+        o = flatbuffers.number_types.UOffsetTFlags.py_type(self._tab.Offset(86))
+        if o != 0:
+            return self._tab.VectorLen(o)
+        return 0
+
+    # Metadata
+    def FileLengthsIsNone(self) -> bool:
+        o = flatbuffers.number_types.UOffsetTFlags.py_type(self._tab.Offset(86))
+        return o == 0
+
+    # Metadata
+    def FileTimes(self, j: int):
+        o = flatbuffers.number_types.UOffsetTFlags.py_type(self._tab.Offset(88))
+        if o != 0:
+            a = self._tab.Vector(o)
+            return self._tab.Get(flatbuffers.number_types.Int64Flags, a + flatbuffers.number_types.UOffsetTFlags.py_type(j * 8))
+        return 0
+
+    # Metadata
+    def FileTimesAsNumpy(self):
+        o = flatbuffers.number_types.UOffsetTFlags.py_type(self._tab.Offset(88))
+        if o != 0:
+            return self._tab.GetVectorAsNumpy(flatbuffers.number_types.Int64Flags, o)
+        return 0
+
+    # Metadata
+    def FileTimesLength(self) -> int:
+        o = flatbuffers.number_types.UOffsetTFlags.py_type(self._tab.Offset(88))
+        if o != 0:
+            return self._tab.VectorLen(o)
+        return 0
+
+    # Metadata
+    def FileTimesIsNone(self) -> bool:
+        o = flatbuffers.number_types.UOffsetTFlags.py_type(self._tab.Offset(88))
+        return o == 0
+
+    # Metadata
+    def FileFormats(self, j: int):
+        o = flatbuffers.number_types.UOffsetTFlags.py_type(self._tab.Offset(90))
+        if o != 0:
+            a = self._tab.Vector(o)
+            return self._tab.Get(flatbuffers.number_types.Uint8Flags, a + flatbuffers.number_types.UOffsetTFlags.py_type(j * 1))
+        return 0
+
+    # Metadata
+    def FileFormatsAsNumpy(self):
+        o = flatbuffers.number_types.UOffsetTFlags.py_type(self._tab.Offset(90))
+        if o != 0:
+            return self._tab.GetVectorAsNumpy(flatbuffers.number_types.Uint8Flags, o)
+        return 0
+
+    # Metadata
+    def FileFormatsLength(self) -> int:
+        o = flatbuffers.number_types.UOffsetTFlags.py_type(self._tab.Offset(90))
+        if o != 0:
+            return self._tab.VectorLen(o)
+        return 0
+
+    # Metadata
+    def FileFormatsIsNone(self) -> bool:
+        o = flatbuffers.number_types.UOffsetTFlags.py_type(self._tab.Offset(90))
+        return o == 0
+
 def MetadataStart(builder: flatbuffers.Builder):
-    builder.StartObject(38)
+    builder.StartObject(44)
 
 def Start(builder: flatbuffers.Builder):
     MetadataStart(builder)
@@ -1325,6 +1467,72 @@ def MetadataAddSource(builder: flatbuffers.Builder, source: int):
 
 def AddSource(builder: flatbuffers.Builder, source: int):
     MetadataAddSource(builder, source)
+
+def MetadataAddChunkDataBegins(builder: flatbuffers.Builder, chunkDataBegins: int):
+    builder.PrependUOffsetTRelativeSlot(38, flatbuffers.number_types.UOffsetTFlags.py_type(chunkDataBegins), 0)
+
+def AddChunkDataBegins(builder: flatbuffers.Builder, chunkDataBegins: int):
+    MetadataAddChunkDataBegins(builder, chunkDataBegins)
+
+def MetadataStartChunkDataBeginsVector(builder, numElems: int) -> int:
+    return builder.StartVector(4, numElems, 4)
+
+def StartChunkDataBeginsVector(builder, numElems: int) -> int:
+    return MetadataStartChunkDataBeginsVector(builder, numElems)
+
+def MetadataAddChecksumKind(builder: flatbuffers.Builder, checksumKind: int):
+    builder.PrependUint8Slot(39, checksumKind, 0)
+
+def AddChecksumKind(builder: flatbuffers.Builder, checksumKind: int):
+    MetadataAddChecksumKind(builder, checksumKind)
+
+def MetadataAddChunkChecksums(builder: flatbuffers.Builder, chunkChecksums: int):
+    builder.PrependUOffsetTRelativeSlot(40, flatbuffers.number_types.UOffsetTFlags.py_type(chunkChecksums), 0)
+
+def AddChunkChecksums(builder: flatbuffers.Builder, chunkChecksums: int):
+    MetadataAddChunkChecksums(builder, chunkChecksums)
+
+def MetadataStartChunkChecksumsVector(builder, numElems: int) -> int:
+    return builder.StartVector(8, numElems, 8)
+
+def StartChunkChecksumsVector(builder, numElems: int) -> int:
+    return MetadataStartChunkChecksumsVector(builder, numElems)
+
+def MetadataAddFileLengths(builder: flatbuffers.Builder, fileLengths: int):
+    builder.PrependUOffsetTRelativeSlot(41, flatbuffers.number_types.UOffsetTFlags.py_type(fileLengths), 0)
+
+def AddFileLengths(builder: flatbuffers.Builder, fileLengths: int):
+    MetadataAddFileLengths(builder, fileLengths)
+
+def MetadataStartFileLengthsVector(builder, numElems: int) -> int:
+    return builder.StartVector(8, numElems, 8)
+
+def StartFileLengthsVector(builder, numElems: int) -> int:
+    return MetadataStartFileLengthsVector(builder, numElems)
+
+def MetadataAddFileTimes(builder: flatbuffers.Builder, fileTimes: int):
+    builder.PrependUOffsetTRelativeSlot(42, flatbuffers.number_types.UOffsetTFlags.py_type(fileTimes), 0)
+
+def AddFileTimes(builder: flatbuffers.Builder, fileTimes: int):
+    MetadataAddFileTimes(builder, fileTimes)
+
+def MetadataStartFileTimesVector(builder, numElems: int) -> int:
+    return builder.StartVector(8, numElems, 8)
+
+def StartFileTimesVector(builder, numElems: int) -> int:
+    return MetadataStartFileTimesVector(builder, numElems)
+
+def MetadataAddFileFormats(builder: flatbuffers.Builder, fileFormats: int):
+    builder.PrependUOffsetTRelativeSlot(43, flatbuffers.number_types.UOffsetTFlags.py_type(fileFormats), 0)
+
+def AddFileFormats(builder: flatbuffers.Builder, fileFormats: int):
+    MetadataAddFileFormats(builder, fileFormats)
+
+def MetadataStartFileFormatsVector(builder, numElems: int) -> int:
+    return builder.StartVector(1, numElems, 1)
+
+def StartFileFormatsVector(builder, numElems: int) -> int:
+    return MetadataStartFileFormatsVector(builder, numElems)
 
 def MetadataEnd(builder: flatbuffers.Builder) -> int:
     return builder.EndObject()

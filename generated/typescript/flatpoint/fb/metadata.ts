@@ -4,7 +4,9 @@
 
 import * as flatbuffers from 'flatbuffers';
 
+import { ChecksumKind } from '../../flatpoint/fb/checksum-kind.js';
 import { Entry } from '../../flatpoint/fb/entry.js';
+import { FileFormat } from '../../flatpoint/fb/file-format.js';
 import { IndexHint } from '../../flatpoint/fb/index-hint.js';
 import { LooseStorage } from '../../flatpoint/fb/loose-storage.js';
 import { OpaqueRecord } from '../../flatpoint/fb/opaque-record.js';
@@ -486,8 +488,73 @@ source(obj?:Source):Source|null {
   return offset ? (obj || new Source()).__init(this.bb!.__indirect(this.bb_pos + offset), this.bb!) : null;
 }
 
+chunkDataBegins(index: number):number|null {
+  const offset = this.bb!.__offset(this.bb_pos, 80);
+  return offset ? this.bb!.readUint32(this.bb!.__vector(this.bb_pos + offset) + index * 4) : 0;
+}
+
+chunkDataBeginsLength():number {
+  const offset = this.bb!.__offset(this.bb_pos, 80);
+  return offset ? this.bb!.__vector_len(this.bb_pos + offset) : 0;
+}
+
+chunkDataBeginsArray():Uint32Array|null {
+  const offset = this.bb!.__offset(this.bb_pos, 80);
+  return offset ? new Uint32Array(this.bb!.bytes().buffer, this.bb!.bytes().byteOffset + this.bb!.__vector(this.bb_pos + offset), this.bb!.__vector_len(this.bb_pos + offset)) : null;
+}
+
+checksumKind():ChecksumKind {
+  const offset = this.bb!.__offset(this.bb_pos, 82);
+  return offset ? this.bb!.readUint8(this.bb_pos + offset) : ChecksumKind.Absent;
+}
+
+chunkChecksums(index: number):bigint|null {
+  const offset = this.bb!.__offset(this.bb_pos, 84);
+  return offset ? this.bb!.readUint64(this.bb!.__vector(this.bb_pos + offset) + index * 8) : BigInt(0);
+}
+
+chunkChecksumsLength():number {
+  const offset = this.bb!.__offset(this.bb_pos, 84);
+  return offset ? this.bb!.__vector_len(this.bb_pos + offset) : 0;
+}
+
+fileLengths(index: number):bigint|null {
+  const offset = this.bb!.__offset(this.bb_pos, 86);
+  return offset ? this.bb!.readUint64(this.bb!.__vector(this.bb_pos + offset) + index * 8) : BigInt(0);
+}
+
+fileLengthsLength():number {
+  const offset = this.bb!.__offset(this.bb_pos, 86);
+  return offset ? this.bb!.__vector_len(this.bb_pos + offset) : 0;
+}
+
+fileTimes(index: number):bigint|null {
+  const offset = this.bb!.__offset(this.bb_pos, 88);
+  return offset ? this.bb!.readInt64(this.bb!.__vector(this.bb_pos + offset) + index * 8) : BigInt(0);
+}
+
+fileTimesLength():number {
+  const offset = this.bb!.__offset(this.bb_pos, 88);
+  return offset ? this.bb!.__vector_len(this.bb_pos + offset) : 0;
+}
+
+fileFormats(index: number):FileFormat|null {
+  const offset = this.bb!.__offset(this.bb_pos, 90);
+  return offset ? this.bb!.readUint8(this.bb!.__vector(this.bb_pos + offset) + index) : null;
+}
+
+fileFormatsLength():number {
+  const offset = this.bb!.__offset(this.bb_pos, 90);
+  return offset ? this.bb!.__vector_len(this.bb_pos + offset) : 0;
+}
+
+fileFormatsArray():Uint8Array|null {
+  const offset = this.bb!.__offset(this.bb_pos, 90);
+  return offset ? new Uint8Array(this.bb!.bytes().buffer, this.bb!.bytes().byteOffset + this.bb!.__vector(this.bb_pos + offset), this.bb!.__vector_len(this.bb_pos + offset)) : null;
+}
+
 static startMetadata(builder:flatbuffers.Builder) {
-  builder.startObject(38);
+  builder.startObject(44);
 }
 
 static addFormatMajor(builder:flatbuffers.Builder, formatMajor:number) {
@@ -1024,6 +1091,95 @@ static startStorageInfoClassVector(builder:flatbuffers.Builder, numElems:number)
 
 static addSource(builder:flatbuffers.Builder, sourceOffset:flatbuffers.Offset) {
   builder.addFieldOffset(37, sourceOffset, 0);
+}
+
+static addChunkDataBegins(builder:flatbuffers.Builder, chunkDataBeginsOffset:flatbuffers.Offset) {
+  builder.addFieldOffset(38, chunkDataBeginsOffset, 0);
+}
+
+static createChunkDataBeginsVector(builder:flatbuffers.Builder, data:number[]|Uint32Array):flatbuffers.Offset;
+/**
+ * @deprecated This Uint8Array overload will be removed in the future.
+ */
+static createChunkDataBeginsVector(builder:flatbuffers.Builder, data:number[]|Uint8Array):flatbuffers.Offset;
+static createChunkDataBeginsVector(builder:flatbuffers.Builder, data:number[]|Uint32Array|Uint8Array):flatbuffers.Offset {
+  builder.startVector(4, data.length, 4);
+  for (let i = data.length - 1; i >= 0; i--) {
+    builder.addInt32(data[i]!);
+  }
+  return builder.endVector();
+}
+
+static startChunkDataBeginsVector(builder:flatbuffers.Builder, numElems:number) {
+  builder.startVector(4, numElems, 4);
+}
+
+static addChecksumKind(builder:flatbuffers.Builder, checksumKind:ChecksumKind) {
+  builder.addFieldInt8(39, checksumKind, ChecksumKind.Absent);
+}
+
+static addChunkChecksums(builder:flatbuffers.Builder, chunkChecksumsOffset:flatbuffers.Offset) {
+  builder.addFieldOffset(40, chunkChecksumsOffset, 0);
+}
+
+static createChunkChecksumsVector(builder:flatbuffers.Builder, data:bigint[]):flatbuffers.Offset {
+  builder.startVector(8, data.length, 8);
+  for (let i = data.length - 1; i >= 0; i--) {
+    builder.addInt64(data[i]!);
+  }
+  return builder.endVector();
+}
+
+static startChunkChecksumsVector(builder:flatbuffers.Builder, numElems:number) {
+  builder.startVector(8, numElems, 8);
+}
+
+static addFileLengths(builder:flatbuffers.Builder, fileLengthsOffset:flatbuffers.Offset) {
+  builder.addFieldOffset(41, fileLengthsOffset, 0);
+}
+
+static createFileLengthsVector(builder:flatbuffers.Builder, data:bigint[]):flatbuffers.Offset {
+  builder.startVector(8, data.length, 8);
+  for (let i = data.length - 1; i >= 0; i--) {
+    builder.addInt64(data[i]!);
+  }
+  return builder.endVector();
+}
+
+static startFileLengthsVector(builder:flatbuffers.Builder, numElems:number) {
+  builder.startVector(8, numElems, 8);
+}
+
+static addFileTimes(builder:flatbuffers.Builder, fileTimesOffset:flatbuffers.Offset) {
+  builder.addFieldOffset(42, fileTimesOffset, 0);
+}
+
+static createFileTimesVector(builder:flatbuffers.Builder, data:bigint[]):flatbuffers.Offset {
+  builder.startVector(8, data.length, 8);
+  for (let i = data.length - 1; i >= 0; i--) {
+    builder.addInt64(data[i]!);
+  }
+  return builder.endVector();
+}
+
+static startFileTimesVector(builder:flatbuffers.Builder, numElems:number) {
+  builder.startVector(8, numElems, 8);
+}
+
+static addFileFormats(builder:flatbuffers.Builder, fileFormatsOffset:flatbuffers.Offset) {
+  builder.addFieldOffset(43, fileFormatsOffset, 0);
+}
+
+static createFileFormatsVector(builder:flatbuffers.Builder, data:FileFormat[]):flatbuffers.Offset {
+  builder.startVector(1, data.length, 1);
+  for (let i = data.length - 1; i >= 0; i--) {
+    builder.addInt8(data[i]!);
+  }
+  return builder.endVector();
+}
+
+static startFileFormatsVector(builder:flatbuffers.Builder, numElems:number) {
+  builder.startVector(1, numElems, 1);
 }
 
 static endMetadata(builder:flatbuffers.Builder):flatbuffers.Offset {

@@ -23,6 +23,12 @@ public final class Columns {
   /** {@code chunkFiles} of a row without storage information. */
   static final int NO_FILE = -1;
 
+  /** What says "unknown" in {@code chunkDataBegins}. */
+  static final int NO_DATA_BEGIN = -1;
+
+  /** The same in {@code chunkChecksums} and {@code fileLengths}; in {@code fileTimes} 0 does. */
+  static final long UNKNOWN = -1;
+
   static final int ENTRY_SIZE = 48;
   static final int LOOSE_STORAGE_SIZE = 20;
   static final int TRANSFORM_LIST_SIZE = 8;
@@ -83,7 +89,13 @@ public final class Columns {
           vector("opaque_pickles", 1),
           vector("metadata_class", 1),
           vector("storage_info_class", 1),
-          table("source", SOURCE));
+          table("source", SOURCE),
+          vector("chunk_data_begins", 4),
+          number("checksum_kind", 1),
+          vector("chunk_checksums", 8),
+          vector("file_lengths", 8),
+          vector("file_times", 8),
+          vector("file_formats", 1));
 
   public final int formatMajor;
   public final int formatMinor;
@@ -110,6 +122,15 @@ public final class Columns {
 
   /** Rows of 20 bytes, the struct LooseStorage of the schema. */
   public final ByteBuffer looseStorage;
+
+  /** One value for all rows, or one per row; unsigned. */
+  public final IntBuffer chunkDataBegins;
+
+  public final int checksumKind;
+  public final LongBuffer chunkChecksums;
+  public final LongBuffer fileLengths;
+  public final LongBuffer fileTimes;
+  public final ByteBuffer fileFormats;
 
   final byte[] version;
   final StorageMeta storageMeta;
@@ -144,6 +165,12 @@ public final class Columns {
     transformNames = texts(fields, "transform_names", "transform_name_ends");
     transformLists = fields.bytes("transform_lists");
     looseStorage = fields.bytes("loose_storage");
+    chunkDataBegins = fields.bytes("chunk_data_begins").asIntBuffer();
+    checksumKind = (int) fields.number("checksum_kind");
+    chunkChecksums = fields.bytes("chunk_checksums").asLongBuffer();
+    fileLengths = fields.bytes("file_lengths").asLongBuffer();
+    fileTimes = fields.bytes("file_times").asLongBuffer();
+    fileFormats = fields.bytes("file_formats");
     version = StorageMeta.bytes(fields, "version");
     storageMeta = fields.has("storage_meta") ? StorageMeta.of(fields.table("storage_meta")) : null;
     String wrong = mismatch(fields);
@@ -180,6 +207,17 @@ public final class Columns {
     }
     if (!absentOr(chunkTransforms.limit(), rows)) {
       return "chunk_transforms has not one value per row of chunk_files";
+    }
+    if (chunkDataBegins.limit() != 1 && !absentOr(chunkDataBegins.limit(), rows)) {
+      return "chunk_data_begins has neither one value nor one per row of chunk_files";
+    }
+    if (!absentOr(chunkChecksums.limit(), rows)) {
+      return "chunk_checksums has not one value per row of chunk_files";
+    }
+    if (!absentOr(fileLengths.limit(), files.size())
+        || !absentOr(fileTimes.limit(), files.size())
+        || !absentOr(fileFormats.limit(), files.size())) {
+      return "file_lengths, file_times or file_formats has not one value per data file";
     }
     if (fields.bytes("storage_order").limit() / 4 > rows) {
       return "storage_order has more values than rows of chunk_files";

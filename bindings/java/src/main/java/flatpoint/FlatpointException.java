@@ -12,7 +12,18 @@ public final class FlatpointException extends RuntimeException {
     TRUNCATED,
     VERSION,
     CORRUPT,
-    TOO_LARGE;
+    TOO_LARGE,
+    /** A box outside its tensor. */
+    INVALID_ARGUMENT,
+    /** Where a chunk's elements begin is not known. */
+    NOT_PLAIN,
+    /** No chunk holds some of the elements. */
+    HOLES,
+    /** A data file is not the one that the metadata speaks of. */
+    CHANGED,
+    CHECKSUM,
+    /** The path of a data file leaves the checkpoint's folder. */
+    OUTSIDE;
 
     /** The stable, lower-case name. */
     @Override

@@ -16,6 +16,7 @@ import java.nio.file.Path;
 import java.util.Arrays;
 import java.util.Iterator;
 import java.util.Optional;
+import java.util.OptionalLong;
 import java.util.stream.IntStream;
 
 /**
@@ -184,6 +185,25 @@ public final class MetadataFile implements Iterable<Entry> {
       throw FlatpointException.corrupt("V7: name of file " + file);
     }
     return name;
+  }
+
+  /** What was known of a data file; nothing of one that is out of range. */
+  public FileFacts fileFacts(int file) {
+    long length = file < columns.fileLengths.limit() ? columns.fileLengths.get(file) : -1;
+    long time = file < columns.fileTimes.limit() ? columns.fileTimes.get(file) : 0;
+    int format =
+        file < columns.fileFormats.limit() ? Byte.toUnsignedInt(columns.fileFormats.get(file)) : 0;
+    return new FileFacts(
+        length == Columns.UNKNOWN ? OptionalLong.empty() : OptionalLong.of(length),
+        time == 0 ? OptionalLong.empty() : OptionalLong.of(time),
+        Names.fileFormat(format));
+  }
+
+  /** What {@link ChunkData#checksum} is: "xxh3", "crc32", "unknown:N"; empty: there are none. */
+  public Optional<String> checksumKind() {
+    return columns.checksumKind == 0
+        ? Optional.empty()
+        : Optional.of(Names.checksumKind(columns.checksumKind));
   }
 
   /** Metadata.version; empty is None. */

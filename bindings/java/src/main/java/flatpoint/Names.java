@@ -25,7 +25,30 @@ final class Names {
     LAYOUTS.put(Layout.Mkldnn, "_mkldnn");
   }
 
+  /** Bytes of an element, by number: up to uint64, the fourteen below a byte, the last three. */
+  private static final int[] ITEM_SIZES = {
+    1, 1, 2, 4, 8, 2, 4, 8, 4, 8, 16, 1, 1, 1, 4, 2, 1, 1, 1, 1, 1, 1, 2, 1, 1, 1, 1, 2, 4, 8, 1, 1,
+    1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 4
+  };
+
+  private static final Map<Integer, String> FILE_FORMATS =
+      Map.of(0, "unknown", 1, "torch_save", 2, "safetensors", 3, "archive", 4, "mixed");
+  private static final Map<Integer, String> CHECKSUM_KINDS = Map.of(1, "xxh3", 2, "crc32");
+
   private Names() {}
+
+  /** 0 for a dtype without one: a named one, and one that this version does not know. */
+  static int itemSize(int dtype) {
+    return dtype < ITEM_SIZES.length ? ITEM_SIZES[dtype] : 0;
+  }
+
+  static String fileFormat(int number) {
+    return known(FILE_FORMATS, number);
+  }
+
+  static String checksumKind(int number) {
+    return known(CHECKSUM_KINDS, number);
+  }
 
   /** The constants of a generated class, but Other. */
   private static Map<Integer, String> lowered(Class<?> generated) {

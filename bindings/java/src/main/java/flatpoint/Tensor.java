@@ -4,6 +4,7 @@ import flatpoint.fb.ChunkLayout;
 import flatpoint.fb.StridesKind;
 import java.nio.LongBuffer;
 import java.util.Arrays;
+import java.util.List;
 import java.util.Optional;
 import java.util.function.IntPredicate;
 import java.util.stream.IntStream;
@@ -87,6 +88,25 @@ public final class Tensor {
   /** torch's name without "torch."; "unknown:N" where this version does not know it. */
   public String dtype() {
     return Names.dtype(row.dtype(), columns.typeNames, row.dtypeName());
+  }
+
+  /** Bytes of an element; 0 for a dtype that has none here. */
+  public int itemSize() {
+    return Names.itemSize(row.dtype());
+  }
+
+  String name() {
+    return name;
+  }
+
+  /**
+   * The ranges of a box, as long as they can be: by row of the chunks that overlap it, each in
+   * order of its elements. Codes of errors: INVALID_ARGUMENT for a box outside the tensor,
+   * NOT_PLAIN where a chunk's data is not known, HOLES for elements that no chunk holds, TOO_LARGE
+   * beyond 2^24 ranges.
+   */
+  public List<BoxRange> ranges(long[] offsets, long[] sizes) {
+    return new RangeLister(this, offsets, sizes).list();
   }
 
   /** Likewise. */
@@ -181,6 +201,10 @@ public final class Tensor {
       int dimension = d;
       int from = splits;
       int count = (int) boxes.get(d);
+      if (row.chunkLayout() == ChunkLayout.EvenGrid
+          && (offset[d] < 0 || boxes.get(ndim() + d) < 0)) {
+        return -1;
+      }
       int along = partitionPoint(0, count, i -> point(dimension, from, i) < offset[dimension]);
       if (along == count || point(d, splits, along) != offset[d]) {
         return -1;
@@ -287,7 +311,7 @@ public final class Tensor {
   }
 
   /** begin + size; where that leaves int64, its last number. */
-  private static long endOf(long begin, long size) {
+  static long endOf(long begin, long size) {
     long end = begin + size;
     boolean left = ((begin ^ end) & (size ^ end)) < 0;
     return !left ? end : begin < 0 ? Long.MIN_VALUE : Long.MAX_VALUE;

@@ -14,6 +14,7 @@ import java.util.HexFormat;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
+import java.util.OptionalLong;
 import java.util.function.Function;
 import java.util.function.Supplier;
 import java.util.regex.MatchResult;
@@ -153,12 +154,56 @@ class ConformanceTest {
                 .orElse("null"));
   }
 
+  private static String unsigned(OptionalLong value) {
+    return value.isPresent() ? Long.toUnsignedString(value.getAsLong()) : "null";
+  }
+
+  /** Nothing where it is not known. */
+  private static String data(Chunk chunk) {
+    return orCorrupt(
+        ",\"data\":\"corrupt\"",
+        () ->
+            chunk
+                .data()
+                .map(
+                    data ->
+                        ",\"data\":{\"file\":%s,\"byte_offset\":%s,\"length\":%s,\"checksum\":%s}"
+                            .formatted(
+                                Integer.toUnsignedString(data.file()),
+                                Long.toUnsignedString(data.byteOffset()),
+                                Long.toUnsignedString(data.length()),
+                                unsigned(data.checksum())))
+                .orElse(""));
+  }
+
+  private static String facts(FileFacts facts) {
+    OptionalLong time = facts.modifiedNs();
+    return "{\"length\":%s,\"time\":%s,\"format\":\"%s\"}"
+        .formatted(
+            unsigned(facts.length()), time.isPresent() ? time.getAsLong() : "null", facts.format());
+  }
+
+  /** Nothing where the columns are absent. */
+  private static String fileFacts(MetadataFile file) {
+    Columns c = file.columns();
+    String kind = file.checksumKind().map("\"checksum_kind\":\"%s\","::formatted).orElse("");
+    if (c.fileLengths.limit() + c.fileTimes.limit() + c.fileFormats.limit() == 0) {
+      return kind;
+    }
+    String facts = indices(c.files.size(), i -> facts(file.fileFacts(i)));
+    return kind + "\"file_facts\":" + facts + ",";
+  }
+
   private static String chunk(Tensor tensor, int i) {
     return orCorrupt(
         () -> {
           Chunk chunk = tensor.chunk(i);
-          return "{\"offsets\":%s,\"sizes\":%s,\"storage\":%s}"
-              .formatted(numbers(chunk.offsets()), numbers(chunk.sizes()), storage(chunk::storage));
+          return "{\"offsets\":%s,\"sizes\":%s,\"storage\":%s%s}"
+              .formatted(
+                  numbers(chunk.offsets()),
+                  numbers(chunk.sizes()),
+                  storage(chunk::storage),
+                  data(chunk));
         });
   }
 
@@ -202,7 +247,7 @@ class ConformanceTest {
                             texts(m.modules())))
             .orElse("null");
     return ("{\"format\":[%d,%d],\"fragment_rank\":%d,\"version\":%s,\"storage_meta\":%s,"
-            + "\"files\":%s,\"entries\":%s}\n")
+            + "\"files\":%s,%s\"entries\":%s}\n")
         .formatted(
             columns.formatMajor,
             columns.formatMinor,
@@ -210,6 +255,7 @@ class ConformanceTest {
             file.version().map(ConformanceTest::quoted).orElse("null"),
             meta,
             indices(columns.files.size(), i -> orCorrupt(() -> quoted(file.fileName(i)))),
+            fileFacts(file),
             indices(file.size(), i -> entry(file, i)));
   }
 
@@ -246,14 +292,39 @@ class ConformanceTest {
             .map(
                 rows ->
                     Arrays.stream(rows).mapToObj(String::valueOf).collect(Collectors.joining(",")));
+      case "ranges":
+        return file.find(name)
+            .flatMap(Entry::tensor)
+            .map(tensor -> tensor.ranges(parsed(fields[2]), parsed(fields[3])))
+            .map(
+                ranges ->
+                    ranges.isEmpty()
+                        ? "()"
+                        : ranges.stream()
+                            .map(ConformanceTest::range)
+                            .collect(Collectors.joining(",")));
       default:
         throw new AssertionError("no question: " + fields[0]);
     }
   }
 
+  private static String range(BoxRange range) {
+    return "%s:%s:%s:%s"
+        .formatted(
+            Integer.toUnsignedString(range.file()),
+            Long.toUnsignedString(range.byteOffset()),
+            Long.toUnsignedString(range.length()),
+            Long.toUnsignedString(range.boxOffset()));
+  }
+
   private static String answer(MetadataFile file, String question) {
     String[] fields = question.split("\t", -1);
-    return orCorrupt("corrupt", () -> said(file, fields).map(s -> "found\t" + s).orElse("absent"));
+    try {
+      return said(file, fields).map(s -> "found\t" + s).orElse("absent");
+    } catch (FlatpointException e) {
+      assertTrue(fields[0].equals("ranges") || e.code() == FlatpointException.Code.CORRUPT);
+      return e.code().toString();
+    }
   }
 
   private void check(Case asked) throws IOException {

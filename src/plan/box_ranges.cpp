@@ -1,0 +1,145 @@
+#include "flatpoint/box_ranges.hpp"
+
+#include <algorithm>
+
+#include "base/checked.hpp"
+#include "base/format.hpp"
+#include "flatpoint/overlap.hpp"
+
+namespace flatpoint {
+namespace {
+
+bool lies_inside(const TensorView& tensor, std::span<const std::int64_t> offsets,
+                 std::span<const std::int64_t> sizes) noexcept {
+  const auto whole = tensor.size();
+  if (offsets.size() != whole.size() || sizes.size() != whole.size()) return false;
+  for (std::size_t d = 0; d < whole.size(); ++d) {
+    if (offsets[d] < 0 || sizes[d] < 0 || sizes[d] > whole[d] || offsets[d] > whole[d] - sizes[d]) return false;
+  }
+  return true;
+}
+
+/// One dimension of what a chunk and the box share; strides in bytes.
+struct SharedDimension {
+  std::uint64_t length, chunk_stride, box_stride;
+};
+
+class Lister {
+ public:
+  Lister(const TensorView& tensor, std::span<const std::int64_t> sizes, std::size_t max_ranges)
+      : tensor_(tensor), sizes_(sizes), max_ranges_(max_ranges) {}
+
+  Result<void> add(const Overlaps& hit) {
+    const std::size_t ndim = sizes_.size();
+    for (std::size_t d = 0; d < ndim; ++d) {
+      if (hit.length(d) <= 0) return {};
+    }
+    const ChunkView chunk = *tensor_.chunk_by_row(hit.chunk());
+    const auto data = chunk.data();
+    const auto storage = chunk.storage();
+    if (data.corrupt() || storage.corrupt()) return corrupt();
+    if (data.absent() && storage) {
+      return fail(kNotPlain, fmt::format("FQN '{}': where the elements of row {} begin is not known; `flatpoint import "
+                                         "--data` finds out",
+                                         tensor_.fqn(), chunk.row()));
+    }
+    if (data.absent()) return fail(kHoles, fmt::format("FQN '{}': row {} has no storage", tensor_.fqn(), chunk.row()));
+    std::uint64_t chunk_stride = item_size(tensor_.dtype());
+    std::uint64_t box_stride = chunk_stride;
+    BoxRange first{data->file, data->byte_offset, 0, 0};
+    run_ = chunk_stride;
+    bool is_joined = true;  // all behind this dimension is one run
+    dimensions_.clear();
+    for (std::size_t d = ndim; d-- > 0;) {
+      const auto length = static_cast<std::uint64_t>(hit.length(d));
+      const auto chunk_size = static_cast<std::uint64_t>(chunk.size(static_cast<std::uint8_t>(d)));
+      first.byte_offset += static_cast<std::uint64_t>(hit.chunk_offset(d)) * chunk_stride;
+      first.box_offset += static_cast<std::uint64_t>(hit.box_offset(d)) * box_stride;
+      if (is_joined) {
+        run_ *= length;
+      } else {
+        dimensions_.push_back({length, chunk_stride, box_stride});
+      }
+      is_joined = is_joined && length == chunk_size && length == static_cast<std::uint64_t>(sizes_[d]);
+      chunk_stride *= chunk_size;
+      box_stride *= static_cast<std::uint64_t>(sizes_[d]);
+    }
+    return list(first, dimensions_.size());
+  }
+
+  /// Sorts the ranges by their place in the box and looks for what none of them holds.
+  Result<std::vector<BoxRange>> finish(std::uint64_t box_bytes) && {
+    std::vector<std::pair<std::uint64_t, std::uint64_t>> covered;
+    covered.reserve(ranges_.size());
+    for (const BoxRange& range : ranges_) covered.emplace_back(range.box_offset, range.box_offset + range.length);
+    if (!std::ranges::is_sorted(covered)) std::ranges::sort(covered);
+    std::uint64_t end = 0;
+    for (const auto& [from, to] : covered) {
+      if (from > end) break;
+      end = std::max(end, to);
+    }
+    if (end < box_bytes) {
+      return fail(kHoles, fmt::format("FQN '{}': no chunk holds element {} of the box", tensor_.fqn(),
+                                      end / item_size(tensor_.dtype())));
+    }
+    return std::move(ranges_);
+  }
+
+  [[nodiscard]] tl::unexpected<Error> corrupt() const {
+    return fail(ErrorCode::Corrupt,
+                fmt::format("FQN '{}': the metadata breaks a rule; `verify` names it", tensor_.fqn()));
+  }
+
+ private:
+  /// `levels` dimensions are left, the last of `dimensions_` first.
+  Result<void> list(BoxRange at, std::size_t levels) {
+    if (levels == 0) {
+      if (ranges_.size() == max_ranges_)
+        return fail(ErrorCode::TooLarge,
+                    fmt::format("FQN '{}': the box has more than {} ranges", tensor_.fqn(), max_ranges_));
+      at.length = run_;
+      ranges_.push_back(at);
+      return {};
+    }
+    const SharedDimension& dimension = dimensions_[levels - 1];
+    for (std::uint64_t i = 0; i < dimension.length; ++i) {
+      if (auto listed = list(at, levels - 1); !listed) return listed;
+      at.byte_offset += dimension.chunk_stride;
+      at.box_offset += dimension.box_stride;
+    }
+    return {};
+  }
+
+  const TensorView& tensor_;
+  std::span<const std::int64_t> sizes_;
+  std::size_t max_ranges_;
+  std::uint64_t run_ = 0;  // bytes
+  std::vector<SharedDimension> dimensions_;
+  std::vector<BoxRange> ranges_;
+};
+
+}  // namespace
+
+Result<std::vector<BoxRange>> box_ranges(const TensorView& tensor, std::span<const std::int64_t> offsets,
+                                         std::span<const std::int64_t> sizes, std::size_t max_ranges) {
+  if (!lies_inside(tensor, offsets, sizes)) {
+    return fail(ErrorCode::InvalidArgument,
+                fmt::format("FQN '{}': a box at [{}] with sizes [{}] does not lie in size [{}]", tensor.fqn(),
+                            fmt::join(offsets, ", "), fmt::join(sizes, ", "), fmt::join(tensor.size(), ", ")));
+  }
+  if (std::ranges::find(sizes, 0) != sizes.end()) return std::vector<BoxRange>();
+  std::uint64_t bytes = item_size(tensor.dtype());
+  for (const std::int64_t size : sizes) {
+    if (!base::multiply(bytes, static_cast<std::uint64_t>(size), bytes))
+      return fail(ErrorCode::TooLarge, fmt::format("FQN '{}': the box has more than 2^64 bytes", tensor.fqn()));
+  }
+  if (bytes == 0)
+    return fail(kNotPlain, fmt::format("FQN '{}': dtype {} has no item size", tensor.fqn(), tensor.dtype_name()));
+  Lister lister(tensor, sizes, max_ranges);
+  for (Overlaps hit(tensor, offsets, sizes); !hit.done(); hit.next()) {
+    if (auto added = lister.add(hit); !added) return tl::unexpected(std::move(added.error()));
+  }
+  return std::move(lister).finish(bytes);
+}
+
+}  // namespace flatpoint
