@@ -213,6 +213,7 @@ simple(
     ),
 )
 
+
 # E7: the first chunk of "grid" has 12 bytes, in a range of 1090 to 1092; "whole" is transformed
 def placed(p, **columns):
     """Other values in the row of that chunk."""
