@@ -17,10 +17,10 @@ SCHEMA = (pathlib.Path(__file__).parents[2] / "schema/metadata.fbs").read_text()
 BREAKING = {
     "a table's field changes its type": ("storage_order:[uint32];", "storage_order:[uint64];"),
     "a table's field is gone": ("  storage_order:[uint32];", ""),
-    "a table's last field is gone": ("  source:Source;", ""),
+    "a table's last field is gone": ("  file_formats:[FileFormat];", ""),
     "a table's field is renamed": ("storage_order:[uint32];", "order_of_storage:[uint32];"),
     "a table's field is put before others": ("  boxes:[int64];", "  weights:[int64];\n  boxes:[int64];"),
-    "a new field is required": ("  source:Source;", "  source:Source;\n  owner:[ubyte] (required);"),
+    "a new field is required": ("  file_formats:[FileFormat];", "  file_formats:[FileFormat];\n  owner:[ubyte] (required);"),
     "a field becomes required": ("storage_order:[uint32];", "storage_order:[uint32] (required);"),
     "a default changes": ("fragment_rank:int32 = -1;", "fragment_rank:int32 = 0;"),
     "a struct grows": ("  lengths_differ:bool;", "  lengths_differ:bool;\n  weight:uint32;"),
@@ -37,7 +37,7 @@ BREAKING = {
 GROWTH = {
     "nothing changes": ("", ""),
     "a comment changes": ("// FQNs, sorted by bytes.", "// All FQNs."),
-    "a table grows at its end": ("  source:Source;", "  source:Source;\n  weights:[int64];"),
+    "a table grows at its end": ("  file_formats:[FileFormat];", "  file_formats:[FileFormat];\n  weights:[int64];"),
     "an enum gains a value": ("Bcomplex32,", "Bcomplex32, Nibble,"),
     "a new table": ("root_type Metadata;", "table Owner { name:[ubyte]; }\nroot_type Metadata;"),
 }
