@@ -109,7 +109,7 @@ func (c Chunk) knownData() (ChunkData, error) {
 		}
 		return data, fail(Holes, "%s: row %d has no storage", c.tensor.FQN(), c.Row())
 	}
-	return data, fail(NotPlain, "%s: where the elements of row %d begin is not known; `flatpoint import --data` finds out",
+	return data, fail(NotPlain, "%s: where the elements of row %d begin is not known",
 		c.tensor.FQN(), c.Row())
 }
 

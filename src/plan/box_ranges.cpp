@@ -39,9 +39,8 @@ class Lister {
     const auto storage = chunk.storage();
     if (data.corrupt() || storage.corrupt()) return corrupt();
     if (data.absent() && storage) {
-      return fail(kNotPlain, fmt::format("FQN '{}': where the elements of row {} begin is not known; `flatpoint import "
-                                         "--data` finds out",
-                                         tensor_.fqn(), chunk.row()));
+      return fail(kNotPlain,
+                  fmt::format("FQN '{}': where the elements of row {} begin is not known", tensor_.fqn(), chunk.row()));
     }
     if (data.absent()) return fail(kHoles, fmt::format("FQN '{}': row {} has no storage", tensor_.fqn(), chunk.row()));
     std::uint64_t chunk_stride = item_size(tensor_.dtype());

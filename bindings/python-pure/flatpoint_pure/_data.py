@@ -70,7 +70,7 @@ class DataFiles:
         """The elements of a chunk, without a copy."""
         data = chunk.data()
         if data is None:
-            raise Error("not_plain", f"row {chunk.row}: where its elements begin is not known; `flatpoint import --data` finds out")
+            raise Error("not_plain", f"row {chunk.row}: where its elements begin is not known")
         return self._admitted(chunk, data)
 
     def read(self, tensor: Tensor, offsets: Sequence[int] | None = None, sizes: Sequence[int] | None = None, out: Any = None) -> Any:

@@ -66,7 +66,7 @@ def _list(tensor: Tensor, chunk: Chunk, offsets: Sequence[int], sizes: Sequence[
     if data is None:
         if chunk.storage() is None:
             raise Error("holes", f"{tensor.name}: row {chunk.row} has no storage")
-        message = f"{tensor.name}: where the elements of row {chunk.row} begin is not known; `flatpoint import --data` finds out"
+        message = f"{tensor.name}: where the elements of row {chunk.row} begin is not known"
         raise Error("not_plain", message)
     run = chunk_stride = box_stride = tensor.item_size
     byte_offset, box_offset, joined, outer = data.byte_offset, 0, True, []

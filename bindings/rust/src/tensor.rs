@@ -405,10 +405,7 @@ impl<'a> Chunk<'a> {
         let (name, row) = (self.tensor.name(), self.row());
         Err(match self.storage()? {
             None => Error::new(Code::Holes, format!("{name}: row {row} has no storage")),
-            Some(_) => Error::new(
-                Code::NotPlain,
-                format!("{name}: where the elements of row {row} begin is not known; `flatpoint import --data` finds out"),
-            ),
+            Some(_) => Error::new(Code::NotPlain, format!("{name}: where the elements of row {row} begin is not known")),
         })
     }
 

@@ -423,7 +423,7 @@ export class Chunk {
     if (data !== undefined) return data;
     const name = `${this.tensor.name}: row ${this.row}`;
     if (this.storage() === undefined) throw new FlatpointError("holes", `${name} has no storage`);
-    const message = "where its elements begin is not known; `flatpoint import --data` finds out";
+    const message = "where its elements begin is not known";
     throw new FlatpointError("not_plain", `${name}: ${message}`);
   }
 }

@@ -105,8 +105,7 @@ public final class Chunk {
                         "%s: row %d has no storage".formatted(tensor.name(), row()))
                     : new FlatpointException(
                         FlatpointException.Code.NOT_PLAIN,
-                        ("%s: where the elements of row %d begin is not known;"
-                                + " `flatpoint import --data` finds out")
+                        ("%s: where the elements of row %d begin is not known")
                             .formatted(tensor.name(), row())));
   }
 }
