@@ -79,7 +79,7 @@ class Changes(ToolTest):
 
     def test_rename_by_pattern_and_back(self):
         original = self.imported("s07_optimizer_bytes")
-        renamed, back = self.folder / "renamed", self.folder / "back"
+        renamed, back = original.parent / "renamed", original.parent / "back"  # beside the data: no note
         answer = run("rename", original, "model.*", "module.*", "-o", renamed)
         self.assertEqual((answer.code, answer.err), (0, b""))
         names = [n.replace("model.", "module.", 1) if n.startswith("model.") else n for n in self.fqns(original)]

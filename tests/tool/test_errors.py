@@ -387,10 +387,11 @@ class Usage(ToolTest):
         for name in ("[x]", "ls", "find", "--json", "-", "="):
             (self.folder / name).mkdir()
             (self.folder / name / ".metadata").write_bytes(metadata_with([name, "other"]))
+            path = "./-" if name == "-" else name  # alone it is standard input
             with self.subTest(name):
-                self.assertEqual(run("find", "--json", "--", "./-" if name == "-" else name, name, cwd=self.folder).json["fqn"], name)
-                self.assertEqual(run("show", "--json", "--", name, name, cwd=self.folder).json["fqn"], name)
-                matched = run("ls", "--json", "--", name, name, cwd=self.folder).json["entries"]
+                self.assertEqual(run("find", "--json", "--", path, name, cwd=self.folder).json["fqn"], name)
+                self.assertEqual(run("show", "--json", "--", path, name, cwd=self.folder).json["fqn"], name)
+                matched = run("ls", "--json", "--", path, name, cwd=self.folder).json["entries"]
                 self.assertEqual([entry["fqn"] for entry in matched], [] if name == "[x]" else [name])
 
     def test_help_has_an_example_for_every_verb(self):
