@@ -88,6 +88,10 @@ struct MappedChunk {
   std::size_t alignment;             // the largest power of two, up to 4096, that divides the address
 };
 
+/// How many bytes a box of a tensor has, 0 for an unknown dtype. Errors: TooLarge where they leave 63 bits: an item of
+/// few bytes may state strides of 0 and any size.
+[[nodiscard]] Result<std::uint64_t> box_bytes(const TensorView& tensor, std::span<const std::int64_t> sizes);
+
 /// Reads tensors. Borrows the metadata file, which must outlive it. Move-only; all calls are safe from any number of
 /// threads. Data files are opened on first use; what a chunk's item says of itself is remembered.
 ///
@@ -111,8 +115,8 @@ class Reader {
   [[nodiscard]] Result<std::vector<std::vector<ByteRange>>> ranges(const LoadPlan& plan,
                                                                    std::size_t max_ranges = std::size_t{1} << 24) const;
 
-  /// A box of a tensor. Errors also: Holes names what no chunk holds; InvalidArgument for a box outside the tensor.
-  /// After an error the memory holds anything.
+  /// A box of a tensor. Errors also: TooLarge as box_bytes; Holes names what no chunk holds; InvalidArgument for a box
+  /// outside the tensor. After an error the memory holds anything.
   [[nodiscard]] Result<ReadReport> read(const TensorView& tensor, std::span<const std::int64_t> offsets,
                                         std::span<const std::int64_t> sizes, const Destination& to,
                                         const ReadOptions& options = {}) const;

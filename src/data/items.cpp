@@ -44,7 +44,7 @@ Result<void> ChunkSource::read(std::span<const RangeReader::Request> batch) {
 
 std::uint64_t ChunkSource::data_bytes() const noexcept {
   std::uint64_t bytes = item_size(tensor.dtype);
-  for (const std::int64_t size : tensor.size) bytes *= static_cast<std::uint64_t>(size);
+  for (const std::int64_t size : tensor.size) bytes *= static_cast<std::uint64_t>(size);  // asked of dense ones alone
   return bytes;
 }
 

@@ -6,6 +6,7 @@
 #include "archive/crc32.hpp"
 #include "base/checked.hpp"
 #include "base/format.hpp"
+#include "columns/boxes.hpp"
 #include "data/copy_box.hpp"
 #include "data/coverage.hpp"
 #include "data/files.hpp"
@@ -197,6 +198,14 @@ Result<void> check_covered(const TensorView& tensor, std::span<const std::int64_
 
 }  // namespace
 
+Result<std::uint64_t> box_bytes(const TensorView& tensor, std::span<const std::int64_t> sizes) {
+  std::uint64_t bytes = 0;
+  if (columns::volume(sizes, bytes) && base::multiply(bytes, item_size(tensor.dtype()), bytes) && bytes <= INT64_MAX)
+    return bytes;
+  return fail(ErrorCode::TooLarge, fmt::format("FQN '{}': a box of sizes [{}] has more bytes than there is memory",
+                                               tensor.fqn(), fmt::join(sizes, ", ")));
+}
+
 Reader::Reader(std::unique_ptr<State> state) noexcept : state_(std::move(state)) {}
 Reader::Reader(Reader&&) noexcept = default;
 Reader& Reader::operator=(Reader&&) noexcept = default;
@@ -241,6 +250,8 @@ Result<ReadReport> Reader::read(const TensorView& tensor, std::span<const std::i
                                 std::span<const std::int64_t> sizes, const Destination& to,
                                 const ReadOptions& options) const {
   if (auto inside = check_box(tensor, offsets, sizes); !inside) return tl::unexpected(std::move(inside.error()));
+  if (columns::is_empty(sizes)) return ReadReport{};
+  if (auto bytes = box_bytes(tensor, sizes); !bytes) return tl::unexpected(std::move(bytes.error()));
   const Size dense = dense_byte_strides(sizes, item_size(tensor.dtype()));
   const std::span<const std::int64_t> strides = to.byte_strides.empty() ? std::span(dense) : to.byte_strides;
   if (strides.size() != sizes.size()) return fail(ErrorCode::InvalidArgument, "a stride is needed per dimension");

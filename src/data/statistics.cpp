@@ -271,6 +271,7 @@ class Pass {
     if (!adder_.knows_dtype()) {
       return fail(kNotPlain, fmt::format("FQN '{}': {} has no statistics", tensor_.fqn(), tensor_.dtype_name()));
     }
+    if (auto bytes = box_bytes(tensor_, tensor_.size()); !bytes) return tl::unexpected(std::move(bytes.error()));
     Size offsets(tensor_.size().size(), 0);
     auto done = add(std::move(offsets), Size(tensor_.size().begin(), tensor_.size().end()), 0);
     if (!done) return tl::unexpected(std::move(done.error()));
@@ -281,7 +282,7 @@ class Pass {
   Result<void> add(Size offsets, Size sizes, std::size_t dimension) {
     constexpr std::uint64_t kSlab = std::uint64_t{1} << 19;
     std::uint64_t bytes = item_size(tensor_.dtype());
-    for (const std::int64_t size : sizes) bytes *= static_cast<std::uint64_t>(size);
+    for (const std::int64_t size : sizes) bytes *= static_cast<std::uint64_t>(size);  // at most the tensor's
     if (bytes == 0) return {};
     if (bytes <= kSlab || dimension == sizes.size()) {
       if (slab_.size() < bytes) slab_.resize(bytes);

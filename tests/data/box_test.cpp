@@ -244,4 +244,21 @@ BOOST_AUTO_TEST_CASE(a_plan_of_a_mesh_is_read_into_its_boxes) {
   BOOST_TEST((reader->ranges(*plan, 1).error().code == ErrorCode::TooLarge));
 }
 
+// An item of four bytes with strides of 0 holds as many elements as it says: their bytes, counted in 64 bits, are four.
+BOOST_AUTO_TEST_CASE(boxes_whose_bytes_leave_64_bits) {
+  const auto opened = test::open_sample("../data/huge_by_strides");
+  const auto reader = data::Reader::open(opened);
+  BOOST_REQUIRE(reader);
+  const TensorView tensor = test::tensor_of(opened.file.view(), "w");
+  std::byte four[4]{};
+  const auto read = reader->read(tensor, Size{0}, tensor.size(), {four, {}});
+  BOOST_TEST((!read && read.error().code == ErrorCode::TooLarge));
+  const auto numbers = data::statistics(*reader, tensor);
+  BOOST_TEST((!numbers && numbers.error().code == ErrorCode::TooLarge));
+  BOOST_TEST(!data::box_bytes(tensor, tensor.size()));
+  BOOST_TEST(data::box_bytes(tensor, Size{3}).value() == 12U);
+  BOOST_TEST(reader->read(tensor, Size{std::int64_t{1} << 62}, Size{1}, {four, {}}).has_value());
+  BOOST_TEST(reader->read(tensor, Size{5}, Size{0}, {nullptr, {}})->needed_bytes == 0U);
+}
+
 BOOST_AUTO_TEST_SUITE_END()

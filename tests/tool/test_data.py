@@ -103,6 +103,16 @@ class Get(ToolTest):
         self.assertEqual(run("get", sample, "absent", "-o", out).code, 1)
         self.assertEqual([p.name for p in self.folder.iterdir()], ["x.npy"])
 
+    def test_more_bytes_than_64_bits_count(self):
+        huge = SAMPLES.parent / "data" / "huge_by_strides"
+        out = self.folder / "out.npy"
+        for arguments in (("stats", huge), ("get", huge, "w", "-o", out)):
+            answer = run(*arguments)
+            self.assertEqual(answer.code, 2, answer.err)
+            self.assertIn(b"more bytes than there is memory", answer.err)
+        self.assertFalse(out.exists())
+        self.assertEqual(run("get", huge, "w", "--box", "7:9", "-o", "-", "--format", "raw").out, bytes(8))
+
     def test_a_data_file_that_is_missing_or_short(self):
         copy = with_data(self, "s01_plain_tensors")
         fqn = next(iter(VALUES["s01_plain_tensors"]))

@@ -81,7 +81,7 @@ Result<Box> box_of(const TensorView& tensor, std::string_view text) {
 
 std::uint64_t bytes_of(const TensorView& tensor, const Size& sizes) {
   std::uint64_t bytes = item_size(tensor.dtype());
-  for (const std::int64_t size : sizes) bytes *= static_cast<std::uint64_t>(size);
+  for (const std::int64_t size : sizes) bytes *= static_cast<std::uint64_t>(size);  // box_bytes saw that they fit
   return bytes;
 }
 
@@ -189,6 +189,10 @@ Result<void> write_tensors(const data::Reader& reader, const std::vector<TensorV
     return usage(
         fmt::format("FQN '{}': {} has no place in a {} file; {}", tensor.fqn(), dtype_text(tensor), format,
                     safetensors_dtype(tensor.dtype()) ? "write a .safetensors or a .raw file" : "write a .raw file"));
+  }
+  for (std::size_t i = 0; i < tensors.size(); ++i) {
+    if (auto bytes = data::box_bytes(tensors[i], boxes[i].sizes); !bytes)
+      return tl::unexpected(std::move(bytes.error()));
   }
   if (format == "npy") head = npy_head(first.dtype(), boxes.front().sizes);
   if (format == "safetensors") {
