@@ -53,6 +53,10 @@ inline constexpr std::string_view kMissingShard = "missing_shard";
 inline constexpr std::string_view kUnknownValue = "unknown_value";
 /// A pickle is kept as it is, and never executed.
 inline constexpr std::string_view kOpaqueRecord = "opaque_record";
+/// A `.metadata` has a tensor whose chunks have another number of dimensions.
+inline constexpr std::string_view kChunkDimensions = "chunk_dimensions";
+/// A `.metadata` has values of another type than DCP's whose meaning is certain.
+inline constexpr std::string_view kOtherTypes = "other_types";
 /// Bytes follow the end of a `.metadata`'s pickle.
 inline constexpr std::string_view kBytesAfterStop = "bytes_after_stop";
 }  // namespace finding_kind

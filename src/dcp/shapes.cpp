@@ -98,6 +98,10 @@ Value class_of(const Heap& heap, Value value) {
 
 Known known_class_of(const Heap& heap, Value object) { return heap.known(class_of(heap, object)); }
 
+bool may_stand_in(const Heap& heap, Value cls) {
+  return heap.known(cls) == Known::Other && heap.globals[cls.number()].module != "builtins";
+}
+
 // A pickler gives an object its state once, and names an attribute once. What does otherwise is not read, however often
 // a pickle shares it, to its end.
 bool read_attributes(const Heap& heap, Value object, std::span<Attribute> attributes) {

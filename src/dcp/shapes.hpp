@@ -18,8 +18,8 @@ namespace flatpoint::dcp {
 Value class_of(const Heap& heap, Value object);
 Known known_class_of(const Heap& heap, Value object);
 
-/// Calls visit(key, value) for each attribute in order of assignment; a name may come twice, the last one holds. Stops
-/// and returns false where visit does, or where something other than attributes was given to the object.
+/// Calls visit(key, value) for each attribute in order of assignment. Stops and returns false where visit does, or
+/// where something other than attributes was given to the object.
 template <class Visit>
 bool visit_attributes(const Object& object, Visit visit);
 
@@ -27,6 +27,9 @@ struct Attribute {
   std::string_view name;
   Value value{};  // Unset where the object does not have it
 };
+/// Whether a class may stand in the place of one of DCP's: its objects take attributes, as far as anybody knows.
+bool may_stand_in(const Heap& heap, Value cls);
+
 /// The values of these attributes, each Unset before. False where the object has others, was given one twice, or was
 /// changed in another way. REQUIRES: an Object.
 bool read_attributes(const Heap& heap, Value object, std::span<Attribute> attributes);

@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <array>
 
+#include "base/format.hpp"
 #include "dcp/translator.hpp"
 
 namespace flatpoint::dcp {
@@ -33,6 +34,10 @@ Status Translator::add_entry(std::uint32_t fqn, std::size_t position, Value valu
     const std::size_t boxes = heap_.records.boxes.size();
     fit = read_tensor(value, entry);
     if (fit == Fit::TooManyDimensions) return tl::unexpected(too_many_dimensions(entry.fqn));
+    if (fit == Fit::OtherDimensions) {
+      note_other_dimensions(entry.fqn);
+      fit = Fit::No;
+    }
     if (fit == Fit::No) {
       draft_.sizes.resize(sizes);
       heap_.records.boxes.resize(boxes);
@@ -157,9 +162,20 @@ Translator::Fit Translator::append_chunk(Value chunk, std::size_t ndim) {
   }
   for (const Attribute& attribute : attributes) {
     if (has_too_many_dimensions(heap_, attribute.value)) return Fit::TooManyDimensions;
-    if (read_shape(attribute.value, heap_.records.boxes) != ndim) return Fit::No;
+    const auto read = read_shape(attribute.value, heap_.records.boxes);
+    if (read != ndim) return read ? Fit::OtherDimensions : Fit::No;
   }
   return Fit::Yes;
+}
+
+// No loader can place such a chunk in its tensor; the first are named.
+void Translator::note_other_dimensions(std::string_view fqn) {
+  constexpr std::size_t kMost = 1000;
+  if (other_dimensions_.size() >= kMost) return;
+  other_dimensions_.push_back({std::string(finding_kind::kChunkDimensions),
+                               fmt::format("FQN '{}': a chunk has another number of dimensions than its tensor, which "
+                                           "is kept as an opaque record",
+                                           fqn)});
 }
 
 }  // namespace flatpoint::dcp

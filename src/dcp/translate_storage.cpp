@@ -143,6 +143,7 @@ bool Translator::accept_info_class(Value cls) {
   if (cls == info_class_) return true;
   if (!info_class_.is(Tag::Unset)) return false;
   if (heap_.known(cls) != Known::StorageInfo) {
+    if (!may_stand_in(heap_, cls)) return false;
     const std::string_view name = class_name(cls);
     if (name.empty()) return false;
     draft_.storage_info_class = name;
@@ -213,9 +214,6 @@ std::optional<std::uint32_t> Translator::chunk_row(const Key& key, std::optional
 }
 
 Status Translator::place(const Key& key, const Location& location) {
-  if (!opaque_storage_keys_.empty() && opaque_storage_keys_.contains(name_of(key))) {
-    return tl::unexpected(ambiguous_key("storage_data", storage_items_, OddKeys::Answer::Repeated));
-  }
   std::optional<std::int64_t> usual_hint;
   std::optional<std::uint32_t> row = chunk_row(key, usual_hint);
   bool is_new = row && draft_.chunk_files[*row] == kNoFile;
@@ -224,12 +222,10 @@ Status Translator::place(const Key& key, const Location& location) {
     if (!loose) return tl::unexpected(loose.error());
     row = *loose;
   }
-  // Of equal keys the last value holds, at the place and with the hint of the first.
-  write_row(*row, {file_number(location.path), location.offset, location.length, location.transforms});
-  if (!is_new) {
-    in_default_order_ = false;
-    return {};
+  if (!is_new || (!opaque_storage_keys_.empty() && opaque_storage_keys_.contains(name_of(key)))) {
+    return tl::unexpected(ambiguous_key("storage_data", storage_items_, OddKeys::Answer::Repeated));
   }
+  write_row(*row, {file_number(location.path), location.offset, location.length, location.transforms});
   append_to_order(*row);
   if (key.has_hint ? usual_hint != key.hint : usual_hint.has_value()) {
     draft_.hints.push_back({*row, key.has_hint, key.hint});

@@ -5,6 +5,7 @@
 
 #include "base/format.hpp"
 #include "dcp/opaque_writer.hpp"
+#include "pickle/made_for_nothing.hpp"
 
 namespace flatpoint::dcp {
 namespace {
@@ -41,18 +42,15 @@ Result<write::Draft> Translator::run(Value root) {
   const Value cls = root.is(Tag::Object) ? class_of(heap_, root) : Value();
   if (cls.is(Tag::Unset)) return refuse(fmt::format("it holds {}", describe(heap_, root)));
 
-  // Attributes in order of their first assignment, each with its last value.
   std::vector<Attribute> attributes;
   base::TextMap<std::string_view, std::size_t> numbers;
   const bool plain = visit_attributes(*root.node<Object>(), [&](Value key, Value value) {
     const auto name = heap_.text(key);
-    if (!name) return false;
-    const auto [known, is_new] = numbers.try_emplace(*name, attributes.size());
-    if (is_new) attributes.push_back({*name});
-    attributes[known->second].value = value;
+    if (!name || !numbers.try_emplace(*name, attributes.size()).second) return false;
+    attributes.push_back({*name, value});
     return true;
   });
-  if (!plain) return refuse(fmt::format("{} has a state that is not attributes", describe(heap_, root)));
+  if (!plain) return refuse(fmt::format("{} has a state that is not attributes, each once", describe(heap_, root)));
 
   const auto find = [&](std::string_view name) {
     const auto found = numbers.find(name);
@@ -62,9 +60,12 @@ Result<write::Draft> Translator::run(Value root) {
   if (!is_dict(heap_, entries))
     return refuse(fmt::format("{} without a dict state_dict_metadata", describe(heap_, root)));
   if (heap_.known(cls) != Known::Metadata) {
+    if (!may_stand_in(heap_, cls)) return refuse(fmt::format("it holds {}", describe(heap_, root)));
     draft_.metadata_class = class_name(cls);
     if (draft_.metadata_class->empty()) return refuse(fmt::format("{} has a name with spaces", describe(heap_, root)));
   }
+
+  if (auto done = refuse_dropped(root); !done) return tl::unexpected(std::move(done.error()));
 
   // The others refer to its FQNs.
   if (auto done = state_dict(entries); !done) return tl::unexpected(std::move(done.error()));
@@ -128,7 +129,7 @@ bool Translator::read_storage_meta(Value value, write::DraftStorageMeta& meta) {
 Result<std::vector<Translator::Item>> Translator::items_of(Value dict, std::string_view attribute) {
   std::vector<Item> items;
   if (dict.is(Tag::Dict)) items.reserve(dict.node<Container>()->count / 2);
-  std::vector<std::uint32_t> place_of_fqn(heap_.texts.size(), kNone);
+  std::vector<bool> is_there(heap_.texts.size());
   OddKeys odd_keys(dict_size(dict));
   for (const Block* block = dict_blocks(dict).first; block != nullptr; block = block->next) {
     const auto values = block->values();
@@ -143,19 +144,24 @@ Result<std::vector<Translator::Item>> Translator::items_of(Value dict, std::stri
         continue;
       }
       const std::uint32_t fqn = heap_.texts.intern(*text);
-      if (fqn >= place_of_fqn.size()) place_of_fqn.resize(fqn + std::size_t{1}, kNone);
-      if (place_of_fqn[fqn] != kNone) {
-        items[place_of_fqn[fqn]].value = values[i + 1];
-        continue;
-      }
-      place_of_fqn[fqn] = static_cast<std::uint32_t>(items.size());
+      if (fqn >= is_there.size()) is_there.resize(fqn + std::size_t{1});
+      if (is_there[fqn]) return tl::unexpected(ambiguous_key(attribute, items.size(), OddKeys::Answer::Repeated));
+      is_there[fqn] = true;
       items.push_back({values[i], values[i + 1], fqn});
     }
   }
   return items;
 }
 
-// No writer makes such a pickle: which of two values holds is Python's to say.
+// What is made and thrown away is in no column and in no record, and Python may fail at it.
+Status Translator::refuse_dropped(Value root) const {
+  const Value object = pickle::made_for_nothing(heap_, root);
+  if (object.is(Tag::Unset)) return {};
+  return fail(ErrorCode::BadPickle, fmt::format("{} is made and not kept", describe(heap_, object)));
+}
+
+// No writer makes such a pickle. Of equal keys Python keeps the first, with the last value; what the other values were,
+// and whether a call among them fails, would be lost.
 Error Translator::ambiguous_key(std::string_view attribute, std::size_t position, OddKeys::Answer answer) {
   return {ErrorCode::BadPickle,
           fmt::format("item {} of {}: {}", position, attribute,
@@ -177,16 +183,18 @@ std::optional<std::size_t> Translator::read_shape(Value value, base::LargeVector
 }
 
 std::vector<Finding> Translator::findings() const {
-  std::vector<Finding> findings;
+  std::vector<Finding> findings = other_dimensions_;
   if (lists_for_sizes_ > 0) {
-    findings.push_back({"other_types", fmt::format("{} sizes, offsets or strides are lists, and read as torch.Size; an "
-                                                   "export writes torch.Size",
-                                                   lists_for_sizes_)});
+    findings.push_back({std::string(finding_kind::kOtherTypes),
+                        fmt::format("{} sizes, offsets or strides are lists, and read as torch.Size; an "
+                                    "export writes torch.Size",
+                                    lists_for_sizes_)});
   }
   if (paths_for_texts_ > 0) {
-    findings.push_back({"other_types", fmt::format("{} relative paths are paths of pathlib, and read as their text; an "
-                                                   "export writes str",
-                                                   paths_for_texts_)});
+    findings.push_back({std::string(finding_kind::kOtherTypes),
+                        fmt::format("{} relative paths are paths of pathlib, and read as their text; an "
+                                    "export writes str",
+                                    paths_for_texts_)});
   }
   return findings;
 }

@@ -35,7 +35,7 @@ class Translator {
  private:
   static constexpr std::uint32_t kNone = 0xFFFFFFFF;
 
-  // One (key, value) of a dict whose keys are FQNs. Of equal keys the last value holds, at the place of the first.
+  // One (key, value) of a dict whose keys are FQNs.
   struct Item {
     Value key;
     Value value;
@@ -47,6 +47,7 @@ class Translator {
   Status attribute(std::string_view name, Value value);
   Status storage_meta(Value value);
   bool read_storage_meta(Value value, write::DraftStorageMeta& meta);
+  Status refuse_dropped(Value root) const;
   static Error ambiguous_key(std::string_view attribute, std::size_t position, OddKeys::Answer answer);
   Status check_size() const;
   std::optional<std::size_t> read_shape(Value value, base::LargeVector<std::int64_t>& out);
@@ -56,7 +57,7 @@ class Translator {
   std::string_view class_name(Value cls);
 
   // translate_state_dict.cpp
-  enum class Fit { Yes, No, TooManyDimensions, TooManyChunks };
+  enum class Fit { Yes, No, OtherDimensions, TooManyDimensions, TooManyChunks };
   Status state_dict(Value dict);
   Status add_entry(std::uint32_t fqn, std::size_t position, Value value);
   Fit read_tensor(Value value, write::DraftEntry& entry);
@@ -64,6 +65,7 @@ class Translator {
   bool read_strides(Value value, write::DraftEntry& entry);
   Fit read_chunks(Value list, write::DraftEntry& entry);
   Fit append_chunk(Value chunk, std::size_t ndim);
+  void note_other_dimensions(std::string_view fqn);
   std::optional<std::uint16_t> type_name(std::string_view name);
   bool is_bytes(Value value) const;
 
@@ -125,6 +127,7 @@ class Translator {
   std::size_t attributes_kept_ = 0;
   std::uint64_t lists_for_sizes_ = 0;
   std::uint64_t paths_for_texts_ = 0;
+  std::vector<Finding> other_dimensions_;
 
   std::vector<std::uint32_t> entry_of_fqn_;  // by number in Records::fqns
   ChunkRows rows_;                           // by entry
@@ -133,7 +136,7 @@ class Translator {
 
   std::vector<std::uint32_t> file_of_path_;  // by number in Records::paths
   Value info_class_;
-  std::size_t storage_items_ = 0;                                               // so far, each key once
+  std::size_t storage_items_ = 0;                                               // so far
   OddKeys odd_storage_keys_{0};                                                 // that are no MetadataIndex
   base::TextMap<std::string, bool> opaque_storage_keys_;                        // whose item is kept as a record
   std::unordered_map<std::uint64_t, std::uint32_t> paths_;                      // by word of a path of pathlib

@@ -5,6 +5,7 @@
 #include <optional>
 #include <span>
 #include <string_view>
+#include <vector>
 
 #include "pickle/arena.hpp"
 #include "pickle/globals.hpp"
@@ -21,7 +22,8 @@ struct Heap {
   std::span<const std::uint8_t> input;  // may change underneath: nothing is read from it twice and trusted twice
   Arena arena;
   Globals globals;
-  TextTable texts;  // that Tag::Interned numbers
+  TextTable texts;             // that Tag::Interned numbers
+  std::vector<Value> dropped;  // what POP and STOP left behind; see made_for_nothing()
 
   template <class Node>
   Node* make(const Node& node) {

@@ -86,6 +86,7 @@ class Machine {
   Step mark();
   Step pop();
   Step pop_mark();
+  Step drop(std::size_t count);
   Step dup();
   template <class Make>
   Step marked(Make make);

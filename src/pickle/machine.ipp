@@ -160,6 +160,10 @@ template <class Folds>
 auto Machine<Folds>::stop() -> Step {
   if (!stack_.has(1)) return underflow();
   result_ = stack_.pop();
+  while (stack_.marks() > 0 || stack_.open() > 0) {
+    if (drop(stack_.open()) == Step::Gone) return Step::Gone;
+    if (stack_.marks() > 0) stack_.unmark();
+  }
   return Step::Stop;
 }
 
@@ -284,7 +288,7 @@ auto Machine<Folds>::mark() -> Step {
 template <class Folds>
 auto Machine<Folds>::pop() -> Step {
   if (stack_.has(1)) {
-    stack_.drop(1);
+    return drop(1);
   } else if (stack_.marks() > 0) {
     stack_.unmark();
   } else {
@@ -295,10 +299,19 @@ auto Machine<Folds>::pop() -> Step {
 
 template <class Folds>
 auto Machine<Folds>::pop_mark() -> Step {
-  return marked([this](std::size_t count) {
-    stack_.drop(count);
-    return Step::Next;
-  });
+  return marked([this](std::size_t count) { return drop(count); });
+}
+
+// What a call makes may fail in Python, also where nobody wants it.
+template <class Folds>
+auto Machine<Folds>::drop(std::size_t count) -> Step {
+  for (const Value value : stack_.last(count)) {
+    if (is_folded(value)) return Step::Gone;
+    if (value.tag() >= Tag::Tuple && value.tag() <= Tag::Object && value != empty_tuple_)
+      heap_.dropped.push_back(value);
+  }
+  stack_.drop(count);
+  return Step::Next;
 }
 
 template <class Folds>

@@ -100,8 +100,9 @@ struct TextNode {
 
 /// Followed by `count` values.
 struct Tuple {
-  static constexpr std::uint64_t kMaxCount = (std::uint64_t{1} << 61) - 1;
-  std::uint64_t count : 61 = 0;
+  static constexpr std::uint64_t kMaxCount = (std::uint64_t{1} << 60) - 1;
+  std::uint64_t count : 60 = 0;
+  std::uint64_t reached : 1 = 0;   // made_for_nothing() was here
   std::uint64_t shared : 1 = 0;    // the memo or DUP gave it once more
   std::uint64_t frozen : 1 = 0;    // what it holds cannot change any more
   std::uint64_t hashable : 1 = 0;  // no list, dict, set or bytearray is in it
@@ -133,20 +134,22 @@ struct BlockList {
 };
 
 struct Container {
-  static constexpr std::uint64_t kMaxCount = (std::uint64_t{1} << 61) - 1;
+  static constexpr std::uint64_t kMaxCount = (std::uint64_t{1} << 60) - 1;
   BlockList blocks;
-  std::uint64_t count : 61 = 0;  // values in all blocks
-  std::uint64_t shared : 1 = 0;  // the memo or DUP gave it once more
-  std::uint64_t taken : 1 = 0;   // BUILD copied its items: it cannot change any more
-  std::uint64_t frozen : 1 = 0;  // it and all that it holds cannot change any more
+  std::uint64_t count : 60 = 0;   // values in all blocks
+  std::uint64_t reached : 1 = 0;  // made_for_nothing() was here
+  std::uint64_t shared : 1 = 0;   // the memo or DUP gave it once more
+  std::uint64_t taken : 1 = 0;    // BUILD copied its items: it cannot change any more
+  std::uint64_t frozen : 1 = 0;   // it and all that it holds cannot change any more
 };
 
 /// Something made by a call that is never made here: `callable(*args)` (Reduce), `cls.__new__(cls, *args, **kwargs)`.
 struct Object {
   enum class Kind : std::uint8_t { Reduce, New, NewEx };
   Kind kind;
-  bool shared = false;  // the memo or DUP gave it once more
-  bool frozen = false;  // it and all that it holds cannot change any more
+  bool shared = false;   // the memo or DUP gave it once more
+  bool frozen = false;   // it and all that it holds cannot change any more
+  bool reached = false;  // made_for_nothing() was here
   Value callable;
   Value args;        // Tuple
   Value kwargs;      // Dict, of NewEx

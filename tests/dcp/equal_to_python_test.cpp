@@ -79,8 +79,18 @@ BOOST_AUTO_TEST_CASE(odd_keys_that_come_twice) {
   BOOST_TEST(said_of(metadata({}, op(Opcode::BINFLOAT, "\x3f\xf8" + std::string(6, '\0')) + none)) == "imported");
 }
 
-// The last value holds, also where the first or the last one is kept as a record.
-BOOST_AUTO_TEST_CASE(keys_that_come_twice_with_values_of_different_kinds) {
+// Of equal keys Python keeps the first, with the last value; no writer sets one twice.
+BOOST_AUTO_TEST_CASE(keys_that_come_twice) {
+  const std::string none = op(Opcode::NONE);
+  BOOST_TEST(said_of(metadata({}, bytes_entry("a") + bytes_entry("b") + str("a") + none)) ==
+             "item 2 of state_dict_metadata" + kKeyTwice);
+  BOOST_TEST(said_of(metadata(str("planner_data") + dict(str("a") + none + str("a") + none))) ==
+             "item 1 of planner_data" + kKeyTwice);
+  BOOST_TEST(
+      said_of(metadata(str("x") + none + str("x") + none)).ends_with("has a state that is not attributes, each once"));
+}
+
+BOOST_AUTO_TEST_CASE(keys_of_storage_data_that_come_twice) {
   const std::string none = op(Opcode::NONE);
   const std::string far_hint = str("index") + op(Opcode::LONG1, "\x09" + std::string(8, '\xFF') + std::string(1, '\0'));
   for (const std::string& fqn : {std::string("t"), std::string("loose")}) {
@@ -90,7 +100,8 @@ BOOST_AUTO_TEST_CASE(keys_that_come_twice_with_values_of_different_kinds) {
                                      key + info(1) + same_key + info(2), same_key + info(1) + key + info(2)}) {
       BOOST_TEST(said_of(storage(items)) == "item 1 of storage_data" + kKeyTwice);
     }
-    BOOST_TEST(said_of(storage(key + info(1) + key + info(2))) == "imported");
+    BOOST_TEST(said_of(storage(key + info(1) + key + info(2))) == "item 1 of storage_data" + kKeyTwice);
+    BOOST_TEST(said_of(storage(key + info(1))) == "imported");
   }
 }
 
@@ -121,6 +132,89 @@ BOOST_AUTO_TEST_CASE(functions_that_are_made_as_objects) {
   };
   BOOST_TEST(kind(tensor(Opcode::REDUCE)) == "tensor");
   BOOST_TEST(kind(tensor(Opcode::NEWOBJ)) == "opaque");  // a function has no __new__: Python fails
+}
+
+// Python may fail at what it makes, and what it makes may do anything, also where nobody wants it.
+BOOST_AUTO_TEST_CASE(calls_for_nothing) {
+  const std::string fails = call(global("torch", "Size"), str("a"));
+  const std::string said = "a call of torch.Size is made and not kept";
+  const std::string rest = bytes_entry("a").substr(str("a").size());
+  const auto before = [&](const std::string& dropped) { return metadata({}, str("a") + dropped + rest); };
+  BOOST_TEST(said_of(before(fails + op(Opcode::POP))) == said);
+  BOOST_TEST(said_of(before(fails + ops(Opcode::DUP, Opcode::POP, Opcode::POP))) == said);
+  BOOST_TEST(said_of(before(fails + keep_as(9) + op(Opcode::POP))) == said);
+  BOOST_TEST(said_of(before(op(Opcode::MARK) + number(1) + tuple(list(fails)) + op(Opcode::POP_MARK))) == said);
+  BOOST_TEST(said_of(before(dict(str("k") + frozen_set(fails)) + op(Opcode::POP))) == said);
+  BOOST_TEST(said_of(before(call(fails, {}) + op(Opcode::POP))).ends_with(" is made and not kept"));
+  const std::string sound = metadata({}, bytes_entry("a"));
+  BOOST_TEST(said_of(begin() + fails + sound.substr(begin().size())) == said);  // below what STOP takes
+  BOOST_TEST(said_of(begin() + fails + op(Opcode::MARK) + sound.substr(begin().size())) == said);
+  // A pickler writes names ahead; and a tuple that holds itself, whose items it throws away again.
+  BOOST_TEST(said_of(before(global("posix", "system") + number(1) + list(number(2)) + tuple(str("b")) +
+                            ops(Opcode::POP, Opcode::POP, Opcode::POP, Opcode::POP))) == "imported");
+  const std::string kept = fails + keep_as(9) + op(Opcode::POP);
+  BOOST_TEST(said_of(metadata(str("x") + kept + list(tuple(fetch(9))))) == "imported");
+}
+
+// What is folded by the fast lane and thrown away is made like everything else.
+BOOST_AUTO_TEST_CASE(folded_objects_for_nothing) {
+  std::string sample = read_file(samples() / "d01_dtensor_1d" / ".metadata");
+  const std::size_t build = sample.rfind("\x62\x2e");  // BUILD, STOP
+  BOOST_TEST_REQUIRE(build != std::string::npos);
+  sample.resize(sample.size() - 2);
+  sample.erase(2, 9);  // its one frame
+  const std::string chunk = object(dcp_class("ChunkStorageMetadata"),
+                                   dict(str("offsets") + torch_size(number(0)) + str("sizes") + torch_size(number(1))));
+  BOOST_TEST(
+      said_of(sample + chunk + ops(Opcode::POP, Opcode::BUILD, Opcode::STOP)).ends_with(" is made and not kept"));
+}
+
+// Objects of these take no attributes, or other ones.
+BOOST_AUTO_TEST_CASE(classes_that_cannot_stand_in) {
+  const auto root = [](std::string_view cls) {
+    return said_of(whole_pickle(object(cls, dict(str("state_dict_metadata") + op(Opcode::EMPTY_DICT)))));
+  };
+  BOOST_TEST(root(global("elsewhere", "Metadata")) == "imported");
+  BOOST_TEST(root(global("torch", "Size")) == "not a pickle of DCP's Metadata: it holds an object of torch.Size");
+  BOOST_TEST(root(global("builtins", "str")) == "not a pickle of DCP's Metadata: it holds an object of builtins.str");
+  const auto kind = [](std::string_view cls) {
+    const std::string place =
+        object(cls, dict(str("relative_path") + str("f") + str("offset") + number(0) + str("length") + number(1)));
+    const auto imported = dcp::import_pickle(bytes_of(storage(index(kIndex) + place)), {});
+    BOOST_TEST_REQUIRE(imported.has_value());
+    return describe(*MetadataFile::from_bytes(imported->bytes.bytes()))["opaque"].size();
+  };
+  BOOST_TEST(kind(global("elsewhere", "_StorageInfo")) == 0U);
+  BOOST_TEST(kind(global("torch", "int8")) == 1U);
+  BOOST_TEST(kind(global("builtins", "int")) == 1U);
+  BOOST_TEST(kind(dcp_class("MetadataIndex")) == 1U);
+}
+
+BOOST_AUTO_TEST_CASE(chunks_of_another_number_of_dimensions_are_named) {
+  const std::string properties = object(
+      dcp_class("TensorProperties"),
+      tuple(global("torch", "float32") + call(global("torch.serialization", "_get_layout"), str("torch.strided")) +
+            op(Opcode::NEWFALSE) + call(dcp_class("_MEM_FORMAT_ENCODING"), number(0)) + op(Opcode::NEWFALSE)));
+  const auto tensor = [&](std::string_view fqn, std::string_view offsets, std::string_view sizes) {
+    const std::string chunk = object(dcp_class("ChunkStorageMetadata"),
+                                     dict(str("offsets") + torch_size(offsets) + str("sizes") + torch_size(sizes)));
+    return str(fqn) + object(dcp_class("TensorStorageMetadata"),
+                             dict(str("properties") + properties + str("size") + torch_size(number(4) + number(4)) +
+                                  str("chunks") + list(chunk)));
+  };
+  const std::string one = number(1);
+  const auto imported = dcp::import_pickle(
+      bytes_of(metadata({}, tensor("sound", one + one, one + one) + tensor("flat", one, one) +
+                                tensor("half", one + one, one) + tensor("texts", one + str("a"), one + one))),
+      {});
+  BOOST_TEST_REQUIRE(imported.has_value());
+  std::vector<std::string> said;
+  for (const Finding& finding : imported->findings) said.push_back(finding.kind + " " + finding.message);
+  const std::string why =
+      "': a chunk has another number of dimensions than its tensor, which is kept as an opaque record";
+  BOOST_TEST(said == std::vector<std::string>({"chunk_dimensions FQN 'flat" + why, "chunk_dimensions FQN 'half" + why}),
+             boost::test_tools::per_element());
+  BOOST_TEST(describe(*MetadataFile::from_bytes(imported->bytes.bytes()))["opaque"].size() == 3U);
 }
 
 // The bytes of a sample in frames that are cut at each place inside of its storage data.
@@ -238,8 +332,9 @@ BOOST_AUTO_TEST_CASE(arguments_that_all_calls_share) {
   std::string numbers;
   for (int i = 0; i < 100'000; ++i) numbers += number(1);
   std::string calls = list(numbers) + op(Opcode::TUPLE1) + keep_as(1) + op(Opcode::POP);
-  for (std::uint32_t i = 0; i < 100'000; ++i) calls += global("a", "b") + fetch(1) + ops(Opcode::REDUCE, Opcode::POP);
-  BOOST_TEST(said_of(begin() + calls + metadata({}).substr(2)) == "imported");
+  calls += ops(Opcode::EMPTY_LIST, Opcode::MARK);
+  for (std::uint32_t i = 0; i < 100'000; ++i) calls += global("a", "b") + fetch(1) + op(Opcode::REDUCE);
+  BOOST_TEST(said_of(metadata(str("x") + calls + op(Opcode::APPENDS))) == "imported");
 }
 
 BOOST_AUTO_TEST_SUITE_END()

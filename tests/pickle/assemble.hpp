@@ -38,6 +38,7 @@ inline std::string dcp_class(std::string_view name) { return global("torch.distr
 
 /// `parts` hold the instructions of what goes in.
 inline std::string tuple(std::string_view parts) { return op(Opcode::MARK, parts) + op(Opcode::TUPLE); }
+inline std::string frozen_set(std::string_view parts) { return op(Opcode::MARK, parts) + op(Opcode::FROZENSET); }
 inline std::string dict(std::string_view parts) {
   return op(Opcode::EMPTY_DICT) + op(Opcode::MARK, parts) + op(Opcode::SETITEMS);
 }

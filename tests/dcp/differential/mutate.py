@@ -31,7 +31,7 @@ def text(value):
 
 def some_instructions(random, pool):
     """A few instructions: of another pickle, of one kind, or ones that do something together."""
-    kind = random.randrange(9)
+    kind = random.randrange(11)
     fetch = b"h" + bytes([random.randrange(64)])
     if kind == 0:
         begin = random.randrange(len(pool))
@@ -50,6 +50,10 @@ def some_instructions(random, pool):
         return [fetch, random.choice(NUMBERS + [b"N", b"h\x05"]), b"a", b"0"]
     if kind == 7:  # a call in place of a value
         return [random.choice(NAMES), text(random.choice(TEXTS)), b"\x85", b"R"]
+    if kind == 8:  # a call for nothing
+        return [random.choice(NAMES), text(random.choice(TEXTS)), b"\x85", b"R", b"0"]
+    if kind == 9:  # an item of the dict below, which is to be set again or was
+        return [text(random.choice(TEXTS)), random.choice(NAMES), text(random.choice(TEXTS)), b"\x85", b"R"]
     return [b"\x80" + bytes([random.randrange(6)])]
 
 
