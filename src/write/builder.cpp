@@ -203,18 +203,20 @@ std::uint32_t MetadataBuilder::add_file(std::string_view relative_path) {
 Result<std::uint16_t> MetadataBuilder::add_transforms(std::span<const std::string_view> descriptors,
                                                       SequenceType type) {
   BuilderState& s = *state_;
-  write::DraftTransformList list{{descriptors.begin(), descriptors.end()}, type};
-  const auto known = std::find(s.transform_lists.begin(), s.transform_lists.end(), list);
-  if (known == s.transform_lists.end()) {
-    if (s.transform_lists.size() >= kMaxTransforms) {
-      return fail(ErrorCode::TooLarge,
-                  fmt::format("{} lists of transform descriptors are the format's limit", kMaxTransforms));
-    }
-    for (std::string_view& descriptor : list.descriptors) descriptor = s.copy(descriptor);
-    s.transform_lists.push_back(std::move(list));
-    return static_cast<std::uint16_t>(s.transform_lists.size());
+  std::string key(1, static_cast<char>(type));
+  for (const std::string_view descriptor : descriptors) key += fmt::format("{} {}", descriptor.size(), descriptor);
+  const auto known = s.transform_numbers.find(key);
+  if (known != s.transform_numbers.end()) return known->second;
+  if (s.transform_lists.size() >= kMaxTransforms) {
+    return fail(ErrorCode::TooLarge,
+                fmt::format("{} lists of transform descriptors are the format's limit", kMaxTransforms));
   }
-  return static_cast<std::uint16_t>(known - s.transform_lists.begin() + 1);
+  write::DraftTransformList list{{descriptors.begin(), descriptors.end()}, type};
+  for (std::string_view& descriptor : list.descriptors) descriptor = s.copy(descriptor);
+  s.transform_lists.push_back(std::move(list));
+  const auto number = static_cast<std::uint16_t>(s.transform_lists.size());
+  s.transform_numbers.emplace(std::move(key), number);
+  return number;
 }
 
 Result<TensorId> MetadataBuilder::add_tensor(std::string_view fqn, const TensorProperties& properties,

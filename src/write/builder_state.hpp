@@ -60,6 +60,7 @@ struct BuilderState {
   std::vector<std::string_view> type_names;
   base::TextMap<std::string_view, std::uint16_t> type_numbers;
   std::vector<DraftTransformList> transform_lists;
+  base::TextMap<std::string, std::uint16_t> transform_numbers;  // + 1, by what a list says
   std::map<std::vector<PathElementRow>, std::uint32_t, PathLess> path_numbers;
   std::vector<std::pair<std::string_view, std::uint32_t>> planner_paths;  // FQN, number of the path
   std::optional<StorageMeta> storage_meta;
