@@ -167,7 +167,8 @@ inline std::vector<Size> chunk(const Size& indices, std::int64_t parts) {
 /// One dimension of a mesh, and what it does with a tensor.
 struct MeshDim {
   std::int64_t parts;
-  std::int64_t dim = -1;  // that is sharded; -1: replicated
+  std::int64_t dim = -1;          // that is sharded; -1: replicated
+  std::int64_t split_factor = 1;  // of a _StridedShard: into how many pieces, each of which is chunked
 };
 
 /// The indices that a rank holds, per dimension of the tensor: each mesh dimension chunks what the one before it left.
@@ -182,14 +183,34 @@ inline std::vector<Size> indices_of(const Size& size, const std::vector<MeshDim>
     stride /= dim.parts;
     if (dim.dim < 0 || dim.dim >= static_cast<std::int64_t>(size.size())) continue;
     Size& along = held[static_cast<std::size_t>(dim.dim)];
-    along = chunk(along, dim.parts)[static_cast<std::size_t>(rank / stride % dim.parts)];
+    Size kept;
+    for (const Size& piece : chunk(along, dim.split_factor)) {
+      const Size part = chunk(piece, dim.parts)[static_cast<std::size_t>(rank / stride % dim.parts)];
+      kept.insert(kept.end(), part.begin(), part.end());
+    }
+    along = std::move(kept);
   }
   return held;
 }
 
-inline std::vector<MeshDim> random_mesh(Random& random) {
+/// The box of these indices; nothing where they are none.
+inline std::optional<Chunk> box_of(const Size& size, const std::vector<Size>& held) {
+  Chunk box;
+  for (std::size_t d = 0; d < size.size(); ++d) {
+    const auto count = static_cast<std::int64_t>(held[d].size());
+    if (count > 0 && held[d].back() - held[d].front() + 1 != count) return std::nullopt;
+    box.offsets.push_back(count == 0 ? size[d] : held[d].front());
+    box.sizes.push_back(count);
+  }
+  return box;
+}
+
+/// `strided`: in a hundred placements that shard, how many are a _StridedShard.
+inline std::vector<MeshDim> random_mesh(Random& random, int strided) {
   std::vector<MeshDim> mesh;
-  for (std::int64_t i = pick(random, 1, 2); i > 0; --i) mesh.push_back({pick(random, 1, 4), pick(random, -1, 2)});
+  for (std::int64_t i = pick(random, 1, 2); i > 0; --i) {
+    mesh.push_back({pick(random, 1, 4), pick(random, -1, 2), chance(random, strided) ? pick(random, 2, 4) : 1});
+  }
   return mesh;
 }
 
@@ -248,16 +269,12 @@ inline std::vector<Chunk> random_guillotine(Random& random, const Size& size) {
 }
 
 inline std::vector<Chunk> random_sharding(Random& random, const Size& size) {
-  const auto mesh = random_mesh(random);
+  const auto mesh = random_mesh(random, 20);
   std::vector<Chunk> chunks;
   for (std::int64_t rank = 0; rank < rank_count(mesh); ++rank) {
-    Chunk chunk;
-    const auto held = indices_of(size, mesh, rank);
-    for (std::size_t d = 0; d < size.size(); ++d) {
-      chunk.offsets.push_back(held[d].empty() ? size[d] : held[d].front());
-      chunk.sizes.push_back(static_cast<std::int64_t>(held[d].size()));
-    }
-    if (std::ranges::find(chunks, chunk) == chunks.end()) chunks.push_back(std::move(chunk));
+    auto chunk = box_of(size, indices_of(size, mesh, rank));
+    if (!chunk) return {{zeros(size), size}};  // which DCP cannot save
+    if (std::ranges::find(chunks, *chunk) == chunks.end()) chunks.push_back(std::move(*chunk));
   }
   return chunks;
 }
