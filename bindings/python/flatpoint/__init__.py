@@ -99,6 +99,8 @@ Checkpoint.__copy__ = lambda self: self._share()
 Checkpoint.__deepcopy__ = lambda self, memo: self._share()
 for _name in ("chunks", "properties", "size"):
     setattr(Opaque, _name, _opaque.refusing(_name))
+Opaque.__reduce_ex__ = _opaque.refuse_pickling
+Opaque.__copy__ = Opaque.__deepcopy__ = _opaque.itself
 for _type in (Chunks, Fqns, LoadPlan, MeshPlan):
     Sequence.register(_type)
     for _name in ("__contains__", "__reversed__", "index", "count"):

@@ -2,6 +2,9 @@
 #include <array>
 #include <functional>
 #include <limits>
+#include <map>
+#include <memory>
+#include <string_view>
 
 #include "flatpoint/overlap.hpp"
 #include "flatpoint/records.hpp"
@@ -98,15 +101,26 @@ nb::list boxes_of(const Tensor& tensor) {
   return boxes;
 }
 
+/// Of the checkpoint that was asked last: which record holds the value of an FQN. Who asks for one asks for others.
+struct OpaqueValues {
+  std::weak_ptr<const dcp::OpenedCheckpoint> of;
+  std::map<std::string_view, std::size_t> records;
+};
+
 nb::object opaque_pickle(const Opaque& opaque) {
+  static OpaqueValues values;  // under Python's lock
   const MetadataView metadata = opaque.opened->file.view();
-  for (std::size_t i = 0; i < metadata.columns().opaque.size(); ++i) {
-    const auto record = value_of(opaque_record(metadata, i));
-    if (record.kind == OpaqueKind::StateDictValue && record.name == opaque.view.fqn()) {
-      return nb::bytes(record.pickle.data(), record.pickle.size());
+  if (values.of.lock() != opaque.opened) {
+    values = {opaque.opened, {}};
+    for (std::size_t i = 0; i < metadata.columns().opaque.size(); ++i) {
+      const auto record = opaque_record(metadata, i);
+      if (record && record->kind == OpaqueKind::StateDictValue) values.records.try_emplace(record->name, i);
     }
   }
-  raise_corrupt();
+  const auto found = values.records.find(opaque.view.fqn());
+  if (found == values.records.end()) raise_corrupt();
+  const auto record = value_of(opaque_record(metadata, found->second));
+  return nb::bytes(record.pickle.data(), record.pickle.size());
 }
 
 template <class T>

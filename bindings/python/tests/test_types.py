@@ -9,7 +9,7 @@ from flatpoint import _core
 PACKAGE = pathlib.Path(flatpoint.__file__).parent
 INHERITED = {"__contains__", "__reversed__", "get", "items", "keys", "values", "index", "count"}
 UNTYPED = {"__eq__", "__hash__", "__repr__", "__init__", "__new__", "__doc__", "__module__", "__class_getitem__"}
-UNTYPED |= {"__reduce__", "__copy__", "__deepcopy__", "_repr_html_"}
+UNTYPED |= {"__reduce__", "__reduce_ex__", "__copy__", "__deepcopy__", "_repr_html_"}
 
 
 def stub_names():

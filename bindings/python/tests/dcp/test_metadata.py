@@ -330,6 +330,17 @@ def test_building_attributes_changes_nothing_that_is_shared():
     assert attack(b"\x80\x02ctorch\nfloat32\n.").x is torch.float32
 
 
+def test_an_opaque_entry_is_not_pickled(tmp_path):
+    """Who loads the pickle would run what the checkpoint says. A copy runs nothing."""
+    metadata = FlatpointReader(sample_folder(OPAQUE, tmp_path)).read_metadata()
+    entry = next(value for value in metadata.state_dict_metadata.values() if isinstance(value, flatpoint.Opaque))
+    assert copy.copy(entry) is entry and copy.deepcopy([entry]) == [entry]
+    for value in (entry, [entry], metadata, metadata.state_dict_metadata):
+        for protocol in (2, pickle.HIGHEST_PROTOCOL):
+            with pytest.raises(flatpoint.Error, match=f"{re.escape(repr(entry.fqn))}.* is not pickled"):
+                pickle.dumps(value, protocol)
+
+
 def test_an_opaque_entry_and_planners(tmp_path):
     """The error names the FQN."""
     metadata = FlatpointReader(sample_folder(OPAQUE, tmp_path)).read_metadata()
