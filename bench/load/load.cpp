@@ -83,7 +83,7 @@ flatpoint::Buffer build(std::uint32_t tensors) {
       ends[rank] += lengths[rank];
     }
     const auto tensor = expect(builder.add_tensor(name_of(t), properties, {{begin}}));
-    expect(builder.add_chunks(tensor, {kRanks, offsets, sizes, files, byte_offsets, lengths, {}, files}));
+    expect(builder.add_chunks(tensor, {kRanks, offsets, sizes, {files, byte_offsets, lengths}, files}));
   }
   return expect(std::move(builder).finish());
 }

@@ -169,7 +169,7 @@ struct Checkpoint {
                                 {&dimensions, 1},
                                 tensor_sizes,
                                 {&ranks, 1},
-                                {chunks(), offsets, sizes, files, byte_offsets, lengths, {}, files}}));
+                                {chunks(), offsets, sizes, {files, byte_offsets, lengths}, files}}));
   }
 
  private:

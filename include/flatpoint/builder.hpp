@@ -51,19 +51,8 @@ struct ChunkColumns {
   std::size_t count = 0;                    // chunks
   std::span<const std::int64_t> offsets{};  // per chunk one per dimension, row-major
   std::span<const std::int64_t> sizes{};    // likewise
-  std::span<const std::uint32_t> files{};   // of add_file, kNoFile allowed; one for all; empty: no storage information
-  std::span<const std::uint64_t> byte_offsets{};  // one for all
-  std::span<const std::uint64_t> lengths{};       // bytes; one for all
-  std::span<const std::uint16_t> transforms{};    // of add_transforms; one for all; empty: None
-  std::span<const std::uint32_t> ranks{};         // the rank that writes each; one for all; empty: 0
-};
-
-/// The storage part of ChunkColumns, for chunks whose boxes are known already.
-struct StoredColumns {
-  std::span<const std::uint32_t> files{};
-  std::span<const std::uint64_t> byte_offsets{};
-  std::span<const std::uint64_t> lengths{};
-  std::span<const std::uint16_t> transforms{};
+  StoredColumns stored{};  // numbers of add_file and add_transforms; offsets and lengths where files are
+  std::span<const std::uint32_t> ranks{};  // the rank that writes each; one for all; empty: 0
 };
 
 /// Many tensors as columns, with all their chunks.

@@ -122,6 +122,15 @@ struct OpaqueRecordRow {
   std::uint32_t pickle_length;
 };
 
+/// Where rows lie in data files: _StorageInfo as columns, borrowed. A column has a value per row, one for all, or none:
+/// the rows say nothing there.
+struct StoredColumns {
+  std::span<const std::uint32_t> files{};         // kNoFile: no storage information
+  std::span<const std::uint64_t> byte_offsets{};  // none: 0
+  std::span<const std::uint64_t> lengths{};       // bytes; none: 0
+  std::span<const std::uint16_t> transforms{};    // 0: None, else list number + 1
+};
+
 /// Many texts in one blob: text i is bytes[ends[i - 1], ends[i]), with ends[-1] = 0.
 struct TextColumn {
   ByteColumn bytes;

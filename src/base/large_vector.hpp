@@ -64,4 +64,10 @@ struct LargeAllocator {
 template <class T>
 using LargeVector = std::vector<T, LargeAllocator<T>>;
 
+/// Frees the memory of columns that are not needed any more, which `= {}` would keep.
+template <class... Columns>
+void release(Columns&... columns) {
+  ((columns = Columns()), ...);
+}
+
 }  // namespace flatpoint::base

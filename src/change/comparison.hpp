@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "columns/file_rows.hpp"
 #include "flatpoint/diff.hpp"
 #include "read/view_access.hpp"
 
@@ -31,28 +32,6 @@ class Translation {
   std::vector<std::uint32_t> in_b_;
 };
 
-/// One file's rows of an entry. REQUIRES: the rows lie inside the chunk columns (E4). Lengths are checked here.
-class PlacedRows {
- public:
-  PlacedRows(const Columns& columns, const EntryRow& row) noexcept;
-  [[nodiscard]] std::size_t size() const noexcept { return files_.size(); }
-  [[nodiscard]] std::uint32_t file(std::size_t i) const noexcept { return files_[i]; }
-  [[nodiscard]] std::uint64_t offset(std::size_t i) const noexcept { return offsets_.empty() ? 0 : offsets_[i]; }
-  [[nodiscard]] std::uint64_t length(std::size_t i) const noexcept {
-    return lengths_.empty() ? 0 : lengths_[lengths_differ_ ? i : 0];
-  }
-  [[nodiscard]] std::uint16_t transforms(std::size_t i) const noexcept {
-    return transforms_.empty() ? std::uint16_t{0} : transforms_[i];
-  }
-
- private:
-  std::span<const std::uint32_t> files_;
-  std::span<const std::uint64_t> offsets_;
-  std::span<const std::uint64_t> lengths_;
-  std::span<const std::uint16_t> transforms_;
-  bool lengths_differ_ = false;
-};
-
 /// Compares entry by entry, then what belongs to no entry.
 class Comparison {
  public:
@@ -70,7 +49,7 @@ class Comparison {
   [[nodiscard]] bool equal_boxes(const TensorView& x, const TensorView& y, bool same_size, bool& same_rows) const;
   [[nodiscard]] static bool equal_box_lists(const TensorView& x, const TensorView& y);
   void compare_locations(const EntryRow& p, const EntryRow& q, ChangedEntry& changed);
-  [[nodiscard]] bool same_place(const PlacedRows& x, const PlacedRows& y, std::size_t i) const noexcept;
+  [[nodiscard]] bool same_place(const columns::StoredRow& x, const columns::StoredRow& y) const noexcept;
 
   // diff_file.cpp: the rest
   [[nodiscard]] bool same_order(bool keys) const;

@@ -104,16 +104,6 @@ Translation::Translation(const std::vector<std::string>& a, const std::vector<st
   }
 }
 
-PlacedRows::PlacedRows(const Columns& c, const EntryRow& row) noexcept : lengths_differ_(row.lengths_differ != 0) {
-  files_ = c.chunk_files.subspan(row.chunk_begin, row.chunk_count);
-  if (!c.chunk_byte_offsets.empty()) offsets_ = c.chunk_byte_offsets.subspan(row.chunk_begin, row.chunk_count);
-  if (!c.chunk_transforms.empty()) transforms_ = c.chunk_transforms.subspan(row.chunk_begin, row.chunk_count);
-  const std::size_t count = lengths_differ_ ? row.chunk_count : 1;
-  if (base::in_range(row.length_begin, count, c.chunk_lengths.size())) {
-    lengths_ = c.chunk_lengths.subspan(row.length_begin, count);
-  }
-}
-
 Comparison::Comparison(const MetadataView& a, const MetadataView& b, Aspects aspects)
     : a_(a),
       b_(b),
@@ -233,27 +223,26 @@ bool Comparison::equal_box_lists(const TensorView& x, const TensorView& y) {
 
 void Comparison::compare_locations(const EntryRow& p, const EntryRow& q, ChangedEntry& changed) {
   if (!wants(Aspect::Location) && !wants(Aspect::Order)) return;
-  const PlacedRows x(ca_, p);
-  const PlacedRows y(cb_, q);
+  const StoredColumns x = columns::rows_of(ca_, p);
+  const StoredColumns y = columns::rows_of(cb_, q);
   // What is no tensor has one row, or none; a row without a file says as much as none.
-  const std::size_t common = std::min(x.size(), y.size());
+  const std::size_t common = std::min(x.files.size(), y.files.size());
   std::size_t differing = 0;
-  for (std::size_t i = 0; i < common; ++i) differing += !same_place(x, y, i);
-  for (std::size_t i = common; i < x.size(); ++i) differing += x.file(i) != kNoFile;
-  for (std::size_t i = common; i < y.size(); ++i) differing += y.file(i) != kNoFile;
-  same_rows_ &= x.size() == y.size();
+  for (std::size_t i = 0; i < common; ++i) differing += !same_place(columns::row_at(x, i), columns::row_at(y, i));
+  for (std::size_t i = common; i < x.files.size(); ++i) differing += x.files[i] != kNoFile;
+  for (std::size_t i = common; i < y.files.size(); ++i) differing += y.files[i] != kNoFile;
+  same_rows_ &= x.files.size() == y.files.size();
   changed.chunks = static_cast<std::uint32_t>(differing);
   if (differing == 0) return;
   changed.aspects = changed.aspects | Aspect::Location;
   same_places_ = false;
 }
 
-bool Comparison::same_place(const PlacedRows& x, const PlacedRows& y, std::size_t i) const noexcept {
-  if (x.file(i) == kNoFile || y.file(i) == kNoFile) return x.file(i) == y.file(i);
-  const std::uint16_t list_x = x.transforms(i);
-  const std::uint16_t list_y = y.transforms(i);
-  return files_.same(x.file(i), y.file(i)) && x.offset(i) == y.offset(i) && x.length(i) == y.length(i) &&
-         (list_x == 0 || list_y == 0 ? list_x == list_y : lists_.same(list_x - 1U, list_y - 1U));
+bool Comparison::same_place(const columns::StoredRow& x, const columns::StoredRow& y) const noexcept {
+  if (!x.is_stored() || !y.is_stored()) return x.file == y.file;
+  return files_.same(x.file, y.file) && x.byte_offset == y.byte_offset && x.length == y.length &&
+         (x.transforms == 0 || y.transforms == 0 ? x.transforms == y.transforms
+                                                 : lists_.same(x.transforms - 1U, y.transforms - 1U));
 }
 
 }  // namespace change

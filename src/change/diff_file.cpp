@@ -23,15 +23,6 @@ void for_each_entry(const Columns& c, bool keys, Visit&& visit) {
   }
 }
 
-/// A row of loose storage as an entry's only row.
-EntryRow as_entry(const Columns& c, const LooseStorageRow& row, std::size_t number) noexcept {
-  EntryRow entry{};
-  entry.chunk_begin = static_cast<std::uint32_t>(c.chunk_rows() + number);
-  entry.chunk_count = 1;
-  entry.length_begin = row.length_begin;
-  return entry;
-}
-
 std::span<const std::int64_t> offset_of(const Columns& c, const LooseStorageRow& row) noexcept {
   const bool fits = base::in_range(row.offset_begin, row.ndim, c.sizes.size());
   return fits ? c.sizes.subspan(row.offset_begin, row.ndim) : std::span<const std::int64_t>();
@@ -108,8 +99,10 @@ bool Comparison::same_loose_storage() const {
     const bool same_key =
         text_at(ca_.fqns, p.fqn_begin, p.fqn_length) == text_at(cb_.fqns, q.fqn_begin, q.fqn_length) &&
         (p.has_offset != 0) == (q.has_offset != 0) && equal_values(offset_of(ca_, p), offset_of(cb_, q));
-    if (!same_key || !same_place(PlacedRows(ca_, as_entry(ca_, p, i)), PlacedRows(cb_, as_entry(cb_, q, i)), 0))
-      return false;
+    const auto place = [i](const Columns& c, const LooseStorageRow& loose) {
+      return columns::row_at(columns::rows_of(c, columns::loose_entry(c, loose, i)), 0);
+    };
+    if (!same_key || !same_place(place(ca_, p), place(cb_, q))) return false;
   }
   return true;
 }

@@ -73,7 +73,7 @@ Result<std::vector<PathElementRow>> edit_path(std::vector<PathElementRow> path, 
 class Edit {
  public:
   Edit(write::Draft draft, const NameEdit& name_of)
-      : draft_(std::move(draft)), name_of_(name_of), keeps_row_(draft_.chunk_files.size(), true) {}
+      : draft_(std::move(draft)), name_of_(name_of), keeps_row_(draft_.rows.size(), true) {}
 
   Result<Buffer> run() {
     auto edited =
@@ -124,7 +124,7 @@ class Edit {
 
   Result<void> edit_loose_storage() {
     auto& loose = draft_.loose_storage;
-    const std::size_t chunk_rows = draft_.chunk_files.size() - loose.size();
+    const std::size_t chunk_rows = draft_.rows.size() - loose.size();
     // Rows of loose storage stand at the end, so that those which stay move together.
     std::size_t kept = 0;
     for (std::size_t i = 0; i < loose.size(); ++i) {
@@ -138,15 +138,9 @@ class Edit {
     loose.resize(kept);
     for (const auto& [from, to] : moved_) {
       keeps_row_[from] = true;
-      draft_.chunk_files[to] = draft_.chunk_files[from];
-      draft_.chunk_byte_offsets[to] = draft_.chunk_byte_offsets[from];
-      draft_.chunk_lengths[to] = draft_.chunk_lengths[from];
-      if (!draft_.chunk_transforms.empty()) draft_.chunk_transforms[to] = draft_.chunk_transforms[from];
+      draft_.rows.set(to, draft_.rows[from]);
     }
-    draft_.chunk_files.resize(chunk_rows + kept);
-    draft_.chunk_byte_offsets.resize(chunk_rows + kept);
-    draft_.chunk_lengths.resize(chunk_rows + kept);
-    if (!draft_.chunk_transforms.empty()) draft_.chunk_transforms.resize(chunk_rows + kept);
+    draft_.rows.resize(chunk_rows + kept);
     return {};
   }
 

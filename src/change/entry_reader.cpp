@@ -5,6 +5,7 @@
 #include "base/checked.hpp"
 #include "base/format.hpp"
 #include "columns/entry_rules.hpp"
+#include "columns/file_rows.hpp"
 #include "columns/grid.hpp"
 #include "columns/text.hpp"
 
@@ -55,10 +56,7 @@ Result<write::EntryParts> EntryReader::read() {
     if (path != 0) parts.path = path - 1U;
   }
   parts.boxes = boxes_;
-  parts.files = files_;
-  parts.offsets = offsets_;
-  parts.lengths = lengths_;
-  parts.transforms = transforms_;
+  parts.rows = rows_;
   return parts;
 }
 
@@ -140,21 +138,17 @@ Result<void> EntryReader::read_order() {
     if (row >= row_.chunk_count || seen[row]) return corrupt("V6: the chunk order");
     seen[row] = true;
   }
-  reorder(boxes_, std::size_t{2} * row_.ndim);
+  reorder_boxes();
   return {};
 }
 
 /// From row order to DCP's.
-template <class T>
-void EntryReader::reorder(std::vector<T>& values, std::size_t per_chunk) {
-  if (order_.empty() || values.empty()) return;
-  std::vector<T> ordered;
-  ordered.reserve(values.size());
-  for (const std::uint32_t row : order_) {
-    const auto from = values.begin() + static_cast<std::ptrdiff_t>(row * per_chunk);
-    ordered.insert(ordered.end(), from, from + static_cast<std::ptrdiff_t>(per_chunk));
-  }
-  values = std::move(ordered);
+void EntryReader::reorder_boxes() {
+  const std::size_t per_chunk = std::size_t{2} * row_.ndim;
+  std::vector<std::int64_t> ordered(boxes_.size());
+  std::int64_t* to = ordered.data();
+  for (const std::uint32_t row : order_) to = std::copy_n(boxes_.data() + row * per_chunk, per_chunk, to);
+  boxes_ = std::move(ordered);
 }
 
 /// Written out, whatever way the file keeps them.
@@ -173,37 +167,14 @@ void EntryReader::read_strides(write::EntryParts& parts) {
 }
 
 Result<void> EntryReader::read_rows() {
-  const std::size_t begin = row_.chunk_begin;
-  const std::size_t count = row_.chunk_count;
-  copy_range(files_, c_->chunk_files, begin, count);
-  bool stored = false;
-  for (const std::uint32_t file : files_) {
-    if (file == kNoFile) continue;
-    if (file >= c_->file_names.ends.size()) return corrupt("V8: the file number");
-    stored = true;
+  const StoredColumns rows = columns::rows_of(*c_, row_);
+  if (order_.empty()) {
+    rows_.clear();
+    rows_.append(rows, row_.chunk_count);
+  } else {
+    rows_.assign(rows, order_);
   }
-  offsets_.assign(count, 0);
-  lengths_.assign(count, 0);
-  transforms_.clear();
-  if (stored) {
-    const std::size_t lengths = row_.lengths_differ != 0 ? count : 1;
-    if (c_->chunk_byte_offsets.empty() || !base::in_range(row_.length_begin, lengths, c_->chunk_lengths.size()))
-      return corrupt("E6: the lengths");
-    copy_range(offsets_, c_->chunk_byte_offsets, begin, count);
-    copy_range(lengths_, c_->chunk_lengths, row_.length_begin, lengths);
-    lengths_.resize(count, lengths_[0]);
-    if (!c_->chunk_transforms.empty()) {
-      copy_range(transforms_, c_->chunk_transforms, begin, count);
-      for (const std::uint16_t list : transforms_) {
-        if (list > c_->transform_lists.size()) return corrupt("V8: the transform list");
-      }
-    }
-  }
-  reorder(files_, 1);
-  reorder(offsets_, 1);
-  reorder(lengths_, 1);
-  reorder(transforms_, 1);
-  return {};
+  return columns::keep_rule_e6(*c_, rows, rows_) ? Result<void>() : corrupt("E6: the storage information");
 }
 
 Result<write::LooseParts> EntryReader::read_loose(std::size_t i) const {
@@ -218,16 +189,9 @@ Result<write::LooseParts> EntryReader::read_loose(std::size_t i) const {
   write::LooseParts parts;
   parts.fqn = as_text(c_->fqns.subspan(row.fqn_begin, row.fqn_length));
   if (row.has_offset != 0) parts.offset = c_->sizes.subspan(row.offset_begin, row.ndim);
-  const std::size_t at = c_->chunk_rows() + i;
-  parts.file = base::read_once(c_->chunk_files, at);
-  if (parts.file == kNoFile) return parts;
-  if (parts.file >= c_->file_names.ends.size() || c_->chunk_byte_offsets.empty() ||
-      row.length_begin >= c_->chunk_lengths.size())
-    return broken("E6");
-  parts.byte_offset = base::read_once(c_->chunk_byte_offsets, at);
-  parts.length = base::read_once(c_->chunk_lengths, row.length_begin);
-  parts.transforms = c_->chunk_transforms.empty() ? std::uint16_t{0} : base::read_once(c_->chunk_transforms, at);
-  if (parts.transforms > c_->transform_lists.size()) return broken("V8");
+  const auto stored = columns::stored_row(*c_, c_->chunk_rows() + i, row.length_begin);
+  if (!stored) return broken("E6");
+  parts.row = *stored;
   return parts;
 }
 

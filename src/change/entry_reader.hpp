@@ -6,6 +6,7 @@
 #include <string_view>
 #include <vector>
 
+#include "columns/stored_rows.hpp"
 #include "flatpoint/columns.hpp"
 #include "flatpoint/error.hpp"
 #include "write/assembler.hpp"
@@ -47,8 +48,7 @@ class EntryReader {
   void read_strides(write::EntryParts& parts);
   [[nodiscard]] Result<void> read_rows();
   [[nodiscard]] Result<void> read_order();
-  template <class T>
-  void reorder(std::vector<T>& values, std::size_t per_chunk);
+  void reorder_boxes();
 
   const Columns* c_;
   std::uint32_t position_ = 0;
@@ -60,10 +60,7 @@ class EntryReader {
   std::vector<std::int64_t> size_;
   std::vector<std::int64_t> strides_;
   std::vector<std::int64_t> boxes_;
-  std::vector<std::uint32_t> files_;
-  std::vector<std::uint64_t> offsets_;
-  std::vector<std::uint64_t> lengths_;
-  std::vector<std::uint16_t> transforms_;
+  columns::StoredRows rows_;
   std::vector<std::uint32_t> order_;
   std::vector<std::int64_t> points_;  // a grid's split points, dimension after dimension
   std::vector<std::size_t> first_;    // per dimension where its points begin

@@ -24,7 +24,6 @@ class Expander {
     static_cast<write::DraftAttributes&>(draft_) = std::move(*attributes);
     row_map_.resize(c_.chunk_files.size());
     repeats_key_.resize(c_.chunk_files.size(), false);
-    if (!c_.chunk_transforms.empty()) draft_.chunk_transforms.reserve(c_.chunk_files.size());
     auto added = add_entries()
                      .and_then([&] { return add_loose_storage(); })
                      .and_then([&] { return restore_fqn_order(); })
@@ -37,16 +36,14 @@ class Expander {
  private:
   Result<void> add_entries() {
     draft_.entries.reserve(c_.entries.size());
-    draft_.chunk_files.reserve(c_.chunk_files.size());
-    draft_.chunk_byte_offsets.reserve(c_.chunk_files.size());
-    draft_.chunk_lengths.reserve(c_.chunk_files.size());
+    draft_.rows.reserve(c_.chunk_files.size());
     for (; !reader_.done(); reader_.advance()) {
       if (auto opened = reader_.open(); !opened) return opened;
       auto parts = reader_.read();
       if (!parts) return tl::unexpected(std::move(parts.error()));
       add_entry(*parts);
     }
-    if (draft_.chunk_files.size() == c_.chunk_rows()) return {};
+    if (draft_.rows.size() == c_.chunk_rows()) return {};
     return fail(ErrorCode::Corrupt, "rule V4: rows of chunks that no entry has");
   }
 
@@ -63,15 +60,9 @@ class Expander {
     append(draft_.sizes, parts.strides);
     entry.box_begin = draft_.boxes.size();
     append(draft_.boxes, parts.boxes);
-    entry.chunk_begin = draft_.chunk_files.size();
-    entry.chunk_count = static_cast<std::uint32_t>(parts.files.size());
-    append(draft_.chunk_files, parts.files);
-    append(draft_.chunk_byte_offsets, parts.offsets);
-    append(draft_.chunk_lengths, parts.lengths);
-    if (!c_.chunk_transforms.empty()) {
-      append(draft_.chunk_transforms, parts.transforms);
-      draft_.chunk_transforms.resize(draft_.chunk_files.size(), 0);
-    }
+    entry.chunk_begin = draft_.rows.size();
+    entry.chunk_count = static_cast<std::uint32_t>(parts.row_count());
+    draft_.rows.append(parts.rows, parts.row_count());
     draft_.entries.push_back(entry);
     map_rows(parts);
   }
@@ -80,14 +71,14 @@ class Expander {
   void map_rows(const write::EntryParts& parts) {
     const auto order = reader_.row_of_chunk();
     const std::size_t ndim = parts.size.size();
-    const auto first = static_cast<std::uint32_t>(draft_.chunk_files.size() - parts.files.size());
-    for (std::uint32_t i = 0; i < parts.files.size(); ++i)
+    const auto first = static_cast<std::uint32_t>(draft_.rows.size() - parts.row_count());
+    for (std::uint32_t i = 0; i < parts.row_count(); ++i)
       row_map_[reader_.row_begin() + (order.empty() ? i : order[i])] = first + i;
     if (parts.type != StorageType::Tensor) return;
     const auto offsets = [&](std::size_t row) {
       return parts.boxes.subspan(2 * ndim * (row_map_[reader_.row_begin() + row] - first), ndim);
     };
-    for (std::size_t row = 1; row < parts.files.size(); ++row) {
+    for (std::size_t row = 1; row < parts.row_count(); ++row) {
       repeats_key_[reader_.row_begin() + row] = std::ranges::equal(offsets(row - 1), offsets(row));
     }
   }
@@ -105,11 +96,8 @@ class Expander {
         append(draft_.sizes, *parts->offset);
       }
       draft_.loose_storage.push_back(loose);
-      row_map_[c_.chunk_rows() + i] = static_cast<std::uint32_t>(draft_.chunk_files.size());
-      draft_.chunk_files.push_back(parts->file);
-      draft_.chunk_byte_offsets.push_back(parts->byte_offset);
-      draft_.chunk_lengths.push_back(parts->length);
-      if (!c_.chunk_transforms.empty()) draft_.chunk_transforms.push_back(parts->transforms);
+      row_map_[c_.chunk_rows() + i] = static_cast<std::uint32_t>(draft_.rows.size());
+      draft_.rows.push_back(parts->row);
     }
     return {};
   }

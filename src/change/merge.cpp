@@ -70,8 +70,8 @@ class Merger {
     for (std::size_t i = 0; i < source.columns().loose_storage.size(); ++i) {
       auto parts = source.reader.read_loose(i);
       if (!parts) return source.blame(std::move(parts.error()));
-      if (parts->file != kNoFile) parts->file = source.files[parts->file];
-      parts->transforms = source.transforms(parts->transforms);
+      if (parts->row.is_stored()) parts->row.file = source.files[parts->row.file];
+      parts->row.transforms = source.transforms(parts->row.transforms);
       loose_.push_back({*parts, number, static_cast<std::uint32_t>(source.columns().chunk_rows() + i)});
     }
     return {};
@@ -291,7 +291,7 @@ class Merger {
                            before->parts.offset.has_value() == item.parts.offset.has_value() &&
                            (!item.parts.offset || std::ranges::equal(*before->parts.offset, *item.parts.offset));
       if (repeats) continue;
-      if (item.parts.file != kNoFile) use_file(item.parts.file, item.source);
+      if (item.parts.row.is_stored()) use_file(item.parts.row.file, item.source);
       if (states_orders_)
         sources_[item.source].rows[item.source_row] = static_cast<std::uint32_t>(assembler_.row_count());
       assembler_.add(item.parts);

@@ -7,22 +7,18 @@ namespace flatpoint::change {
 
 void MergeRows::start(std::size_t ndim) {
   ndim_ = ndim;
-  boxes_.clear(), files_.clear(), byte_offsets_.clear(), lengths_.clear(), transforms_.clear();
-  sources_.clear(), source_rows_.clear();
+  boxes_.clear(), rows_.clear(), sources_.clear(), source_rows_.clear();
   by_offset_.clear();
 }
 
 void MergeRows::add(const MergeSource& source, std::uint32_t number, const write::EntryParts& parts) {
-  const std::size_t before = files_.size();
-  const std::size_t count = parts.files.size();
-  const auto append = [](auto& to, const auto& from) { to.insert(to.end(), from.begin(), from.end()); };
-  append(boxes_, parts.boxes);
-  append(byte_offsets_, parts.offsets);
-  append(lengths_, parts.lengths);
-  for (const std::uint32_t file : parts.files) files_.push_back(file == kNoFile ? kNoFile : source.files[file]);
-  if (!parts.transforms.empty() || !transforms_.empty()) transforms_.resize(before + count, 0);
-  for (std::size_t i = 0; i < parts.transforms.size(); ++i) {
-    transforms_[before + i] = source.transforms(parts.transforms[i]);
+  const std::size_t before = rows_.size();
+  const std::size_t count = parts.row_count();
+  boxes_.insert(boxes_.end(), parts.boxes.begin(), parts.boxes.end());
+  rows_.append(parts.rows, count);
+  for (std::size_t i = before; i < rows_.size(); ++i) {
+    if (rows_.files[i] != kNoFile) rows_.files[i] = source.files[rows_.files[i]];
+    if (!rows_.transforms.empty()) rows_.transforms[i] = source.transforms(rows_.transforms[i]);
   }
   sources_.insert(sources_.end(), count, number);
   const std::uint32_t first = source.reader.row_begin();
@@ -87,14 +83,11 @@ std::size_t MergeRows::keep_one() {
 
 void MergeRows::replace(std::size_t kept, std::size_t replica) {
   is_replica_[replica] = true;
-  if (files_[kept] == kNoFile && files_[replica] != kNoFile) copy_storage(kept, replica);
+  if (rows_.files[kept] == kNoFile && rows_.files[replica] != kNoFile) copy_storage(kept, replica);
 }
 
 void MergeRows::copy_storage(std::size_t to, std::size_t from) {
-  files_[to] = files_[from];
-  byte_offsets_[to] = byte_offsets_[from];
-  lengths_[to] = lengths_[from];
-  if (!transforms_.empty()) transforms_[to] = transforms_[from];
+  rows_.set(to, rows_[from]);
   sources_[to] = sources_[from];
   source_rows_[to] = source_rows_[from];
 }
@@ -102,7 +95,7 @@ void MergeRows::copy_storage(std::size_t to, std::size_t from) {
 /// Moves the rows that are no replicas together.
 void MergeRows::drop_marked() {
   std::size_t to = 0;
-  for (std::size_t row = 0; row < files_.size(); ++row) {
+  for (std::size_t row = 0; row < rows_.size(); ++row) {
     if (is_replica_[row]) continue;
     if (to != row) {
       std::copy_n(offsets(row), 2 * ndim_, boxes_.data() + to * 2 * ndim_);
@@ -111,23 +104,15 @@ void MergeRows::drop_marked() {
     ++to;
   }
   boxes_.resize(to * 2 * ndim_);
-  files_.resize(to), byte_offsets_.resize(to), lengths_.resize(to), sources_.resize(to), source_rows_.resize(to);
-  if (!transforms_.empty()) transforms_.resize(to);
+  rows_.resize(to), sources_.resize(to), source_rows_.resize(to);
 }
 
 void MergeRows::lend(std::size_t row, const write::LooseParts& parts, std::uint32_t source, std::uint32_t source_row) {
   if (size() == 0) {
-    files_.push_back(kNoFile);
-    byte_offsets_.push_back(0), lengths_.push_back(0), sources_.push_back(source), source_rows_.push_back(source_row);
+    rows_.push_back({}), sources_.push_back(source), source_rows_.push_back(source_row);
   }
-  if (files_[row] != kNoFile) return;
-  files_[row] = parts.file;
-  byte_offsets_[row] = parts.byte_offset;
-  lengths_[row] = parts.length;
-  if (parts.transforms != 0 || !transforms_.empty()) {
-    transforms_.resize(files_.size(), 0);
-    transforms_[row] = parts.transforms;
-  }
+  if (rows_.files[row] != kNoFile) return;
+  rows_.set(row, parts.row);
   sources_[row] = source;
   source_rows_[row] = source_row;
 }
@@ -147,10 +132,7 @@ std::size_t MergeRows::find(std::span<const std::int64_t> offset) {
 
 void MergeRows::show(write::EntryParts& parts) const noexcept {
   parts.boxes = boxes_;
-  parts.files = files_;
-  parts.offsets = byte_offsets_;
-  parts.lengths = lengths_;
-  parts.transforms = transforms_;
+  parts.rows = rows_;
 }
 
 }  // namespace flatpoint::change

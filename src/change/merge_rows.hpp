@@ -29,14 +29,14 @@ class MergeRows {
   /// The first row whose chunk begins at an offset; size() where none does. REQUIRES: replicas were not dropped yet.
   [[nodiscard]] std::size_t find(std::span<const std::int64_t> offset);
 
-  [[nodiscard]] std::size_t size() const noexcept { return files_.size(); }
+  [[nodiscard]] std::size_t size() const noexcept { return rows_.size(); }
   [[nodiscard]] const std::int64_t* offsets(std::size_t row) const noexcept { return boxes_.data() + row * 2 * ndim_; }
   [[nodiscard]] const std::int64_t* sizes(std::size_t row) const noexcept { return offsets(row) + ndim_; }
-  [[nodiscard]] std::uint32_t file(std::size_t row) const noexcept { return files_[row]; }
+  [[nodiscard]] std::uint32_t file(std::size_t row) const noexcept { return rows_.files[row]; }
   /// Number of the fragment that a row comes from, and its row there.
   [[nodiscard]] std::uint32_t source(std::size_t row) const noexcept { return sources_[row]; }
   [[nodiscard]] std::uint32_t source_row(std::size_t row) const noexcept { return source_rows_[row]; }
-  /// Fills boxes, files, offsets, lengths and transforms. Valid until the rows change.
+  /// Fills boxes and rows. Valid until the rows change.
   void show(write::EntryParts& parts) const noexcept;
 
  private:
@@ -47,10 +47,7 @@ class MergeRows {
 
   std::size_t ndim_ = 0;
   std::vector<std::int64_t> boxes_;
-  std::vector<std::uint32_t> files_;
-  std::vector<std::uint64_t> byte_offsets_;
-  std::vector<std::uint64_t> lengths_;
-  std::vector<std::uint16_t> transforms_;  // empty while only None came
+  columns::StoredRows rows_;
   std::vector<std::uint32_t> sources_;
   std::vector<std::uint32_t> source_rows_;
   std::vector<bool> is_replica_;

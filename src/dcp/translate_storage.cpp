@@ -10,9 +10,9 @@ Status Translator::storage_data(Value value) {
   if (!is_dict(heap_, value)) return keep(OpaqueKind::StorageData, 0, {}, value);
   draft_.has_storage_data = true;
   odd_storage_keys_ = OddKeys(dict_size(value));
-  draft_.chunk_files.assign(rows_.rows(), kNoFile);
-  draft_.chunk_byte_offsets.resize(rows_.rows());
-  draft_.chunk_lengths.resize(rows_.rows());
+  draft_.rows.resize(rows_.rows());
+  draft_.rows.byte_offsets.resize(rows_.rows());  // without a value until a row has a file
+  draft_.rows.lengths.resize(rows_.rows());
   draft_.storage_order.reserve(rows_.rows());
   entry_of_fqn_.resize(heap_.texts.size(), kNone);
 
@@ -43,8 +43,8 @@ bool Translator::place_folded(Value key, Value value) {
   if (file == kNone || rows.ndim != index.ndim || rows.type != StorageType::Tensor) return false;
   if (!rows_.is_at(rows, index.hint, heap_.records.offsets.data() + index.offset_begin)) return false;
   const std::uint32_t row = rows.chunk_begin + index.hint;
-  if (draft_.chunk_files[row] != kNoFile) return false;
-  write_row(row, {file, info.offset, info.length, 0});
+  if (draft_.rows.files[row] != kNoFile) return false;
+  draft_.rows.set(row, {file, info.offset, info.length, 0});
   append_to_order(row);
   return true;
 }
@@ -67,7 +67,7 @@ Status Translator::keep_storage_item(const Key& key, Value key_value, Value valu
   std::optional<std::int64_t> usual_hint;
   const auto row = chunk_row(key, usual_hint);
   std::string name = name_of(key);
-  const bool is_placed = row ? draft_.chunk_files[*row] != kNoFile : loose_rows_.contains(name);
+  const bool is_placed = row ? draft_.rows.files[*row] != kNoFile : loose_rows_.contains(name);
   if (is_placed || !opaque_storage_keys_.try_emplace(std::move(name), true).second) {
     return tl::unexpected(ambiguous_key("storage_data", storage_items_, OddKeys::Answer::Repeated));
   }
@@ -216,7 +216,7 @@ std::optional<std::uint32_t> Translator::chunk_row(const Key& key, std::optional
 Status Translator::place(const Key& key, const Location& location) {
   std::optional<std::int64_t> usual_hint;
   std::optional<std::uint32_t> row = chunk_row(key, usual_hint);
-  bool is_new = row && draft_.chunk_files[*row] == kNoFile;
+  bool is_new = row && draft_.rows.files[*row] == kNoFile;
   if (!row) {
     const auto loose = loose_row(key, is_new);
     if (!loose) return tl::unexpected(loose.error());
@@ -225,7 +225,7 @@ Status Translator::place(const Key& key, const Location& location) {
   if (!is_new || (!opaque_storage_keys_.empty() && opaque_storage_keys_.contains(name_of(key)))) {
     return tl::unexpected(ambiguous_key("storage_data", storage_items_, OddKeys::Answer::Repeated));
   }
-  write_row(*row, {file_number(location.path), location.offset, location.length, location.transforms});
+  draft_.rows.set(*row, {file_number(location.path), location.offset, location.length, location.transforms});
   append_to_order(*row);
   if (key.has_hint ? usual_hint != key.hint : usual_hint.has_value()) {
     draft_.hints.push_back({*row, key.has_hint, key.hint});
@@ -233,22 +233,12 @@ Status Translator::place(const Key& key, const Location& location) {
   return {};
 }
 
-void Translator::write_row(std::uint32_t row, const Row& location) {
-  draft_.chunk_files[row] = location.file;
-  draft_.chunk_byte_offsets[row] = location.offset;
-  draft_.chunk_lengths[row] = location.length;
-  if (location.transforms != 0 && draft_.chunk_transforms.empty())
-    draft_.chunk_transforms.resize(draft_.chunk_files.size());
-  if (!draft_.chunk_transforms.empty()) draft_.chunk_transforms[row] = location.transforms;
-}
-
 void Translator::append_to_order(std::uint32_t row) {
-  const std::uint32_t file = draft_.chunk_files[row];
-  const std::uint64_t offset = draft_.chunk_byte_offsets[row];
-  const bool ascends = file > last_file_ || (file == last_file_ && offset > last_offset_);
+  const columns::StoredRow stored = draft_.rows[row];
+  const bool ascends = stored.file > last_file_ || (stored.file == last_file_ && stored.byte_offset > last_offset_);
   in_default_order_ &= ascends || draft_.storage_order.empty();
-  last_file_ = file;
-  last_offset_ = offset;
+  last_file_ = stored.file;
+  last_offset_ = stored.byte_offset;
   draft_.storage_order.push_back(row);
   ++storage_items_;
 }
@@ -263,7 +253,7 @@ std::string Translator::name_of(const Key& key) {
 // The row of storage information whose key names no chunk.
 Result<std::uint32_t> Translator::loose_row(const Key& key, bool& is_new) {
   std::string name = name_of(key);
-  const auto next = static_cast<std::uint32_t>(draft_.chunk_files.size());
+  const auto next = static_cast<std::uint32_t>(draft_.rows.size());
   const auto [at, inserted] = loose_rows_.try_emplace(std::move(name), next);
   is_new = inserted;
   if (!inserted) return at->second;
@@ -273,10 +263,7 @@ Result<std::uint32_t> Translator::loose_row(const Key& key, bool& is_new) {
                                   .ndim = static_cast<std::uint8_t>(key.ndim),
                                   .offset_begin = draft_.sizes.size()});
   draft_.sizes.insert(draft_.sizes.end(), key.offset, key.offset + key.ndim);
-  draft_.chunk_files.push_back(kNoFile);
-  draft_.chunk_byte_offsets.push_back(0);
-  draft_.chunk_lengths.push_back(0);
-  if (!draft_.chunk_transforms.empty()) draft_.chunk_transforms.push_back(0);
+  draft_.rows.push_back({});
   return next;
 }
 
@@ -299,10 +286,7 @@ void Translator::share_locations() {
     for (std::uint32_t chunk = 0; chunk < entry.chunk_count; ++chunk) {
       const std::uint32_t row = entry.chunk_begin + chunk;
       const std::uint32_t first = entry.chunk_begin + *rows_.find(entry, rows_.box(entry, chunk), 0);
-      draft_.chunk_files[row] = draft_.chunk_files[first];
-      draft_.chunk_byte_offsets[row] = draft_.chunk_byte_offsets[first];
-      draft_.chunk_lengths[row] = draft_.chunk_lengths[first];
-      if (!draft_.chunk_transforms.empty()) draft_.chunk_transforms[row] = draft_.chunk_transforms[first];
+      draft_.rows.set(row, draft_.rows[first]);
     }
   }
 }
@@ -315,9 +299,9 @@ void Translator::prefetch(Value key) const {
   if (entry == kNone || record.hint >= rows_[entry].chunk_count) return;
   const std::uint32_t row = rows_[entry].chunk_begin + record.hint;
   __builtin_prefetch(rows_.box(rows_[entry], record.hint));
-  __builtin_prefetch(draft_.chunk_files.data() + row, 1);
-  __builtin_prefetch(draft_.chunk_byte_offsets.data() + row, 1);
-  __builtin_prefetch(draft_.chunk_lengths.data() + row, 1);
+  __builtin_prefetch(draft_.rows.files.data() + row, 1);
+  __builtin_prefetch(draft_.rows.byte_offsets.data() + row, 1);
+  __builtin_prefetch(draft_.rows.lengths.data() + row, 1);
 }
 
 }  // namespace flatpoint::dcp

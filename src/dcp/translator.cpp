@@ -72,7 +72,7 @@ Result<write::Draft> Translator::run(Value root) {
   for (const Attribute& each : attributes) {
     if (auto done = attribute(each.name, each.value); !done) return tl::unexpected(std::move(done.error()));
   }
-  if (!draft_.has_storage_data) draft_.chunk_files.assign(rows_.rows(), kNoFile);
+  if (!draft_.has_storage_data) draft_.rows.resize(rows_.rows());
   draft_.boxes = std::move(heap_.records.boxes);
   return std::move(draft_);
 }
@@ -227,7 +227,7 @@ std::string_view Translator::class_name(Value cls) {
 // How many more rows of chunk columns there may be; their numbers have 32 bits.
 std::uint64_t Translator::rows_left() const noexcept {
   const std::uint64_t most = std::min<std::uint64_t>(limits_.max_chunks, INT32_MAX);
-  const std::uint64_t rows = std::max<std::uint64_t>(rows_.rows(), draft_.chunk_files.size());
+  const std::uint64_t rows = std::max<std::uint64_t>(rows_.rows(), draft_.rows.size());
   return most - std::min(rows, most);
 }
 

@@ -90,12 +90,6 @@ class Translator {
     std::uint64_t length = 0;
     std::uint16_t transforms = 0;
   };
-  struct Row {
-    std::uint32_t file;
-    std::uint64_t offset;
-    std::uint64_t length;
-    std::uint16_t transforms;
-  };
   Status storage_data(Value value);
   bool place_folded(Value key, Value value);
   Status store(Value key_value, Value value);
@@ -109,7 +103,6 @@ class Translator {
   static std::string name_of(const Key& key);
   Status place(const Key& key, const Location& location);
   Status keep_storage_item(const Key& key, Value key_value, Value value);
-  void write_row(std::uint32_t row, const Row& location);
   void append_to_order(std::uint32_t row);
   [[nodiscard]] Result<std::uint32_t> loose_row(const Key& key, bool& is_new);
   std::uint32_t file_number(std::uint32_t path);

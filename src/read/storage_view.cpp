@@ -1,4 +1,5 @@
 // Storage information, data files, StorageMeta.
+#include "columns/file_rows.hpp"
 #include "read/view_access.hpp"
 
 namespace flatpoint {
@@ -25,23 +26,22 @@ Lookup<StorageInfoView> ViewAccess::storage(const Columns& columns, std::uint64_
                                             std::uint64_t length_at) noexcept {
   Lookup<StorageInfoView> answer(LookupStatus::Corrupt);
   StorageInfoView& view = answer.value_;
-  if (row >= columns.chunk_files.size()) return answer;
+  const auto stored = columns::stored_row(columns, row, length_at);
+  if (!stored) return answer;
   view.columns_ = &columns;
-  view.file_ = base::read_once(columns.chunk_files, row);
-  if (view.file_ == kNoFile) {
+  view.file_ = stored->file;
+  if (!stored->is_stored()) {
     answer.status_ = LookupStatus::Absent;
     return answer;
   }
   const auto path = text_at(columns.file_names, view.file_);
-  if (!path || row >= columns.chunk_byte_offsets.size() || length_at >= columns.chunk_lengths.size()) return answer;
+  if (!path) return answer;
   view.relative_path_ = *path;
-  view.byte_offset_ = base::read_once(columns.chunk_byte_offsets, row);
-  view.length_ = base::read_once(columns.chunk_lengths, length_at);
-  const std::uint16_t list =
-      columns.chunk_transforms.empty() ? std::uint16_t{0} : base::read_once(columns.chunk_transforms, row);
-  if (list != 0) {
+  view.byte_offset_ = stored->byte_offset;
+  view.length_ = stored->length;
+  if (stored->transforms != 0) {
     view.has_transforms_ = true;
-    const auto number = static_cast<std::uint16_t>(list - 1);
+    const auto number = static_cast<std::uint16_t>(stored->transforms - 1);
     if (!transform_range(columns, number, view.transforms_begin_, view.transforms_count_)) return answer;
   }
   answer.status_ = LookupStatus::Found;

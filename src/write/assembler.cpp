@@ -8,8 +8,7 @@ namespace flatpoint::write {
 void Assembler::reserve(std::size_t entries, std::size_t rows, std::size_t box_values, std::size_t name_bytes) {
   entries_.reserve(entries);
   paths_.reserve(entries);
-  files_.reserve(rows);
-  offsets_.reserve(rows);
+  rows_.reserve(rows);
   lengths_.reserve(rows);
   boxes_.reserve(box_values);
   fqns_.reserve(name_bytes);
@@ -22,18 +21,16 @@ std::uint32_t Assembler::add_name(std::string_view name) {
 }
 
 void Assembler::add(EntryParts entry) {
-  const bool is_stored = !entry.files.empty() && entry.files[0] != kNoFile;
-  if (entry.type != StorageType::Tensor && !is_stored) entry.files = {};
+  const bool is_stored = entry.row_count() > 0 && entry.rows.files[0] != kNoFile;
+  if (entry.type != StorageType::Tensor && !is_stored) entry.rows = {};
   EntryRow row{};
   row.fqn_length = static_cast<std::uint32_t>(entry.fqn.size());
   row.fqn_begin = add_name(entry.fqn);
   row.storage_type = entry.type;
-  row.chunk_begin = static_cast<std::uint32_t>(files_.size());
-  row.chunk_count = static_cast<std::uint32_t>(entry.files.size());
+  row.chunk_begin = static_cast<std::uint32_t>(rows_.size());
+  row.chunk_count = static_cast<std::uint32_t>(entry.row_count());
   if (entry.type == StorageType::Tensor) add_tensor(entry, row);
-  const auto chunk_of_row = row.reordered != 0 ? layout_.chunk_of_row() : std::span<const std::uint32_t>();
-  add_rows(entry, chunk_of_row);
-  add_lengths(row);
+  add_rows(entry, row);
   entries_.push_back(row);
   paths_.push_back(entry.path);
 }
@@ -68,68 +65,53 @@ void Assembler::add_size(const EntryParts& entry, EntryRow& row) {
   row.size_begin = sizes_.add(size_and_strides_);
 }
 
-/// Appends files, offsets and transforms in row order; a row without a file says nothing else.
-void Assembler::add_rows(const EntryParts& entry, std::span<const std::uint32_t> chunk_of_row) {
-  const std::size_t rows = entry.files.size();
-  const std::size_t begin = files_.size();
-  row_lengths_.resize(rows);
-  if (rows == 0) return;
-  files_.resize(begin + rows);
-  offsets_.resize(begin + rows);
-  if (!entry.transforms.empty() || !transforms_.empty()) transforms_.resize(begin + rows, 0);
-  const auto stored = rows - static_cast<std::size_t>(std::ranges::count(entry.files, kNoFile));
-  keys_ += stored;
-  if (stored == rows && chunk_of_row.empty()) {
-    std::copy_n(entry.files.data(), rows, files_.data() + begin);
-    std::copy_n(entry.offsets.data(), rows, offsets_.data() + begin);
-    std::copy_n(entry.lengths.data(), rows, row_lengths_.data());
-    if (!entry.transforms.empty()) std::copy_n(entry.transforms.data(), rows, transforms_.data() + begin);
-  } else {
-    for (std::size_t row = 0; row < rows; ++row) {
-      const std::size_t chunk = chunk_of_row.empty() ? row : chunk_of_row[row];
-      const bool is_stored = entry.files[chunk] != kNoFile;
-      files_[begin + row] = entry.files[chunk];
-      offsets_[begin + row] = is_stored ? entry.offsets[chunk] : 0;
-      row_lengths_[row] = is_stored ? entry.lengths[chunk] : 0;
-      if (!entry.transforms.empty() && is_stored) transforms_[begin + row] = entry.transforms[chunk];
-    }
+/// Appends the rows in row order; a row without a file says nothing else.
+void Assembler::add_rows(const EntryParts& entry, EntryRow& row) {
+  if (row.chunk_count == 0) return;
+  const auto chunk_of_row = row.reordered != 0 ? layout_.chunk_of_row() : std::span<const std::uint32_t>();
+  const bool repeats = entry.type == StorageType::Tensor && row.chunk_count > 1 && layout_.equal_offsets();
+  StoredColumns rows = entry.rows;
+  const auto unstored = static_cast<std::size_t>(std::ranges::count(rows.files, kNoFile));
+  keys_ += row.chunk_count - unstored;
+  if (unstored > 0 || repeats || !chunk_of_row.empty()) {
+    for (auto i = static_cast<std::uint32_t>(in_place_.size()); i < row.chunk_count; ++i) in_place_.push_back(i);
+    arranged_.assign(rows, chunk_of_row.empty() ? std::span(in_place_).first(row.chunk_count) : chunk_of_row);
+    if (unstored > 0) arranged_.forget_unstored();
+    if (repeats) repeat_storage();
+    rows = arranged_;
   }
-  if (entry.type == StorageType::Tensor && rows > 1 && layout_.equal_offsets()) repeat_storage(begin, rows);
+  add_lengths(rows.lengths, row);
+  rows.lengths = {};
+  rows_.append(rows, row.chunk_count);
 }
 
 /// Rows with one offset have one key in storage_data. The first that has elements and lies somewhere speaks for all,
 /// else the first that lies somewhere.
-void Assembler::repeat_storage(std::size_t begin, std::size_t rows) {
-  for (std::size_t first = 0; first < rows;) {
+void Assembler::repeat_storage() {
+  const auto& files = arranged_.files;
+  for (std::size_t first = 0; first < files.size();) {
     std::size_t end = first + 1;
-    while (end < rows && layout_.repeats_offset(end)) ++end;
-    const bool absent = keeps_absent_keys_ && files_[begin + first] == kNoFile;
+    while (end < files.size() && layout_.repeats_offset(end)) ++end;
+    const bool absent = keeps_absent_keys_ && files[first] == kNoFile;
     std::size_t speaker = first;
     for (std::size_t row = first; row < end && !absent; ++row) {
-      if (files_[begin + row] == kNoFile) continue;
-      if (files_[begin + speaker] == kNoFile || layout_.has_elements(row)) speaker = row;
+      if (files[row] == kNoFile) continue;
+      if (files[speaker] == kNoFile || layout_.has_elements(row)) speaker = row;
       if (layout_.has_elements(row)) break;
     }
     for (std::size_t row = first; row < end; ++row) {
-      keys_ -= files_[begin + row] != kNoFile;
-      if (row != speaker) copy_storage(begin, row, speaker);
+      keys_ -= files[row] != kNoFile;
+      if (row != speaker) arranged_.set(row, arranged_[speaker]);
     }
-    keys_ += files_[begin + first] != kNoFile;
+    keys_ += files[first] != kNoFile;
     first = end;
   }
 }
 
-void Assembler::copy_storage(std::size_t begin, std::size_t to, std::size_t from) {
-  files_[begin + to] = files_[begin + from];
-  offsets_[begin + to] = offsets_[begin + from];
-  row_lengths_[to] = row_lengths_[from];
-  if (!transforms_.empty()) transforms_[begin + to] = transforms_[begin + from];
-}
-
 /// One length where all rows share it, else one per row.
-void Assembler::add_lengths(EntryRow& row) {
-  const std::span<const std::uint64_t> lengths(row_lengths_);
-  if (lengths.empty()) return;
+void Assembler::add_lengths(std::span<const std::uint64_t> lengths, EntryRow& row) {
+  constexpr std::uint64_t kNothing = 0;
+  if (lengths.empty()) lengths = {&kNothing, 1};
   row.lengths_differ = std::adjacent_find(lengths.begin(), lengths.end(), std::not_equal_to()) != lengths.end();
   row.length_begin = lengths_.add(row.lengths_differ != 0 ? lengths : lengths.first(1));
 }
@@ -143,16 +125,11 @@ void Assembler::add(const LooseParts& loose) {
     row.ndim = static_cast<std::uint8_t>(loose.offset->size());
     row.offset_begin = sizes_.add(*loose.offset);
   }
-  const bool stored = loose.file != kNoFile;
-  const std::uint64_t length = stored ? loose.length : 0;
-  row.length_begin = lengths_.add({&length, 1});
-  files_.push_back(loose.file);
-  offsets_.push_back(stored ? loose.byte_offset : 0);
-  if (stored && loose.transforms != 0) {
-    transforms_.resize(files_.size(), 0);
-    transforms_.back() = loose.transforms;
-  }
-  keys_ += stored;
+  columns::StoredRow stored = loose.row.is_stored() ? loose.row : columns::StoredRow{};
+  row.length_begin = lengths_.add({&stored.length, 1});
+  stored.length = 0;
+  rows_.push_back(stored);
+  keys_ += stored.is_stored();
   loose_.push_back(row);
 }
 

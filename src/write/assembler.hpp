@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "base/large_vector.hpp"
+#include "columns/stored_rows.hpp"
 #include "write/chunk_layout.hpp"
 #include "write/draft.hpp"
 #include "write/pool.hpp"
@@ -25,23 +26,18 @@ struct EntryParts {
   std::span<const std::int64_t> size{};
   std::span<const std::int64_t> strides{};  // where properties.strides is Explicit: as many as `size`
   std::span<const std::int64_t> boxes{};    // per chunk offsets, then sizes
-  std::span<const std::uint32_t> files{};   // a row per chunk; kNoFile: no storage information. Of chunks with equal
-                                            // offsets, which have one key, the first with elements and a file speaks
-                                            // for all, else the first with a file
-  std::span<const std::uint64_t> offsets{};
-  std::span<const std::uint64_t> lengths{};
-  std::span<const std::uint16_t> transforms{};  // empty: None everywhere
-  std::uint32_t path = kNoPath;                 // in DraftAttributes::paths
+  StoredColumns rows{};                     // a file per chunk. Of chunks with equal offsets, which have one key, the
+                                            // first with elements and a file speaks for all, else the first with a file
+  std::uint32_t path = kNoPath;             // in DraftAttributes::paths
+
+  [[nodiscard]] std::size_t row_count() const noexcept { return rows.files.size(); }
 };
 
 /// One item of storage_data whose key names no chunk.
 struct LooseParts {
   std::string_view fqn;
   std::optional<std::span<const std::int64_t>> offset{};
-  std::uint32_t file = kNoFile;
-  std::uint64_t byte_offset = 0;
-  std::uint64_t length = 0;
-  std::uint16_t transforms = 0;
+  columns::StoredRow row{};
 };
 
 class Assembler {
@@ -61,7 +57,7 @@ class Assembler {
   void add(const LooseParts& loose);
 
   /// Rows so far.
-  [[nodiscard]] std::size_t row_count() const noexcept { return files_.size(); }
+  [[nodiscard]] std::size_t row_count() const noexcept { return rows_.size(); }
   /// How the tensor added last was laid out. REQUIRES: it has chunks.
   [[nodiscard]] const ChunkLayoutFinder& layout() const noexcept { return layout_; }
 
@@ -77,10 +73,9 @@ class Assembler {
   std::uint32_t add_name(std::string_view name);
   void add_tensor(const EntryParts& entry, EntryRow& row);
   void add_size(const EntryParts& entry, EntryRow& row);
-  void add_rows(const EntryParts& entry, std::span<const std::uint32_t> chunk_of_row);
-  void repeat_storage(std::size_t row_begin, std::size_t row_count);
-  void copy_storage(std::size_t row_begin, std::size_t to, std::size_t from);
-  void add_lengths(EntryRow& row);
+  void add_rows(const EntryParts& entry, EntryRow& row);
+  void repeat_storage();
+  void add_lengths(std::span<const std::uint64_t> lengths, EntryRow& row);
   [[nodiscard]] std::optional<Error> check_limits(const DraftAttributes& attributes) const;
   [[nodiscard]] std::optional<Error> check_numbers(const Tail& tail) const;
   void number_files(const DraftAttributes& attributes, std::span<const std::uint32_t> file_order, Tail& tail);
@@ -99,10 +94,9 @@ class Assembler {
   Pool<std::int64_t> boxes_;
   Pool<std::uint32_t> orders_;
   Pool<std::uint64_t> lengths_;
-  base::LargeVector<std::uint32_t> files_;  // numbers of the producer until `finish`
-  base::LargeVector<std::uint64_t> offsets_;
-  std::vector<std::uint16_t> transforms_;   // shorter than files_ while only None came
-  std::vector<std::uint64_t> row_lengths_;  // of the entry being added
+  columns::StoredRows rows_;                // numbers of the producer until `finish`; no lengths, which lengths_ shares
+  columns::StoredRows arranged_;            // of the entry being added, where its rows are not taken as they come
+  std::vector<std::uint32_t> in_place_;     // 0, 1, 2, ...
   std::size_t keys_ = 0;                    // rows that are a key of storage_data
   base::LargeVector<std::uint32_t> paths_;  // per entry; the producer's number or kNoPath
   std::vector<LooseStorageRow> loose_;

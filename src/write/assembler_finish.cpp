@@ -69,7 +69,7 @@ std::optional<Error> Assembler::check_limits(const DraftAttributes& attributes) 
   std::uint64_t opaque = 0;
   for (const DraftOpaque& record : attributes.opaque) opaque += record.name.size() + record.pickle.size();
   const std::pair<const char*, std::uint64_t> columns[] = {{"FQNs", entries_.size() * sizeof(EntryRow)},
-                                                           {"chunks", files_.size() * sizeof(std::uint32_t)},
+                                                           {"chunks", rows_.size() * sizeof(std::uint32_t)},
                                                            {"names", fqns_.size()},
                                                            {"shapes", sizes_.values().size() * sizeof(std::int64_t)},
                                                            {"boxes", boxes_.values().size() * sizeof(std::int64_t)},
@@ -97,10 +97,10 @@ std::optional<Error> Assembler::check_numbers(const Tail& tail) const {
 
 void Assembler::number_files(const DraftAttributes& attributes, std::span<const std::uint32_t> file_order, Tail& tail) {
   FirstUse numbers(attributes.files, std::less<>());
-  for (const std::uint32_t row : attributes.storage_order) numbers.number(files_[row]);
+  for (const std::uint32_t row : attributes.storage_order) numbers.number(rows_.files[row]);
   if (attributes.storage_order.empty()) {
     std::vector<char> used(attributes.files.size(), 0);
-    for (const std::uint32_t file : files_) {
+    for (const std::uint32_t file : rows_.files) {
       if (file != kNoFile) used[file] = 1;
     }
     for (std::uint32_t i = 0; i < used.size(); ++i) {
@@ -110,7 +110,7 @@ void Assembler::number_files(const DraftAttributes& attributes, std::span<const 
   }
   std::vector<std::uint32_t> number_of(attributes.files.size());
   for (std::uint32_t i = 0; i < number_of.size(); ++i) number_of[i] = numbers.find(i);
-  for (std::uint32_t& file : files_) {
+  for (std::uint32_t& file : rows_.files) {
     if (file != kNoFile) file = number_of[file];
   }
   for (const std::uint32_t file : numbers.used()) tail.file_names.add(attributes.files[file]);
@@ -131,13 +131,9 @@ void Assembler::number_types(const DraftAttributes& attributes, Tail& tail) {
 }
 
 void Assembler::number_transforms(const DraftAttributes& attributes, Tail& tail) {
-  if (std::all_of(transforms_.begin(), transforms_.end(), [](std::uint16_t list) { return list == 0; })) {
-    transforms_.clear();
-    return;
-  }
-  transforms_.resize(files_.size(), 0);
+  if (std::ranges::all_of(rows_.transforms, [](std::uint16_t list) { return list == 0; })) rows_.transforms.clear();
   FirstUse numbers(attributes.transform_lists, list_less);
-  for (std::uint16_t& list : transforms_) {
+  for (std::uint16_t& list : rows_.transforms) {
     if (list != 0) list = static_cast<std::uint16_t>(numbers.number(list - 1U) + 1);
   }
   std::uint32_t texts = 0;
@@ -151,8 +147,9 @@ void Assembler::number_transforms(const DraftAttributes& attributes, Tail& tail)
 
 /// DCP's order of storage_data, dropped where it is by file, then offset, then row; and the hints that are not normal.
 void Assembler::put_storage(DraftAttributes& attributes, Tail& tail) {
+  if (keys_ > 0) rows_.byte_offsets.resize(rows_.size(), 0);
   const auto before = [&](std::uint32_t a, std::uint32_t b) {
-    return std::tuple(files_[a], offsets_[a], a) < std::tuple(files_[b], offsets_[b], b);
+    return std::tuple(rows_.files[a], rows_.byte_offsets[a], a) < std::tuple(rows_.files[b], rows_.byte_offsets[b], b);
   };
   tail.storage_order = std::move(attributes.storage_order);
   if (tail.storage_order.size() == keys_ &&
@@ -160,12 +157,12 @@ void Assembler::put_storage(DraftAttributes& attributes, Tail& tail) {
     tail.storage_order.clear();
   }
   for (const DraftHint& hint : attributes.hints) {
-    if (files_[hint.row] != kNoFile) tail.hints.push_back({hint.row, hint.known, {}, hint.known ? hint.index : 0});
+    if (rows_.files[hint.row] != kNoFile) tail.hints.push_back({hint.row, hint.known, {}, hint.known ? hint.index : 0});
   }
   std::sort(tail.hints.begin(), tail.hints.end(),
             [](const IndexHintRow& a, const IndexHintRow& b) { return a.row < b.row; });
   if (keys_ > 0) return;
-  offsets_.clear();
+  rows_.byte_offsets.clear();
   lengths_ = {};
 }
 
@@ -221,10 +218,10 @@ Columns Assembler::columns(const DraftAttributes& attributes, const Tail& tail) 
   c.sizes = sizes_.values();
   c.boxes = boxes_.values();
   c.chunk_order = orders_.values();
-  c.chunk_files = files_;
-  c.chunk_byte_offsets = offsets_;
+  c.chunk_files = rows_.files;
+  c.chunk_byte_offsets = rows_.byte_offsets;
   c.chunk_lengths = lengths_.values();
-  c.chunk_transforms = transforms_;
+  c.chunk_transforms = rows_.transforms;
   c.file_names = tail.file_names.column();
   c.type_names = tail.type_names.column();
   c.transform_names = tail.transform_names.column();

@@ -27,34 +27,12 @@ namespace {
 
 constexpr std::size_t kMaxTransforms = std::numeric_limits<std::uint16_t>::max() - 1;
 
-template <class Column, class T = typename Column::value_type>
-void append(Column& to, std::span<const T> column, std::size_t count, T otherwise) {
-  const std::size_t before = to.size();
-  if (column.size() == count) {
-    to.resize(before + count);
-    if (count > 0) std::memcpy(to.data() + before, column.data(), column.size_bytes());
-  } else {
-    to.resize(before + count, column.empty() ? otherwise : column[0]);
-  }
-}
-
-/// The same for a column that is left short while nothing but 0 comes.
-template <class T>
-void append_lazily(base::LargeVector<T>& to, std::span<const T> column, std::size_t rows_before, std::size_t count) {
-  if (std::all_of(column.begin(), column.end(), [](T value) { return value == 0; })) return;
-  to.resize(rows_before, 0);
-  append(to, column, count, T{0});
-}
-
 ChunkColumns one_chunk(std::span<const std::int64_t> offsets, std::span<const std::int64_t> sizes,
                        const StoredAt& stored) {
   return {1,
           offsets,
           sizes,
-          {&stored.file, 1},
-          {&stored.byte_offset, 1},
-          {&stored.length, 1},
-          {&stored.transforms, 1},
+          {{&stored.file, 1}, {&stored.byte_offset, 1}, {&stored.length, 1}, {&stored.transforms, 1}},
           {&stored.rank, 1}};
 }
 
@@ -127,23 +105,19 @@ Result<BuilderEntry> BuilderState::make_tensor(std::string_view fqn, const Tenso
   return entry;
 }
 
-void BuilderState::append_columns(const ChunkColumns& chunks, std::span<const BuilderRows> blocks) {
-  const std::size_t before = files.size();
-  append_boxes(chunks, blocks);
-  append_ranks(chunks, before);
-  append(files, chunks.files, chunks.count, kNoFile);
-  append(byte_offsets, chunks.byte_offsets, chunks.count, std::uint64_t{0});
-  append(lengths, chunks.lengths, chunks.count, std::uint64_t{0});
-  append_lazily(transforms, chunks.transforms, before, chunks.count);
+void BuilderState::append_rows(const ChunkColumns& chunks, std::span<const BuilderRows> of) {
+  append_boxes(chunks, of);
+  append_ranks(chunks);
+  rows.append(chunks.stored, chunks.count);
 }
 
-void BuilderState::append_boxes(const ChunkColumns& chunks, std::span<const BuilderRows> blocks) {
+void BuilderState::append_boxes(const ChunkColumns& chunks, std::span<const BuilderRows> of) {
   const std::size_t before = boxes.size();
   boxes.resize(before + chunks.offsets.size() + chunks.sizes.size());
   std::int64_t* box = boxes.data() + before;
   const std::int64_t* from = chunks.offsets.data();
   const std::int64_t* extent = chunks.sizes.data();
-  for (const BuilderRows& block : blocks) {
+  for (const BuilderRows& block : of) {
     const std::size_t ndim = entries[block.entry].ndim;
     for (std::uint32_t i = 0; i < block.count; ++i, box += 2 * ndim, from += ndim, extent += ndim) {
       for (std::size_t d = 0; d < ndim; ++d) {
@@ -154,13 +128,13 @@ void BuilderState::append_boxes(const ChunkColumns& chunks, std::span<const Buil
   }
 }
 
-void BuilderState::append_ranks(const ChunkColumns& chunks, std::size_t rows_before) {
+void BuilderState::append_ranks(const ChunkColumns& chunks) {
   if (ranks.empty() && fits_file_ranks(chunks)) return;
   if (ranks.empty()) {
-    ranks.resize(rows_before);
-    for (std::size_t row = 0; row < rows_before; ++row) ranks[row] = rank_of_file(files[row]);
+    ranks.resize(rows.size());
+    std::ranges::transform(rows.files, ranks.begin(), [this](std::uint32_t file) { return rank_of_file(file); });
   }
-  append(ranks, chunks.ranks, chunks.count, 0U);
+  columns::append_values(ranks, chunks.ranks, chunks.count, 0U);
 }
 
 /// Whether each file still has one rank that writes it; notes those of files that had none.
@@ -168,8 +142,8 @@ bool BuilderState::fits_file_ranks(const ChunkColumns& chunks) {
   file_ranks.resize(file_names.size(), kNobody);
   const bool is_fragment = fragment_rank >= 0;
   for (std::size_t i = 0; i < chunks.count; ++i) {
-    const std::uint32_t file = chunks.files.empty() ? kNoFile : value_at(chunks.files, i);
-    const std::uint32_t rank = is_fragment || chunks.ranks.empty() ? 0 : value_at(chunks.ranks, i);
+    const std::uint32_t file = columns::value_or(chunks.stored.files, i, kNoFile);
+    const std::uint32_t rank = is_fragment ? 0 : columns::value_or(chunks.ranks, i, 0U);
     if (file != kNoFile && file_ranks[file] == kNobody) file_ranks[file] = rank;
     if (rank != rank_of_file(file)) return false;
   }
@@ -248,8 +222,8 @@ Result<void> MetadataBuilder::add_chunks(TensorId tensor, const ChunkColumns& ch
     if (auto boxes = check_boxes(entry.fqn, size, chunks.count, chunks.offsets.data(), chunks.sizes.data()); !boxes)
       return boxes;
   }
-  s.rows.push_back({number, static_cast<std::uint32_t>(chunks.count), s.files.size(), s.boxes.size()});
-  s.append_columns(chunks, {&s.rows.back(), 1});
+  s.blocks.push_back({number, static_cast<std::uint32_t>(chunks.count), s.rows.size(), s.boxes.size()});
+  s.append_rows(chunks, {&s.blocks.back(), 1});
   return {};
 }
 
@@ -286,7 +260,7 @@ Result<TensorId> MetadataBuilder::add_tensor(std::string_view fqn, const TensorS
                       {&dimensions, 1},
                       tensor.size,
                       {&chunk_count, 1},
-                      {tensor.chunks.size(), offsets, sizes, files, byte_offsets, lengths, transforms, ranks}});
+                      {tensor.chunks.size(), offsets, sizes, {files, byte_offsets, lengths, transforms}, ranks}});
 }
 
 Result<void> MetadataBuilder::add_sharded(TensorId tensor, const Sharding& sharding, const StoredColumns& stored) {
@@ -310,8 +284,7 @@ Result<void> MetadataBuilder::add_sharded(TensorId tensor, const Sharding& shard
     sharding.local_box(ranks[i], std::span(offsets).subspan(i * dimensions, dimensions),
                        std::span(sizes).subspan(i * dimensions, dimensions));
   }
-  return add_chunks(tensor, {ranks.size(), offsets, sizes, stored.files, stored.byte_offsets, stored.lengths,
-                             stored.transforms, ranks});
+  return add_chunks(tensor, {ranks.size(), offsets, sizes, stored, ranks});
 }
 
 Result<TensorId> MetadataBuilder::add_tensors(const TensorColumns& tensors) {
@@ -324,9 +297,9 @@ Result<TensorId> MetadataBuilder::add_tensors(const TensorColumns& tensors) {
     return fail(ErrorCode::InvalidArgument, fmt::format("column {} has {} values for {} tensors", column, values, n));
   }
   std::vector<BuilderEntry> entries;
-  std::vector<BuilderRows> rows;
+  std::vector<BuilderRows> blocks;
   entries.reserve(n);
-  rows.reserve(n);
+  blocks.reserve(n);
   std::size_t size_values = 0;
   std::size_t chunks = 0;
   std::size_t box_values = 0;
@@ -343,8 +316,8 @@ Result<TensorId> MetadataBuilder::add_tensors(const TensorColumns& tensors) {
     if (!entry) return tl::unexpected(std::move(entry.error()));
     entries.push_back(*entry);
     if (count > 0)
-      rows.push_back({static_cast<std::uint32_t>(s.entries.size() + i), count, s.files.size() + chunks,
-                      s.boxes.size() + 2 * box_values});
+      blocks.push_back({static_cast<std::uint32_t>(s.entries.size() + i), count, s.rows.size() + chunks,
+                        s.boxes.size() + 2 * box_values});
     size_values += ndim;
     chunks += count;
     box_values += std::size_t{count} * ndim;
@@ -362,7 +335,7 @@ Result<TensorId> MetadataBuilder::add_tensors(const TensorColumns& tensors) {
       !checked) {
     return tl::unexpected(std::move(checked.error()));
   }
-  for (const BuilderRows& of : rows) {
+  for (const BuilderRows& of : blocks) {
     if (!s.is_strict()) break;
     const BuilderEntry& entry = entries[of.entry - s.entries.size()];
     const std::size_t at = (of.box_begin - s.boxes.size()) / 2;
@@ -372,8 +345,8 @@ Result<TensorId> MetadataBuilder::add_tensors(const TensorColumns& tensors) {
   }
   const auto first = TensorId{static_cast<std::uint32_t>(s.entries.size())};
   s.entries.insert(s.entries.end(), entries.begin(), entries.end());
-  s.rows.insert(s.rows.end(), rows.begin(), rows.end());
-  s.append_columns(tensors.chunks, rows);
+  s.blocks.insert(s.blocks.end(), blocks.begin(), blocks.end());
+  s.append_rows(tensors.chunks, blocks);
   return first;
 }
 
@@ -388,8 +361,8 @@ Result<void> MetadataBuilder::add_bytes(std::string_view fqn, const StoredAt& st
   entry.fqn = s.copy(fqn);
   entry.type = StorageType::Bytes;
   s.entries.push_back(entry);
-  s.rows.push_back({static_cast<std::uint32_t>(s.entries.size() - 1), 1, s.files.size(), s.boxes.size()});
-  s.append_columns(row, {&s.rows.back(), 1});
+  s.blocks.push_back({static_cast<std::uint32_t>(s.entries.size() - 1), 1, s.rows.size(), s.boxes.size()});
+  s.append_rows(row, {&s.blocks.back(), 1});
   return {};
 }
 

@@ -70,21 +70,22 @@ Result<void> check_columns(const ChunkColumns& chunks, std::size_t box_values, s
                 fmt::format("columns offsets and sizes have {} and {} values; {} chunks need {}", chunks.offsets.size(),
                             chunks.sizes.size(), n, box_values));
   }
-  const bool unstored = chunks.files.empty();
+  const StoredColumns& stored = chunks.stored;
+  const bool unstored = stored.files.empty();
   const auto length = [n](const char* column, const auto& values, bool may_be_empty) {
     return check_length(column, values.size(), n, may_be_empty);
   };
-  return length("files", chunks.files, true)
-      .and_then([&] { return length("byte_offsets", chunks.byte_offsets, unstored); })
-      .and_then([&] { return length("lengths", chunks.lengths, unstored); })
-      .and_then([&] { return length("transforms", chunks.transforms, true); })
+  return length("files", stored.files, true)
+      .and_then([&] { return length("byte_offsets", stored.byte_offsets, unstored); })
+      .and_then([&] { return length("lengths", stored.lengths, unstored); })
+      .and_then([&] { return length("transforms", stored.transforms, true); })
       .and_then([&] { return length("ranks", chunks.ranks, true); })
-      .and_then([&] { return check_below<std::uint32_t>("file", chunks.files, files, kNoFile); })
-      .and_then([&] { return check_below<std::uint16_t>("transform list", chunks.transforms, transform_lists + 1); })
+      .and_then([&] { return check_below<std::uint32_t>("file", stored.files, files, kNoFile); })
+      .and_then([&] { return check_below<std::uint16_t>("transform list", stored.transforms, transform_lists + 1); })
       .and_then([&]() -> Result<void> {
         for (std::size_t i = 0; is_strict && !unstored && i < n; ++i) {
-          const std::uint64_t begin = value_at(chunks.byte_offsets, i);
-          const std::uint64_t bytes = value_at(chunks.lengths, i);
+          const std::uint64_t begin = value_at(stored.byte_offsets, i);
+          const std::uint64_t bytes = value_at(stored.lengths, i);
           if (bytes <= std::numeric_limits<std::uint64_t>::max() - begin) continue;
           return fail(ErrorCode::InvalidArgument, fmt::format("{} bytes at {} reach beyond 2^64", bytes, begin));
         }

@@ -33,26 +33,18 @@ std::vector<std::uint32_t> positions_of(std::span<const std::uint32_t> numbers) 
 /// The rows of one entry.
 struct Rows {
   std::span<const std::int64_t> boxes;  // offsets, then sizes, per row
-  std::span<const std::uint32_t> files;
-  std::span<const std::uint64_t> byte_offsets;
-  std::span<const std::uint64_t> lengths;
-  std::span<const std::uint16_t> transforms;
+  StoredColumns stored;
   std::span<const std::uint32_t> ranks;
 };
 
 /// The same with memory of their own.
-struct RowColumns {
+struct OwnedRows {
   std::vector<std::int64_t> boxes;
-  std::vector<std::uint32_t> files;
-  std::vector<std::uint64_t> byte_offsets;
-  std::vector<std::uint64_t> lengths;
-  std::vector<std::uint16_t> transforms;
+  columns::StoredRows stored;
   std::vector<std::uint32_t> ranks;
 
-  void clear() {
-    boxes.clear(), files.clear(), byte_offsets.clear(), lengths.clear(), transforms.clear(), ranks.clear();
-  }
-  operator Rows() const { return {boxes, files, byte_offsets, lengths, transforms, ranks}; }
+  void clear() { boxes.clear(), stored.clear(), ranks.clear(); }
+  operator Rows() const { return {boxes, stored, ranks}; }
 };
 
 class BuilderFinish {
@@ -61,10 +53,9 @@ class BuilderFinish {
 
   Result<Buffer> run() {
     if (s_.fragment_rank < -1) return fail(ErrorCode::InvalidArgument, "a fragment's rank must lie below 2^31");
-    if (s_.files.size() > format::kMaxFileSize / sizeof(std::uint32_t)) {
-      return fail(ErrorCode::TooLarge, fmt::format("{} chunks pass the format's limit of 2 GiB", s_.files.size()));
+    if (s_.rows.size() > format::kMaxFileSize / sizeof(std::uint32_t)) {
+      return fail(ErrorCode::TooLarge, fmt::format("{} chunks pass the format's limit of 2 GiB", s_.rows.size()));
     }
-    if (!s_.transforms.empty()) s_.transforms.resize(s_.files.size(), 0);
     return sort_entries().and_then([&] { return assign_paths(); }).and_then([&] { return assemble(); });
   }
 
@@ -125,7 +116,7 @@ class BuilderFinish {
     std::vector<std::uint32_t> lowest_rank = s_.file_ranks;
     lowest_rank.resize(s_.file_names.size(), BuilderState::kNobody);
     for (std::size_t row = 0; row < s_.ranks.size(); ++row) {
-      const std::uint32_t file = s_.files[row];
+      const std::uint32_t file = s_.rows.files[row];
       if (file != kNoFile) lowest_rank[file] = std::min(lowest_rank[file], s_.ranks[row]);
     }
     file_order_ = sorted_numbers(lowest_rank.size(), [&](std::uint32_t a, std::uint32_t b) {
@@ -144,18 +135,18 @@ class BuilderFinish {
   /// Rows by entry: those of entry e are rows_of_[first_rows_[e] .. first_rows_[e + 1]), in call order.
   void group_rows() {
     first_rows_.assign(s_.entries.size() + 1, 0);
-    for (const BuilderRows& rows : s_.rows) ++first_rows_[rows.entry + 1];
+    for (const BuilderRows& rows : s_.blocks) ++first_rows_[rows.entry + 1];
     std::partial_sum(first_rows_.begin(), first_rows_.end(), first_rows_.begin());
-    rows_of_.resize(s_.rows.size());
+    rows_of_.resize(s_.blocks.size());
     std::vector<std::uint32_t> next(first_rows_.begin(), first_rows_.end() - 1);
-    for (std::uint32_t i = 0; i < s_.rows.size(); ++i) rows_of_[next[s_.rows[i].entry]++] = i;
+    for (std::uint32_t i = 0; i < s_.blocks.size(); ++i) rows_of_[next[s_.blocks[i].entry]++] = i;
   }
 
   Result<Buffer> assemble() {
     sort_files();
     sort_transforms();
     group_rows();
-    assembler_.reserve(s_.entries.size(), s_.files.size(), s_.boxes.size());
+    assembler_.reserve(s_.entries.size(), s_.rows.size(), s_.boxes.size());
     for (const std::uint32_t entry : order_) {
       if (auto added = add(entry); !added) return tl::unexpected(std::move(added.error()));
     }
@@ -180,10 +171,7 @@ class BuilderFinish {
     gather(entry, blocks);
     const Rows rows = in_order(std::size_t{2} * entry.ndim);
     parts.boxes = rows.boxes;
-    parts.files = rows.files;
-    parts.offsets = rows.byte_offsets;
-    parts.lengths = rows.lengths;
-    parts.transforms = rows.transforms;
+    parts.rows = rows.stored;
     assembler_.add(parts);
     return s_.is_strict() ? check_conflicts(parts) : Result<void>();
   }
@@ -191,55 +179,45 @@ class BuilderFinish {
   void gather(const BuilderEntry& entry, std::span<const std::uint32_t> blocks) {
     const std::size_t box_values = std::size_t{2} * entry.ndim;
     if (blocks.size() == 1) {  // they lie together already
-      const BuilderRows& block = s_.rows[blocks[0]];
-      const auto part = [&](const auto& column) {
-        return column.empty() ? std::span(column) : std::span(column).subspan(block.begin, block.count);
-      };
+      const BuilderRows& block = s_.blocks[blocks[0]];
       rows_ = {std::span(std::as_const(s_.boxes)).subspan(block.box_begin, box_values * block.count),
-               part(s_.files),
-               part(s_.byte_offsets),
-               part(s_.lengths),
-               part(s_.transforms),
-               part(s_.ranks)};
+               s_.rows.part(block.begin, block.count), ranks_of(block)};
       return;
     }
     gathered_.clear();
     for (const std::uint32_t block : blocks) {
-      const std::size_t begin = s_.rows[block].begin;
-      const std::size_t count = s_.rows[block].count;
-      const auto copy = [&](auto& to, const auto& from) {
-        if (!from.empty()) to.insert(to.end(), from.data() + begin, from.data() + begin + count);
-      };
-      const std::int64_t* const boxes = s_.boxes.data() + s_.rows[block].box_begin;
-      gathered_.boxes.insert(gathered_.boxes.end(), boxes, boxes + box_values * count);
-      copy(gathered_.files, s_.files);
-      copy(gathered_.byte_offsets, s_.byte_offsets);
-      copy(gathered_.lengths, s_.lengths);
-      copy(gathered_.transforms, s_.transforms);
-      copy(gathered_.ranks, s_.ranks);
+      const BuilderRows& of = s_.blocks[block];
+      const std::int64_t* const boxes = s_.boxes.data() + of.box_begin;
+      gathered_.boxes.insert(gathered_.boxes.end(), boxes, boxes + box_values * of.count);
+      gathered_.stored.append(s_.rows.part(of.begin, of.count), of.count);
+      const auto ranks = ranks_of(of);
+      gathered_.ranks.insert(gathered_.ranks.end(), ranks.begin(), ranks.end());
     }
     rows_ = gathered_;
   }
 
+  [[nodiscard]] std::span<const std::uint32_t> ranks_of(const BuilderRows& of) const {
+    return s_.ranks.empty() ? std::span<const std::uint32_t>() : std::span(s_.ranks).subspan(of.begin, of.count);
+  }
+
   [[nodiscard]] std::uint32_t rank_of(std::size_t row) const {
-    return rows_.ranks.empty() ? s_.rank_of_file(rows_.files[row]) : rows_.ranks[row];
+    return rows_.ranks.empty() ? s_.rank_of_file(rows_.stored.files[row]) : rows_.ranks[row];
   }
 
   /// Negative, zero or positive, as row a of the gathered ones comes before, with or behind row b. What is equal in all
   /// of this is equal in the file.
   int compare(std::size_t a, std::size_t b, std::size_t box_values) const {
-    const Rows& g = rows_;
     if (rank_of(a) != rank_of(b)) return rank_of(a) < rank_of(b) ? -1 : 1;
-    const std::int64_t* x = g.boxes.data() + a * box_values;
-    const std::int64_t* y = g.boxes.data() + b * box_values;
+    const std::int64_t* x = rows_.boxes.data() + a * box_values;
+    const std::int64_t* y = rows_.boxes.data() + b * box_values;
     for (std::size_t i = 0; i < box_values; ++i) {
       if (x[i] != y[i]) return x[i] < y[i] ? -1 : 1;
     }
     const auto rest = [&](std::size_t i) {
-      const bool stored = g.files[i] != kNoFile;
-      const std::uint32_t list = g.transforms.empty() ? 0U : g.transforms[i];
-      return std::tuple(stored ? std::uint64_t{file_position_[g.files[i]]} : kNoFile, stored ? g.byte_offsets[i] : 0,
-                        stored ? g.lengths[i] : 0, list == 0 ? 0 : transform_position_[list - 1] + 1);
+      const columns::StoredRow row = columns::row_at(rows_.stored, i);
+      return std::tuple(row.is_stored() ? std::uint64_t{file_position_[row.file]} : kNoFile,
+                        row.is_stored() ? row.byte_offset : 0, row.is_stored() ? row.length : 0,
+                        row.transforms == 0 ? 0 : transform_position_[row.transforms - 1U] + 1);
     };
     const auto order = rest(a) <=> rest(b);
     return order < 0 ? -1 : order > 0 ? 1 : 0;
@@ -247,22 +225,14 @@ class BuilderFinish {
 
   /// The gathered rows by rank, then box.
   Rows in_order(std::size_t box_values) {
-    const std::size_t n = rows_.files.size();
+    const std::size_t n = rows_.stored.files.size();
     std::size_t sorted = 1;
     while (sorted < n && compare(sorted - 1, sorted, box_values) <= 0) ++sorted;
     if (sorted >= n) return rows_;
     const auto order =
         sorted_numbers(n, [&](std::uint32_t a, std::uint32_t b) { return compare(a, b, box_values) < 0; });
     ordered_.clear();
-    const auto permute = [&](auto& to, const auto& from) {
-      for (const std::uint32_t row : order) {
-        if (!from.empty()) to.push_back(from[row]);
-      }
-    };
-    permute(ordered_.files, rows_.files);
-    permute(ordered_.byte_offsets, rows_.byte_offsets);
-    permute(ordered_.lengths, rows_.lengths);
-    permute(ordered_.transforms, rows_.transforms);
+    ordered_.stored.assign(rows_.stored, order);
     for (const std::uint32_t row : order) {
       const auto box = rows_.boxes.subspan(row * box_values, box_values);
       ordered_.boxes.insert(ordered_.boxes.end(), box.begin(), box.end());
@@ -271,11 +241,11 @@ class BuilderFinish {
   }
 
   Result<void> check_conflicts(const EntryParts& parts) {
-    if (parts.type != StorageType::Tensor || parts.files.size() < 2) return {};
+    if (parts.type != StorageType::Tensor || parts.row_count() < 2) return {};
     const auto& layout = assembler_.layout();
     auto conflict = layout.equal_offsets();
     if (!conflict)
-      conflict = check_chunks(layout, parts.size, static_cast<std::uint32_t>(parts.files.size()), overlaps_).conflict;
+      conflict = check_chunks(layout, parts.size, static_cast<std::uint32_t>(parts.row_count()), overlaps_).conflict;
     if (!conflict) return {};
     const std::size_t ndim = parts.size.size();
     const auto box = [&](std::uint32_t row) {
@@ -298,8 +268,7 @@ class BuilderFinish {
     a.files = s_.file_names;
     a.type_names = s_.type_names;
     a.transform_lists = s_.transform_lists;
-    a.has_storage_data =
-        std::any_of(s_.files.begin(), s_.files.end(), [](std::uint32_t file) { return file != kNoFile; });
+    a.has_storage_data = std::ranges::any_of(s_.rows.files, [](std::uint32_t file) { return file != kNoFile; });
     a.has_planner_data = !s_.planner_paths.empty();
     a.paths.resize(s_.path_numbers.size());
     for (const auto& [path, number] : s_.path_numbers) a.paths[number] = path;
@@ -313,11 +282,7 @@ class BuilderFinish {
     return a;
   }
 
-  void release_columns() {
-    const auto release = [](auto& column) { std::remove_reference_t<decltype(column)>().swap(column); };
-    release(s_.boxes), release(s_.files), release(s_.byte_offsets), release(s_.lengths);
-    release(s_.transforms), release(s_.ranks);
-  }
+  void release_columns() { base::release(s_.boxes, s_.rows, s_.ranks); }
 
   BuilderState& s_;
   Assembler assembler_;
@@ -330,8 +295,8 @@ class BuilderFinish {
   std::vector<std::uint32_t> first_rows_;
   std::vector<std::uint32_t> rows_of_;
   Rows rows_;  // of the entry that is being added
-  RowColumns gathered_;
-  RowColumns ordered_;
+  OwnedRows gathered_;
+  OwnedRows ordered_;
 };
 
 }  // namespace

@@ -9,6 +9,7 @@
 
 #include "base/large_vector.hpp"
 #include "base/text_map.hpp"
+#include "columns/stored_rows.hpp"
 #include "flatpoint/builder.hpp"
 #include "write/draft.hpp"
 
@@ -28,7 +29,7 @@ struct BuilderEntry {
 struct BuilderRows {
   std::uint32_t entry;
   std::uint32_t count;
-  std::size_t begin;      // in the row columns
+  std::size_t begin;      // in BuilderState::rows
   std::size_t box_begin;  // in boxes
 };
 
@@ -46,13 +47,10 @@ struct BuilderState {
   std::vector<BuilderEntry> entries;
   std::vector<std::int64_t> sizes;  // shapes and strides of the entries
 
-  std::vector<BuilderRows> rows;
+  std::vector<BuilderRows> blocks;
   base::LargeVector<std::int64_t> boxes;   // per chunk offsets, then sizes
-  base::LargeVector<std::uint32_t> files;  // a row per chunk or bytes item, from here on
-  base::LargeVector<std::uint64_t> byte_offsets;
-  base::LargeVector<std::uint64_t> lengths;
-  base::LargeVector<std::uint16_t> transforms;  // shorter than the others while only None came
-  base::LargeVector<std::uint32_t> ranks;       // empty while no file has two, and what is in no file has 0
+  columns::StoredRows rows;                // one per chunk or bytes item
+  base::LargeVector<std::uint32_t> ranks;  // of the rows; empty while no file has two, and what is in no file has 0
 
   std::vector<std::string_view> file_names;
   base::TextMap<std::string_view, std::uint32_t> file_numbers;
@@ -71,8 +69,8 @@ struct BuilderState {
   [[nodiscard]] Result<std::uint16_t> type_number(std::string_view name);
   [[nodiscard]] Result<BuilderEntry> make_tensor(std::string_view fqn, const TensorProperties& properties,
                                                  std::span<const std::int64_t> size);
-  /// `blocks`: which of the chunks are whose; their entries are there already.
-  void append_columns(const ChunkColumns& chunks, std::span<const BuilderRows> blocks);
+  /// `of`: which of the chunks are whose; their entries are there already.
+  void append_rows(const ChunkColumns& chunks, std::span<const BuilderRows> of);
   /// The rank that writes what lies in a file, while there is no column of ranks.
   [[nodiscard]] std::uint32_t rank_of_file(std::uint32_t file) const noexcept {
     return file == kNoFile ? 0 : file_ranks[file];
@@ -82,8 +80,8 @@ struct BuilderState {
   static constexpr std::uint32_t kNobody = 0xFFFFFFFF;
 
  private:
-  void append_boxes(const ChunkColumns& chunks, std::span<const BuilderRows> blocks);
-  void append_ranks(const ChunkColumns& chunks, std::size_t rows_before);
+  void append_boxes(const ChunkColumns& chunks, std::span<const BuilderRows> of);
+  void append_ranks(const ChunkColumns& chunks);
   bool fits_file_ranks(const ChunkColumns& chunks);
 };
 

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "base/large_vector.hpp"
+#include "columns/stored_rows.hpp"
 #include "flatpoint/buffer.hpp"
 #include "flatpoint/columns.hpp"
 #include "flatpoint/error.hpp"
@@ -104,12 +105,8 @@ struct Draft : DraftAttributes {
   base::LargeVector<std::int64_t> boxes;  // ranges may be shared
 
   // A row per chunk (rows of entry e: [chunk_begin, chunk_begin + chunk_count), disjoint), then one per loose storage.
-  // Chunks of one tensor with equal offsets have one key in storage_data: the first of them speaks for all. Offsets and
-  // lengths may be missing where no row has a file.
-  base::LargeVector<std::uint32_t> chunk_files;  // in files, or kNoFile
-  base::LargeVector<std::uint64_t> chunk_byte_offsets;
-  base::LargeVector<std::uint64_t> chunk_lengths;
-  std::vector<std::uint16_t> chunk_transforms;  // 0: None, else list number + 1; empty: None everywhere
+  // Chunks of one tensor with equal offsets have one key in storage_data: the first of them speaks for all.
+  columns::StoredRows rows;
 
   std::vector<DraftLooseStorage> loose_storage;
 };

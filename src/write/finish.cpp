@@ -1,4 +1,3 @@
-
 #include <algorithm>
 #include <numeric>
 #include <utility>
@@ -10,12 +9,6 @@
 
 namespace flatpoint::write {
 namespace {
-
-/// Frees a column that is not needed any more.
-template <class Column>
-void release(Column& column) {
-  Column().swap(column);
-}
 
 /// Feeds a draft to an assembler in the file's order and translates its orders.
 class Finisher {
@@ -38,10 +31,9 @@ class Finisher {
     std::uint64_t text = 0;
     for (const DraftEntry& entry : draft_.entries) text += entry.fqn.size();
     for (const DraftLooseStorage& loose : draft_.loose_storage) text += loose.fqn.size();
-    const std::pair<const char*, std::uint64_t> sizes[] = {
-        {"FQNs", draft_.entries.size() * sizeof(EntryRow)},
-        {"chunks", draft_.chunk_files.size() * sizeof(std::uint32_t)},
-        {"names", text}};
+    const std::pair<const char*, std::uint64_t> sizes[] = {{"FQNs", draft_.entries.size() * sizeof(EntryRow)},
+                                                           {"chunks", draft_.rows.size() * sizeof(std::uint32_t)},
+                                                           {"names", text}};
     for (const auto& [what, bytes] : sizes) {
       if (bytes > format::kMaxFileSize) {
         return Error{ErrorCode::TooLarge,
@@ -68,9 +60,9 @@ class Finisher {
   }
 
   void add_entries() {
-    assembler_.reserve(sorted_.size(), draft_.chunk_files.size(), draft_.boxes.size());
+    assembler_.reserve(sorted_.size(), draft_.rows.size(), draft_.boxes.size());
     assembler_.keep_absent_keys();
-    if (needs_row_map()) row_map_.resize(draft_.chunk_files.size(), kDropped);
+    if (needs_row_map()) row_map_.resize(draft_.rows.size(), kDropped);
     for (const std::uint32_t e : sorted_) add_entry(draft_.entries[e]);
   }
 
@@ -89,10 +81,7 @@ class Finisher {
       entry.boxes =
           std::span(std::as_const(draft_.boxes)).subspan(from.box_begin, std::size_t{2} * from.ndim * from.chunk_count);
     }
-    entry.files = rows_of(draft_.chunk_files, from);
-    entry.offsets = rows_of(draft_.chunk_byte_offsets, from);
-    entry.lengths = rows_of(draft_.chunk_lengths, from);
-    entry.transforms = rows_of(draft_.chunk_transforms, from);
+    entry.rows = draft_.rows.part(from.chunk_begin, from.chunk_count);
     assembler_.add(entry);
     if (row_map_.empty()) return;
     const bool is_ordered =
@@ -102,12 +91,6 @@ class Finisher {
       row_map_[from.chunk_begin + i] =
           static_cast<std::uint32_t>(row + (is_ordered ? assembler_.layout().order()[i] : i));
     }
-  }
-
-  /// Empty where the draft has no such column: without storage information only that of the files is there.
-  template <class Column>
-  static std::span<const typename Column::value_type> rows_of(const Column& column, const DraftEntry& entry) {
-    return column.empty() ? std::span(column) : std::span(column).subspan(entry.chunk_begin, entry.chunk_count);
   }
 
   /// What storage_data says of no chunk, sorted by its key.
@@ -125,13 +108,10 @@ class Finisher {
     std::vector<std::uint32_t> order(loose.size());
     std::iota(order.begin(), order.end(), 0U);
     std::sort(order.begin(), order.end(), less);
-    const std::size_t chunk_rows = draft_.chunk_files.size() - loose.size();
+    const std::size_t chunk_rows = draft_.rows.size() - loose.size();
     for (std::size_t i = 0; i < order.size(); ++i) {
       const std::size_t row = chunk_rows + order[i];
-      LooseParts parts{
-          loose[order[i]].fqn,       std::nullopt,
-          draft_.chunk_files[row],   draft_.chunk_byte_offsets[row],
-          draft_.chunk_lengths[row], draft_.chunk_transforms.empty() ? std::uint16_t{0} : draft_.chunk_transforms[row]};
+      LooseParts parts{loose[order[i]].fqn, std::nullopt, draft_.rows[row]};
       if (i > 0 && !less(order[i - 1], order[i])) {
         return Error{ErrorCode::Conflict,
                      fmt::format("storage information of FQN '{}' is declared twice for one offset", parts.fqn)};
@@ -153,11 +133,7 @@ class Finisher {
     for (std::uint32_t& entry : draft_.planner_order) entry = fqn_order_.empty() ? entry : fqn_order_[entry];
   }
 
-  void release_columns() {
-    release(draft_.boxes), release(draft_.chunk_files), release(draft_.chunk_byte_offsets),
-        release(draft_.chunk_lengths);
-    release(draft_.chunk_transforms), release(row_map_);
-  }
+  void release_columns() { base::release(draft_.boxes, draft_.rows, row_map_); }
 
   static constexpr std::uint32_t kDropped = 0xFFFFFFFF;
 

@@ -191,13 +191,13 @@ BOOST_AUTO_TEST_CASE(what_belongs_to_no_fqn) {
       write::DraftEntry entry;
       entry.fqn = fqn;
       entry.type = StorageType::Bytes;
-      entry.chunk_begin = draft.chunk_files.size();
+      entry.chunk_begin = draft.rows.files.size();
       entry.chunk_count = 1;
       entry.path = 0;
       draft.entries.push_back(entry);
-      draft.chunk_files.push_back(0);
-      draft.chunk_byte_offsets.push_back(draft.chunk_files.size());
-      draft.chunk_lengths.push_back(1);
+      draft.rows.files.push_back(0);
+      draft.rows.byte_offsets.push_back(draft.rows.files.size());
+      draft.rows.lengths.push_back(1);
     }
     draft.files = {"f"};
     draft.paths = {{{1, 0, 0}}};
@@ -206,9 +206,9 @@ BOOST_AUTO_TEST_CASE(what_belongs_to_no_fqn) {
     draft.version = "1";
     draft.storage_meta.emplace();
     draft.loose_storage.push_back({"l", false, 0, 0});
-    draft.chunk_files.push_back(0);
-    draft.chunk_byte_offsets.push_back(50);
-    draft.chunk_lengths.push_back(2);
+    draft.rows.files.push_back(0);
+    draft.rows.byte_offsets.push_back(50);
+    draft.rows.lengths.push_back(2);
     change(draft);
     return open(expect(finish(std::move(draft))));
   };
@@ -229,7 +229,7 @@ BOOST_AUTO_TEST_CASE(what_belongs_to_no_fqn) {
   check([](Draft& d) { d.storage_meta.reset(); }, "storage_meta", "there", "None");
   check([](Draft& d) { d.metadata_class = "m c"; }, "class of the metadata", "None", "'m c'");
   check([](Draft& d) { d.opaque.push_back({OpaqueKind::Attribute, 0, "x", "p"}); }, "opaque records", "0", "1");
-  check([](Draft& d) { d.chunk_byte_offsets[3] = 51; }, "storage information without a chunk", "1 items", "1 items");
+  check([](Draft& d) { d.rows.byte_offsets[3] = 51; }, "storage information without a chunk", "1 items", "1 items");
   check([](Draft& d) { d.loose_storage[0].has_offset = true; }, "storage information without a chunk", "1 items",
         "1 items");
   check([](Draft& d) { d.storage_meta->checkpoint_id_type = PathType::Str; }, "type of storage_meta.checkpoint_id", "",

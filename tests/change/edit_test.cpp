@@ -34,7 +34,7 @@ write::Draft random_draft(std::mt19937& random, std::deque<std::string>& texts) 
     entry.type = random() % 4 == 0 ? StorageType::Bytes : StorageType::Tensor;
     if (draft.has_planner_data && random() % 4 != 0)
       entry.path = static_cast<std::uint32_t>(random() % draft.paths.size());
-    entry.chunk_begin = draft.chunk_files.size();
+    entry.chunk_begin = draft.rows.files.size();
     entry.chunk_count = 1;
     if (entry.type == StorageType::Tensor) {
       entry.properties.dtype = random() % 5 == 0 ? ScalarType::Other : ScalarType::Int8;
@@ -55,17 +55,17 @@ write::Draft random_draft(std::mt19937& random, std::deque<std::string>& texts) 
     }
     draft.entries.push_back(entry);
     for (std::uint32_t row = 0; row < entry.chunk_count; ++row)
-      draft.chunk_files.push_back(random() % 6 == 0 ? kNoFile : static_cast<std::uint32_t>(random() % 4));
+      draft.rows.files.push_back(random() % 6 == 0 ? kNoFile : static_cast<std::uint32_t>(random() % 4));
   }
   for (std::size_t i = random() % 3; i-- > 0;) {
     draft.loose_storage.push_back({text("zz.loose." + std::to_string(i)), true, 1, draft.sizes.size()});
     draft.sizes.push_back(static_cast<std::int64_t>(i));
-    draft.chunk_files.push_back(1);
+    draft.rows.files.push_back(1);
   }
-  for (std::size_t row = 0; row < draft.chunk_files.size(); ++row) {
-    draft.chunk_byte_offsets.push_back(random() % 1000);
-    draft.chunk_lengths.push_back(random() % 10);
-    draft.chunk_transforms.push_back(static_cast<std::uint16_t>(random() % 3));
+  for (std::size_t row = 0; row < draft.rows.files.size(); ++row) {
+    draft.rows.byte_offsets.push_back(random() % 1000);
+    draft.rows.lengths.push_back(random() % 10);
+    draft.rows.transforms.push_back(static_cast<std::uint16_t>(random() % 3));
   }
   // An order of storage_data names one row of each key.
   std::set<std::pair<std::string_view, std::vector<std::int64_t>>> keys;
@@ -78,12 +78,11 @@ write::Draft random_draft(std::mt19937& random, std::deque<std::string>& texts) 
       const auto box =
           draft.boxes.begin() + static_cast<std::ptrdiff_t>(entry.box_begin + std::size_t{2} * entry.ndim * i);
       add_key(entry.chunk_begin + i, entry.fqn, {box, box + entry.ndim},
-              draft.chunk_files[entry.chunk_begin + i] != kNoFile);
+              draft.rows.files[entry.chunk_begin + i] != kNoFile);
     }
   }
   for (std::size_t i = 0; i < draft.loose_storage.size(); ++i) {
-    draft.storage_order.push_back(
-        static_cast<std::uint32_t>(draft.chunk_files.size() - draft.loose_storage.size() + i));
+    draft.storage_order.push_back(static_cast<std::uint32_t>(draft.rows.files.size() - draft.loose_storage.size() + i));
   }
   std::shuffle(draft.storage_order.begin(), draft.storage_order.end(), random);
   for (const std::uint32_t row : draft.storage_order) {
@@ -112,22 +111,22 @@ write::Draft without(const write::Draft& draft, const std::function<bool(std::st
   out.boxes = draft.boxes;
   std::map<std::uint32_t, std::uint32_t> rows, entries;
   const auto keep_row = [&](std::size_t row) {
-    rows[static_cast<std::uint32_t>(row)] = static_cast<std::uint32_t>(out.chunk_files.size());
-    out.chunk_files.push_back(draft.chunk_files[row]);
-    out.chunk_byte_offsets.push_back(draft.chunk_byte_offsets[row]);
-    out.chunk_lengths.push_back(draft.chunk_lengths[row]);
-    out.chunk_transforms.push_back(draft.chunk_transforms[row]);
+    rows[static_cast<std::uint32_t>(row)] = static_cast<std::uint32_t>(out.rows.files.size());
+    out.rows.files.push_back(draft.rows.files[row]);
+    out.rows.byte_offsets.push_back(draft.rows.byte_offsets[row]);
+    out.rows.lengths.push_back(draft.rows.lengths[row]);
+    out.rows.transforms.push_back(draft.rows.transforms[row]);
   };
   for (std::uint32_t e = 0; e < draft.entries.size(); ++e) {
     write::DraftEntry entry = draft.entries[e];
     if (!keeps(entry.fqn)) continue;
-    const std::size_t begin = out.chunk_files.size();
+    const std::size_t begin = out.rows.files.size();
     for (std::uint32_t i = 0; i < entry.chunk_count; ++i) keep_row(entry.chunk_begin + i);
     entry.chunk_begin = begin;
     entries[e] = static_cast<std::uint32_t>(out.entries.size());
     out.entries.push_back(entry);
   }
-  const std::size_t first_loose = draft.chunk_files.size() - draft.loose_storage.size();
+  const std::size_t first_loose = draft.rows.files.size() - draft.loose_storage.size();
   for (std::size_t i = 0; i < draft.loose_storage.size(); ++i) {
     if (!keeps(draft.loose_storage[i].fqn)) continue;
     keep_row(first_loose + i);

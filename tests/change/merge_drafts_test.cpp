@@ -25,9 +25,9 @@ write::Draft imported(std::int32_t rank) {
   draft.entries.push_back(entry);
   draft.sizes = {4};
   draft.boxes = {0, 2, 2, 2};
-  draft.chunk_files = {0, 0};
-  draft.chunk_byte_offsets = {10, 20};
-  draft.chunk_lengths = {1, 2};
+  draft.rows.files = {0, 0};
+  draft.rows.byte_offsets = {10, 20};
+  draft.rows.lengths = {1, 2};
   draft.storage_order = {1, 0};
   return draft;
 }
@@ -36,13 +36,13 @@ void add_bytes(write::Draft& draft, std::string_view fqn, std::uint32_t file, st
   write::DraftEntry entry;
   entry.fqn = fqn;
   entry.type = StorageType::Bytes;
-  entry.chunk_begin = draft.chunk_files.size();
+  entry.chunk_begin = draft.rows.files.size();
   entry.chunk_count = 1;
   draft.entries.push_back(entry);
-  if (file != kNoFile) draft.storage_order.push_back(static_cast<std::uint32_t>(draft.chunk_files.size()));
-  draft.chunk_files.push_back(file);
-  draft.chunk_byte_offsets.push_back(offset);
-  draft.chunk_lengths.push_back(1);
+  if (file != kNoFile) draft.storage_order.push_back(static_cast<std::uint32_t>(draft.rows.files.size()));
+  draft.rows.files.push_back(file);
+  draft.rows.byte_offsets.push_back(offset);
+  draft.rows.lengths.push_back(1);
 }
 
 /// Storage information of a key; comes behind all rows of entries.
@@ -51,10 +51,10 @@ void add_loose(write::Draft& draft, std::string_view fqn, std::optional<std::vec
   draft.loose_storage.push_back(
       {fqn, offset.has_value(), static_cast<std::uint8_t>(offset ? offset->size() : 0), draft.sizes.size()});
   if (offset) draft.sizes.insert(draft.sizes.end(), offset->begin(), offset->end());
-  draft.storage_order.push_back(static_cast<std::uint32_t>(draft.chunk_files.size()));
-  draft.chunk_files.push_back(file);
-  draft.chunk_byte_offsets.push_back(byte_offset);
-  draft.chunk_lengths.push_back(1);
+  draft.storage_order.push_back(static_cast<std::uint32_t>(draft.rows.files.size()));
+  draft.rows.files.push_back(file);
+  draft.rows.byte_offsets.push_back(byte_offset);
+  draft.rows.lengths.push_back(1);
 }
 
 MetadataFile merged(std::vector<write::Draft> drafts) {
@@ -69,7 +69,7 @@ BOOST_AUTO_TEST_SUITE(merge_drafts)
 
 BOOST_AUTO_TEST_CASE(storage_without_a_chunk_is_lent_to_the_chunk_that_it_names) {
   write::Draft a = imported(0);
-  a.chunk_files[1] = kNoFile;
+  a.rows.files[1] = kNoFile;
   a.storage_order = {0};
   add_bytes(a, "b", kNoFile, 0);
   write::Draft b;
@@ -104,8 +104,8 @@ BOOST_AUTO_TEST_CASE(orders_that_fragments_state_outlive_their_replicas) {
   b.boxes.insert(b.boxes.end(), {3, 1});
   a.boxes = {0, 2};  // and covers half
   a.entries[0].chunk_count = 1;
-  a.chunk_files = {0}, a.chunk_byte_offsets = {10}, a.chunk_lengths = {1}, a.storage_order = {0};
-  b.chunk_files = {0, 0, 0}, b.chunk_byte_offsets = {1, 2, 3}, b.chunk_lengths = {1, 1, 1};
+  a.rows.files = {0}, a.rows.byte_offsets = {10}, a.rows.lengths = {1}, a.storage_order = {0};
+  b.rows.files = {0, 0, 0}, b.rows.byte_offsets = {1, 2, 3}, b.rows.lengths = {1, 1, 1};
   b.storage_order = {2, 0, 1};
   const auto file = merged({a, b});
   check_sound(file);

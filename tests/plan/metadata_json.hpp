@@ -27,7 +27,7 @@ inline MetadataFile file_from(const nlohmann::json& metadata) {
   for (const auto& entry : metadata.at("entries")) {
     write::DraftEntry row;
     row.fqn = text(entry.at("fqn"));
-    row.chunk_begin = draft.chunk_files.size();
+    row.chunk_begin = draft.rows.files.size();
     if (entry.contains("size")) {
       const Size size = entry.at("size");
       row.ndim = static_cast<std::uint8_t>(size.size());
@@ -51,10 +51,10 @@ inline MetadataFile file_from(const nlohmann::json& metadata) {
     }
     for (std::uint32_t i = 0; i < row.chunk_count; ++i) {
       const auto stored =
-          entry.contains("storage") ? entry.at("storage")[i] : nlohmann::json{0, 100 * draft.chunk_files.size(), 100};
-      draft.chunk_files.push_back(stored.is_null() ? kNoFile : stored[0].get<std::uint32_t>());
-      draft.chunk_byte_offsets.push_back(stored.is_null() ? 0 : stored[1].get<std::uint64_t>());
-      draft.chunk_lengths.push_back(stored.is_null() ? 0 : stored[2].get<std::uint64_t>());
+          entry.contains("storage") ? entry.at("storage")[i] : nlohmann::json{0, 100 * draft.rows.files.size(), 100};
+      draft.rows.files.push_back(stored.is_null() ? kNoFile : stored[0].get<std::uint32_t>());
+      draft.rows.byte_offsets.push_back(stored.is_null() ? 0 : stored[1].get<std::uint64_t>());
+      draft.rows.lengths.push_back(stored.is_null() ? 0 : stored[2].get<std::uint64_t>());
     }
     draft.entries.push_back(row);
   }
@@ -64,7 +64,7 @@ inline MetadataFile file_from(const nlohmann::json& metadata) {
     for (std::uint32_t i = 0; i < entry.chunk_count; ++i) {
       const auto box = draft.boxes.begin() + static_cast<std::ptrdiff_t>(entry.box_begin + 2UL * entry.ndim * i);
       const auto row = static_cast<std::uint32_t>(entry.chunk_begin + i);
-      if (keys.emplace(box, box + entry.ndim).second && draft.chunk_files[row] != kNoFile)
+      if (keys.emplace(box, box + entry.ndim).second && draft.rows.files[row] != kNoFile)
         draft.storage_order.push_back(row);
     }
   }

@@ -193,10 +193,10 @@ class DraftMaker {
   }
 
   void resize_rows(std::size_t rows) {
-    draft_.chunk_files.resize(rows, kNoFile);
-    draft_.chunk_byte_offsets.resize(rows, layout_.sometimes(2) ? 5 : 0);  // means nothing without a file
-    draft_.chunk_lengths.resize(rows, layout_.sometimes(2) ? 6 : 0);
-    if (!transforms_.items().empty()) draft_.chunk_transforms.resize(rows, 0);
+    draft_.rows.files.resize(rows, kNoFile);
+    draft_.rows.byte_offsets.resize(rows, layout_.sometimes(2) ? 5 : 0);  // means nothing without a file
+    draft_.rows.lengths.resize(rows, layout_.sometimes(2) ? 6 : 0);
+    if (!transforms_.items().empty()) draft_.rows.transforms.resize(rows, 0);
   }
 
   void add_storage() {
@@ -241,17 +241,17 @@ class DraftMaker {
       loose.offset_begin = layout_.put(draft_.sizes, *item.offset);
     }
     draft_.loose_storage.push_back(loose);
-    resize_rows(draft_.chunk_files.size() + 1);
-    return draft_.chunk_files.size() - 1;
+    resize_rows(draft_.rows.files.size() + 1);
+    return draft_.rows.files.size() - 1;
   }
 
   void place(const ModelItem& item, std::size_t row, ListNumbers<std::string>& files) {
-    draft_.chunk_files[row] = files.number(item.info.relative_path);
-    draft_.chunk_byte_offsets[row] = item.info.offset;
-    draft_.chunk_lengths[row] = item.info.length;
+    draft_.rows.files[row] = files.number(item.info.relative_path);
+    draft_.rows.byte_offsets[row] = item.info.offset;
+    draft_.rows.lengths[row] = item.info.length;
     if (item.info.transform_descriptors) {
       const auto list = transforms_.number({item.transforms_type, *item.info.transform_descriptors});
-      draft_.chunk_transforms[row] = static_cast<std::uint16_t>(list + 1);
+      draft_.rows.transforms[row] = static_cast<std::uint16_t>(list + 1);
     }
   }
 

@@ -162,9 +162,9 @@ BOOST_AUTO_TEST_CASE(columns_that_do_not_fit) {
   const Values offsets{0, 0, 2, 0}, sizes{2, 6, 2, 6};
   const std::uint32_t file = builder.add_file("f");
   const std::vector<std::uint64_t> three(3, 0), two(2, 0);
-  check_error(builder.add_chunks(tensor, {2, offsets, sizes, {&file, 1}, three, two}), ErrorCode::InvalidArgument,
+  check_error(builder.add_chunks(tensor, {2, offsets, sizes, {{&file, 1}, three, two}}), ErrorCode::InvalidArgument,
               "FQN 'w': column byte_offsets has 3 values for 2 chunks");
-  check_error(builder.add_chunks(tensor, {2, offsets, sizes, {&file, 1}, two, {}}), ErrorCode::InvalidArgument,
+  check_error(builder.add_chunks(tensor, {2, offsets, sizes, {{&file, 1}, two, {}}}), ErrorCode::InvalidArgument,
               "FQN 'w': column lengths has 0 values for 2 chunks");
   check_error(builder.add_chunks(TensorId{9}, {}), ErrorCode::InvalidArgument, "tensor 9 is unknown to this builder");
   check_error(builder.add_chunks(tensor, {std::size_t{1} << 60, offsets, sizes}), ErrorCode::TooLarge,

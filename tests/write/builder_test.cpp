@@ -82,7 +82,7 @@ void add_at_once(MetadataBuilder& builder, const Facts& facts) {
                               dimensions,
                               tensor_sizes,
                               counts,
-                              {files.size(), offsets, sizes, files, byte_offsets, lengths, {}, ranks}}));
+                              {files.size(), offsets, sizes, {files, byte_offsets, lengths}, ranks}}));
 }
 
 /// The same facts, told in a random order: entries, chunks and calls.
@@ -349,7 +349,7 @@ BOOST_AUTO_TEST_CASE(transforms_go_with_their_chunks) {
     const std::uint64_t zero[] = {0};
     const std::uint16_t transforms[] = {lists[1], 0, lists[0]};
     if (in_one_call) {
-      expect(builder.add_chunks(id, {3, offsets, sizes, {&file, 1}, zero, zero, transforms}));
+      expect(builder.add_chunks(id, {3, offsets, sizes, {{&file, 1}, zero, zero, transforms}}));
     } else {
       for (int i = 0; i < 3; ++i)
         expect(builder.add_chunk(id, {offsets + i, 1}, {sizes + i, 1}, {.file = file, .transforms = transforms[i]}));
@@ -400,16 +400,16 @@ BOOST_AUTO_TEST_CASE(a_builder_and_a_draft_of_the_same_facts_agree) {
         draft.sizes.insert(draft.sizes.end(), fact.properties.strides->begin(), fact.properties.strides->end());
       }
       entry.box_begin = draft.boxes.size();
-      entry.chunk_begin = draft.chunk_files.size();
+      entry.chunk_begin = draft.rows.files.size();
       entry.chunk_count = static_cast<std::uint32_t>(fact.chunks.size());
       for (const ChunkFact& chunk :
            fact.chunks) {  // made in the order of their offsets, as a draft of one rank has them
         draft.boxes.insert(draft.boxes.end(), chunk.box.offsets.begin(), chunk.box.offsets.end());
         draft.boxes.insert(draft.boxes.end(), chunk.box.sizes.begin(), chunk.box.sizes.end());
-        draft.chunk_files.push_back(
+        draft.rows.files.push_back(
             static_cast<std::uint32_t>(std::ranges::find(draft.files, chunk.stored.file) - draft.files.begin()));
-        draft.chunk_byte_offsets.push_back(chunk.stored.byte_offset);
-        draft.chunk_lengths.push_back(chunk.stored.length);
+        draft.rows.byte_offsets.push_back(chunk.stored.byte_offset);
+        draft.rows.lengths.push_back(chunk.stored.length);
       }
       draft.entries.push_back(entry);
     }
@@ -429,14 +429,14 @@ BOOST_AUTO_TEST_CASE(what_says_nothing_takes_no_place) {
       write::DraftEntry entry;
       entry.fqn = fqn;
       entry.type = type;
-      entry.chunk_begin = draft.chunk_files.size();
+      entry.chunk_begin = draft.rows.files.size();
       entry.chunk_count = 1;
       draft.entries.push_back(entry);
-      draft.chunk_files.push_back(file);
+      draft.rows.files.push_back(file);
     }
-    draft.chunk_byte_offsets = {of_nothing, of_nothing, 5};
-    draft.chunk_lengths = {of_nothing, of_nothing, 5};
-    draft.chunk_transforms = {0, 0, 0};
+    draft.rows.byte_offsets = {of_nothing, of_nothing, 5};
+    draft.rows.lengths = {of_nothing, of_nothing, 5};
+    draft.rows.transforms = {0, 0, 0};
     draft.opaque.push_back({OpaqueKind::StateDictValue, 0, "b", "pickle"});
     return expect(finish(std::move(draft)));
   };

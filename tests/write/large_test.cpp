@@ -53,7 +53,7 @@ struct Ragged {
                                 {&dimensions, 1},
                                 tensor_sizes,
                                 {&count, 1},
-                                {lengths.size(), offsets, sizes, {&file, 1}, byte_offsets, lengths}}));
+                                {lengths.size(), offsets, sizes, {{&file, 1}, byte_offsets, lengths}}}));
     return expect(std::move(builder).finish());
   }
 };
