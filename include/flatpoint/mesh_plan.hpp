@@ -4,8 +4,11 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <functional>
 #include <memory>
+#include <optional>
 #include <span>
+#include <string_view>
 #include <vector>
 
 #include "flatpoint/error.hpp"
@@ -50,8 +53,11 @@ struct LoadBalance {
   }
 };
 
-/// Plans for a mesh whose ranks load every FQN of a checkpoint under the same placements. A placement that shards a
-/// dimension which a tensor does not have replicates that tensor. Bytes are read by every rank.
+/// How the ranks of a mesh hold an FQN: a placement per dimension of the mesh. Unset: they do not load it.
+using PlacementsOf = std::function<std::optional<std::span<const Placement>>(std::string_view fqn)>;
+
+/// Plans for a mesh whose ranks load the FQNs of a checkpoint, each rank its part by the placements. A placement that
+/// shards a dimension which a tensor does not have replicates that tensor. Bytes are read by every rank.
 ///
 /// What all ranks share is done once, in `create`; besides one plan, which the caller may use again for the next rank,
 /// the planner takes less memory than that plan. Borrows the metadata file. Move-only; not safe to use from two threads
@@ -63,6 +69,11 @@ class MeshPlanner {
                                                   std::span<const std::int64_t> mesh_shape,
                                                   std::span<const Placement> placements,
                                                   const LoadOptions& options = {});
+  /// The same where placements differ, or some FQNs are not loaded. What `placements_of` gives must live until the
+  /// planner is made. Errors also: InvalidArgument for as many placements as the mesh does not have.
+  [[nodiscard]] static Result<MeshPlanner> create(const MetadataView& metadata,
+                                                  std::span<const std::int64_t> mesh_shape,
+                                                  const PlacementsOf& placements_of, const LoadOptions& options = {});
 
   [[nodiscard]] std::uint32_t rank_count() const noexcept;
 

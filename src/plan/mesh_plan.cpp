@@ -31,9 +31,17 @@ Result<MeshPlanner> MeshPlanner::create(const MetadataView& metadata, std::span<
                                         std::span<const Placement> placements, const LoadOptions& options) {
   // A scalar tells whether the mesh is one, whatever the checkpoint holds.
   const std::vector<Placement> replicated(placements.size(), Placement(Replicate{}));
+  if (const auto ranks = Sharding::create({}, mesh_shape, replicated); !ranks) return tl::unexpected(ranks.error());
+  return create(
+      metadata, mesh_shape, [&](std::string_view) { return std::optional(placements); }, options);
+}
+
+Result<MeshPlanner> MeshPlanner::create(const MetadataView& metadata, std::span<const std::int64_t> mesh_shape,
+                                        const PlacementsOf& placements_of, const LoadOptions& options) {
+  const std::vector<Placement> replicated(mesh_shape.size(), Placement(Replicate{}));
   const auto ranks = Sharding::create({}, mesh_shape, replicated);
   if (!ranks) return tl::unexpected(ranks.error());
-  auto targets = plan::MeshTargets::create(metadata, mesh_shape, placements);
+  auto targets = plan::MeshTargets::create(metadata, mesh_shape, placements_of);
   if (!targets) return tl::unexpected(std::move(targets.error()));
   return MeshPlanner(std::make_unique<State>(State{
       metadata, {mesh_shape.begin(), mesh_shape.end()}, ranks->rank_count(), options, std::move(*targets), 0, {}}));

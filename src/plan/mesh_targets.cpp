@@ -49,7 +49,7 @@ Result<void> TensorClass::local_box(std::span<const std::int64_t> mesh_shape, st
 }
 
 Result<MeshTargets> MeshTargets::create(const MetadataView& metadata, std::span<const std::int64_t> mesh_shape,
-                                        std::span<const Placement> placements) {
+                                        const PlacementsOf& placements_of) {
   MeshTargets made;
   made.targets.reserve(metadata.size());
   std::uint64_t rows = 0;
@@ -61,7 +61,13 @@ Result<MeshTargets> MeshTargets::create(const MetadataView& metadata, std::span<
     if (rows > metadata.columns().chunk_rows()) {
       return fail(ErrorCode::Corrupt, fmt::format("FQN '{}': its rows belong to other FQNs as well", entry->fqn()));
     }
-    if (auto done = made.add(*entry, mesh_shape, placements); !done) return tl::unexpected(std::move(done.error()));
+    const auto placements = placements_of(entry->fqn());
+    if (!placements) continue;
+    if (placements->size() != mesh_shape.size()) {
+      return fail(ErrorCode::InvalidArgument, fmt::format("FQN '{}': {} placements for a mesh of {} dimensions",
+                                                          entry->fqn(), placements->size(), mesh_shape.size()));
+    }
+    if (auto done = made.add(*entry, mesh_shape, *placements); !done) return tl::unexpected(std::move(done.error()));
   }
   std::ranges::stable_partition(made.targets, [](const Target& target) { return target.pattern == kBytesPattern; });
   return made;
@@ -94,11 +100,12 @@ Result<void> MeshTargets::add(const EntryView& entry, std::span<const std::int64
 Result<void> MeshTargets::add_tensor(const TensorView& tensor, std::span<const std::int64_t> mesh_shape,
                                      std::span<const Placement> placements) {
   const Geometry geometry = Geometry::of(tensor);
-  const std::uint32_t id =
-      ids_.find_or_add(geometry.hash(seed_), [&](std::uint32_t i) { return classes[i].geometry == geometry; });
+  auto fitting = placements_for(placements, tensor.ndim());
+  const std::uint32_t id = ids_.find_or_add(geometry.hash(seed_), [&](std::uint32_t i) {
+    return classes[i].geometry == geometry && classes[i].placements == fitting;
+  });
   if (id == classes.size()) {
-    classes.push_back(
-        {.geometry = geometry, .tensor = tensor, .placements = placements_for(placements, tensor.ndim())});
+    classes.push_back({.geometry = geometry, .tensor = tensor, .placements = std::move(fitting)});
     if (auto box = local_box(tensor.size(), mesh_shape, classes.back().placements, 0); !box) {
       return fail(box.error().code, fmt::format("FQN '{}' of size {}: {}", tensor.fqn(),
                                                 columns::to_string(tensor.size()), box.error().message));

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "columns/seed.hpp"
+#include "flatpoint/mesh_plan.hpp"
 #include "flatpoint/sharding.hpp"
 #include "plan/id_table.hpp"
 #include "plan/plan_writer.hpp"
@@ -37,7 +38,7 @@ struct MeshTargets {
   /// Errors: Corrupt; as local_box of rank 0, with the FQN.
   [[nodiscard]] static Result<MeshTargets> create(const MetadataView& metadata,
                                                   std::span<const std::int64_t> mesh_shape,
-                                                  std::span<const Placement> placements);
+                                                  const PlacementsOf& placements_of);
 
   /// What costs about as much as a plan, and speeds up every further one.
   void prepare_for_all_ranks(const MetadataView& metadata, std::span<const std::int64_t> mesh_shape);

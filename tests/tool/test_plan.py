@@ -98,7 +98,7 @@ class Plan(ToolTest):
             plan = self.plan(*MESH, "--rank", str(rank))
             self.assertEqual(
                 load,
-                {"items": len(plan["items"])} | {name: plan[name] for name in ("files", "needed_bytes", "stored_bytes")},
+                {"rank": rank, "items": len(plan["items"])} | {name: plan[name] for name in ("files", "needed_bytes", "stored_bytes")},
             )
         for name in ("items", "needed_bytes", "stored_bytes"):
             self.assertEqual(balance[name], sum(load[name] for load in balance["ranks"]))
@@ -164,6 +164,72 @@ class Plan(ToolTest):
             with self.subTest(content[:80]):
                 self.check_error(("plan", self.checkpoint, "--wanted", self.wanted(content)), "invalid_argument", *words)
         self.check_error(("plan", self.checkpoint, "--wanted", self.folder / "absent"), "not_found", "absent")
+
+
+class Ranks(ToolTest):
+    """Patterns, placements of some FQNs, and all ranks at once."""
+
+    MESH = ("--mesh", "4")
+
+    def plan(self, ckpt, *arguments):
+        return run("plan", ckpt, *self.MESH, *arguments, "--json").json
+
+    def test_patterns_and_their_placements(self):
+        ckpt = self.imported("synthetic_w64_1000")
+        every = [e["fqn"] for e in run("ls", ckpt, "--json").json["entries"]]
+        some = "model.*.layers.0.*"
+        chosen = self.plan(ckpt, some, "--placements", "S0", "--rank", "1")
+        self.assertEqual({i["fqn"] for i in chosen["items"]}, {f for f in every if f.startswith("model.") and ".layers.0." in f})
+        self.assertEqual(chosen["unexpected"], [])
+        mixed = self.plan(ckpt, some, "--placements", "S0", "--placements", "*.o_proj.*=Shard(dim=1)", "--rank", "1")
+        alone = self.plan(ckpt, some, "--placements", "S1", "--rank", "1")
+        for plan, same in ((chosen, False), (alone, True)):
+            items = [i for i in plan["items"] if ".o_proj." in i["fqn"]]
+            self.assertEqual([i for i in mixed["items"] if ".o_proj." in i["fqn"]] == items, same)
+        rest = [i for i in chosen["items"] if ".o_proj." not in i["fqn"]]
+        self.assertEqual([i for i in mixed["items"] if ".o_proj." not in i["fqn"]], rest)
+        for arguments, code, words in (
+            (("--placements", "*.o_proj.*=S1", "--rank", "0"), "invalid_argument", "without a pattern for the rest"),
+            (("--placements", "S0", "--placements", "S1", "--rank", "0"), "invalid_argument", "a second one"),
+            (("nothing*", "--placements", "S0", "--rank", "0"), "not_found", "no FQN matches"),
+            (("--placements", "*.o_proj.*=S1,S0", "--placements", "S0", "--rank", "0"), "invalid_argument", "2 placements"),
+        ):
+            self.check_error(("plan", ckpt, *self.MESH, *arguments), code, words)
+
+    def test_who_reads_what_of_which_file(self):
+        ckpt = self.imported("synthetic_w64_1000")
+        arguments = (*self.MESH, "--placements", "S0", "--all-ranks", "--by-file")
+        matrix = run("plan", ckpt, *arguments, "--json").json
+        self.assertEqual([r["rank"] for r in matrix["ranks"]], [0, 1, 2, 3])
+        for row in matrix["ranks"]:
+            reads = self.plan(ckpt, "--placements", "S0", "--rank", str(row["rank"]))["reads"]
+            expected = dict.fromkeys(matrix["files"], 0)
+            for read in reads:
+                expected[read["relative_path"]] += read["length"]
+            self.assertEqual(dict(zip(matrix["files"], row["bytes"], strict=True)), expected)
+        lines = [line.split("\t") for line in run("plan", ckpt, *arguments, "--tsv").out.decode().splitlines()]
+        self.assertEqual(lines[0], ["rank", *matrix["files"]])
+        self.assertEqual([[int(x) for x in line] for line in lines[1:]], [[r["rank"], *r["bytes"]] for r in matrix["ranks"]])
+        table = run("plan", ckpt, *arguments).out.decode()
+        self.assertIn(f"... {len(matrix['files']) - 20} more files; --full shows them", table)
+        self.assertNotIn("--full", run("plan", ckpt, *arguments, "--full").out.decode())
+        balance = run("plan", ckpt, *arguments[:-1], "--json").json
+        self.assertEqual([r["rank"] for r in balance["ranks"]], [0, 1, 2, 3])
+        self.assertEqual(balance["issue_count"], len(balance["issues"]))
+        self.check_error(("plan", ckpt, *self.MESH, "--placements", "S0", "--rank", "1", "--by-file"), "invalid_argument", "--all-ranks")
+
+    def test_the_table_has_byte_ranges_and_is_cut(self):
+        ckpt = self.imported("synthetic_w64_1000")
+        arguments = ("plan", ckpt, *self.MESH, "--placements", "S0", "--rank", "1")
+        reads = run(*arguments, "--json").json["reads"]
+        lines = run(*arguments, "--full").out.decode().splitlines()
+        self.assertEqual(lines[0].split("  ")[0], "file")
+        shown = [line.split()[:3] for line in lines[1 : 1 + len(reads)]]
+        self.assertEqual(shown, [[r["relative_path"], str(r["byte_offset"]), str(r["length"])] for r in reads])
+        self.assertGreater(len(reads), 20)
+        cut = run(*arguments).out.decode().splitlines()
+        self.assertEqual([line.split() for line in cut[:21]], [line.split() for line in lines[:21]])
+        self.assertEqual(cut[21], f"... {len(reads) - 20} more read{'' if len(reads) == 21 else 's'}; --full shows them")
 
 
 class VerifyCoverage(ToolTest):

@@ -1,10 +1,13 @@
 #include "output.hpp"
 
 #include <fcntl.h>
+#include <sys/ioctl.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <csignal>
+#include <cstdlib>
 
 #include "text.hpp"
 #include "verb.hpp"
@@ -31,6 +34,26 @@ void on_bus_error(int) {
 
 }  // namespace
 
+bool takes_colour(int descriptor) {
+  const char* const no = std::getenv("NO_COLOR");
+  const char* const terminal = std::getenv("TERM");
+  const bool is_dumb = terminal == nullptr || std::string_view(terminal) == "dumb";
+  return is_terminal(descriptor) && !is_dumb && (no == nullptr || *no == '\0');
+}
+
+std::optional<std::size_t> Output::width() const {
+  constexpr std::size_t kLeast = 40;
+  winsize size{};
+  if (::ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) != 0 || size.ws_col == 0) return std::nullopt;
+  return std::max<std::size_t>(size.ws_col, kLeast);
+}
+
+std::string Output::painted(Colour colour, std::string_view text) const {
+  static const bool takes = takes_colour(STDOUT_FILENO);
+  if (!takes) return std::string(text);
+  return fmt::format("\x1b[{}m{}\x1b[0m", static_cast<int>(colour), text);
+}
+
 void Output::flush() {
   if (!closed_) {
     const int number = write_all(STDOUT_FILENO, buffer_);
@@ -54,8 +77,9 @@ void prepare_process() {
 bool is_terminal(int descriptor) { return ::isatty(descriptor) == 1; }
 
 void complain(std::string_view kind, std::string_view message) {
-  const std::string_view colon = kind.empty() ? "" : ": ";
-  write_standard_error(fmt::format("flatpoint: {}{}{}\n", kind, colon, printable(message, Backslash::Keep)));
+  std::string shown = kind.empty() ? std::string() : fmt::format("{}: ", kind);
+  if (kind == "error" && takes_colour(STDERR_FILENO)) shown = fmt::format("\x1b[31m{}\x1b[0m", shown);
+  write_standard_error(fmt::format("flatpoint: {}{}\n", shown, printable(message, Backslash::Keep)));
 }
 
 void write_standard_error(std::string_view text) { static_cast<void>(write_all(STDERR_FILENO, text)); }

@@ -1,6 +1,8 @@
 // output.hpp - standard output and standard error.
 #pragma once
 
+#include <cstddef>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -8,6 +10,11 @@
 #include "base/format.hpp"
 
 namespace flatpoint::tool {
+
+enum class Colour { Red = 31, Green = 32, Yellow = 33, Bold = 1 };
+
+/// Whether what goes to a standard stream may be coloured: a terminal that can, and nobody who minds (NO_COLOR).
+[[nodiscard]] bool takes_colour(int descriptor);
 
 /// Buffered standard output. A reader that went away (`| head`) is no error: what follows is dropped. Any other failure
 /// is kept for `finish`.
@@ -25,6 +32,11 @@ class Output {
 
   /// Nobody reads any more: a long listing may stop.
   [[nodiscard]] bool closed() const noexcept { return closed_; }
+
+  /// Columns of the terminal that this is; unset for pipes and files, whose lines are never shortened.
+  [[nodiscard]] std::optional<std::size_t> width() const;
+  /// The text in a colour, where this is a terminal and NO_COLOR is not set.
+  [[nodiscard]] std::string painted(Colour colour, std::string_view text) const;
 
   /// Forgets what was not written yet.
   void drop() { buffer_.clear(); }

@@ -19,6 +19,7 @@ enum class Align { Left, Right };
 struct Column {
   std::string_view title;
   Align align = Align::Left;
+  bool shrinks = false;  // loses its middle where a line is wider than the terminal
 };
 
 /// The cells of one row, filled from left to right; what is not filled stays empty.
@@ -49,6 +50,8 @@ class TableShape {
  public:
   explicit TableShape(std::span<const Column> columns) : columns_(columns), widths_(columns.size(), 0) {}
   void measure(const Cells& cells);
+  /// Shortens the column that shrinks, where all of them are wider than this.
+  void fit(std::size_t width);
   void print_titles(Output& out) const;
   void print(Output& out, const Cells& cells) const;
 
@@ -71,6 +74,7 @@ void print_table(Output& out, std::span<const Column> columns, std::uint64_t row
     fill(row, cells);
     shape.measure(cells);
   }
+  if (const auto width = out.width()) shape.fit(*width);
   shape.print_titles(out);
   for (std::uint64_t row = 0; row < rows && !out.closed(); ++row) {
     cells.clear();

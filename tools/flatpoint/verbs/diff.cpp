@@ -137,8 +137,9 @@ Modules by_module(const MetadataView& a, const MetadataView& b, const Diff& diff
 }
 
 void print_modules(Output& out, const Modules& modules) {
-  static constexpr std::array kColumns{Column{"module"}, Column{"removed", Align::Right}, Column{"added", Align::Right},
-                                       Column{"changed", Align::Right}, Column{"in what"}};
+  static constexpr std::array kColumns{Column{"module", Align::Left, true}, Column{"removed", Align::Right},
+                                       Column{"added", Align::Right}, Column{"changed", Align::Right},
+                                       Column{"in what"}};
   if (modules.empty()) return;
   auto row = modules.begin();
   print_table(out, kColumns, modules.size(), [&](std::uint64_t i, Cells& cells) {
@@ -175,16 +176,20 @@ void print_summary(Output& out, const Diff& diff, std::size_t ids) {
 
 void print(Context& context, const MetadataView& a, const MetadataView& b, const Diff& diff) {
   for (const std::uint32_t i : diff.removed) {
-    if (const auto entry = a.entry(i)) context.out.print("- {}  {}\n", printable(entry->fqn()), summary(*entry));
+    if (const auto entry = a.entry(i))
+      context.out.print(
+          "{}\n", context.out.painted(Colour::Red, fmt::format("- {}  {}", printable(entry->fqn()), summary(*entry))));
   }
   for (const std::uint32_t i : diff.added) {
-    if (const auto entry = b.entry(i)) context.out.print("+ {}  {}\n", printable(entry->fqn()), summary(*entry));
+    if (const auto entry = b.entry(i))
+      context.out.print("{}\n", context.out.painted(Colour::Green,
+                                                    fmt::format("+ {}  {}", printable(entry->fqn()), summary(*entry))));
   }
   for (const ChangedEntry& changed : diff.changed) {
     const auto x = a.entry(changed.a);
     const auto y = b.entry(changed.b);
     if (!x || !y || context.out.closed()) continue;
-    context.out.print("~ {}", printable(x->fqn()));
+    context.out.print("{}", context.out.painted(Colour::Yellow, fmt::format("~ {}", printable(x->fqn()))));
     const char* separator = "  ";
     for (const Saying& saying : sayings_of(*x, *y, changed)) {
       context.out.print("{}{}", separator, line_of(saying, changed));

@@ -1,4 +1,7 @@
 // flatpoint plan - which bytes does a rank need, and how does the load spread over all of them?
+#include "plan.hpp"
+
+#include <algorithm>
 #include <charconv>
 #include <memory>
 
@@ -7,6 +10,7 @@
 #include "describe.hpp"
 #include "flatpoint/load_plan.hpp"
 #include "flatpoint/mesh_plan.hpp"
+#include "glob.hpp"
 #include "table.hpp"
 #include "wanted_file.hpp"
 
@@ -16,10 +20,14 @@ namespace {
 struct Arguments {
   std::string checkpoint;
   std::string mesh;
-  std::string placements;
+  std::vector<std::string> patterns;
+  std::vector<std::string> placements;
   std::optional<std::uint32_t> rank;
   std::string wanted;
   bool all_ranks = false;
+  bool by_file = false;
+  bool tsv = false;
+  bool full = false;
   bool partial = false;
   std::uint64_t gap = 0;
 };
@@ -41,42 +49,87 @@ Result<Size> parse_mesh(std::string_view text) {
   }
 }
 
+/// "S0,R", or "PATTERN=S0,R".
+struct PatternPlacements {
+  std::optional<std::string> pattern;
+  std::vector<Placement> placements;
+};
+
+Result<PatternPlacements> parse_pattern_placements(std::string_view text) {
+  // Shard(dim=0) has an equals sign as well.
+  std::size_t equals = std::string_view::npos;
+  for (std::size_t i = 0, depth = 0; i < text.size() && equals == std::string_view::npos; ++i) {
+    depth += text[i] == '(';
+    depth -= text[i] == ')' && depth > 0;
+    if (text[i] == '=' && depth == 0) equals = i;
+  }
+  PatternPlacements made;
+  if (equals != std::string_view::npos) made.pattern = text.substr(0, equals);
+  auto placements = parse_placements(made.pattern ? text.substr(equals + 1) : text);
+  if (!placements) return tl::unexpected(std::move(placements.error()));
+  made.placements = std::move(*placements);
+  return made;
+}
+
+bool is_wanted(const Arguments& arguments, std::string_view fqn) {
+  return arguments.patterns.empty() || std::ranges::any_of(arguments.patterns, [&](const std::string& pattern) {
+           return glob_matches(pattern, fqn);
+         });
+}
+
+/// The placements of the first pattern that matches, else those without a pattern.
+class PlacementRules {
+ public:
+  static Result<PlacementRules> create(const std::vector<std::string>& texts) {
+    PlacementRules made;
+    for (const std::string& text : texts) {
+      auto rule = parse_pattern_placements(text);
+      if (!rule) return fail_at("--placements", std::move(rule.error()));
+      if (rule->pattern) {
+        made.rules_.push_back(std::move(*rule));
+      } else if (made.rest_) {
+        return fail(ErrorCode::InvalidArgument,
+                    fmt::format("--placements: '{}': a second one without a pattern", text));
+      } else {
+        made.rest_ = std::move(rule->placements);
+      }
+    }
+    return made;
+  }
+
+  [[nodiscard]] std::optional<std::span<const Placement>> of(std::string_view fqn) const {
+    for (const PatternPlacements& rule : rules_) {
+      if (glob_matches(*rule.pattern, fqn)) return rule.placements;
+    }
+    return rest_ ? std::optional<std::span<const Placement>>(*rest_) : std::nullopt;
+  }
+
+ private:
+  std::vector<PatternPlacements> rules_;
+  std::optional<std::vector<Placement>> rest_;
+};
+
 Result<MeshPlanner> mesh_planner(const MetadataView& metadata, const Arguments& arguments, const LoadOptions& options) {
   const auto mesh = parse_mesh(arguments.mesh);
   if (!mesh) return tl::unexpected(mesh.error());
-  const auto placements = parse_placements(arguments.placements);
-  if (!placements) return tl::unexpected(placements.error());
-  return MeshPlanner::create(metadata, *mesh, *placements, options);
-}
-
-std::string file_text(const MetadataView& metadata, std::uint32_t file) {
-  const auto name = metadata.file_name(file);
-  return name ? printable(*name) : fmt::format("file {}", file);
-}
-
-std::string amplification_text(std::uint64_t stored, std::uint64_t needed) {
-  if (needed == 0) return "nothing is needed";
-  return fmt::format("read amplification {:.2f} (bytes stored for each byte needed)",
-                     static_cast<double>(stored) / static_cast<double>(needed));
-}
-
-/// The reads of one file, summed up.
-struct FileRow {
-  std::uint32_t file;
-  std::uint64_t items = 0;
-  std::uint64_t reads = 0;
-  std::uint64_t bytes = 0;
-};
-
-std::vector<FileRow> by_file(const LoadPlan& plan) {
-  std::vector<FileRow> rows;
-  for (const FileRead& read : plan.reads()) {
-    if (rows.empty() || rows.back().file != read.file) rows.push_back({read.file});
-    rows.back().items += read.item_count;
-    rows.back().bytes += read.length;
-    ++rows.back().reads;
-  }
-  return rows;
+  const auto rules = PlacementRules::create(arguments.placements);
+  if (!rules) return tl::unexpected(rules.error());
+  std::string without;  // an FQN that no rule speaks of
+  std::uint64_t wanted = 0;
+  const PlacementsOf placements_of = [&](std::string_view fqn) -> std::optional<std::span<const Placement>> {
+    if (!is_wanted(arguments, fqn)) return std::nullopt;
+    ++wanted;
+    const auto placements = rules->of(fqn);
+    if (!placements && without.empty()) without = fqn;
+    return placements;
+  };
+  auto planner = MeshPlanner::create(metadata, *mesh, placements_of, options);
+  if (planner && !without.empty())
+    return fail(ErrorCode::InvalidArgument,
+                fmt::format("--placements: none for FQN '{}': give one without a pattern for the rest", without));
+  if (planner && wanted == 0 && !arguments.patterns.empty())
+    return fail(ErrorCode::NotFound, "no FQN matches the patterns");
+  return planner;
 }
 
 /// A few of them: a state dict may leave out all of the optimizer.
@@ -89,24 +142,19 @@ void print_unexpected(Context& context, const MetadataView& metadata, std::span<
   if (positions.size() > kShown) context.out.print("... and {} more\n", grouped(positions.size() - kShown));
 }
 
-void print_issues(Context& context, std::span<const LoadIssue> issues) {
-  for (const LoadIssue& issue : issues) {
-    context.out.print("{} {}: {}\n", issue.fatal ? "error" : "note", to_string(issue.kind),
-                      printable(issue.message, Backslash::Keep));
-  }
-}
-
-void print(Context& context, const MetadataView& metadata, const LoadPlan& plan) {
-  constexpr std::array kColumns{Column{"file"}, Column{"items", Align::Right}, Column{"reads", Align::Right},
-                                Column{"bytes", Align::Right}};
-  const auto rows = by_file(plan);
-  if (!rows.empty()) {
-    print_table(context.out, kColumns, rows.size(), [&](std::uint64_t i, Cells& cells) {
-      cells.add(file_text(metadata, rows[i].file));
-      cells.add(grouped(rows[i].items));
-      cells.add(grouped(rows[i].reads));
-      cells.add(human_size(rows[i].bytes));
+void print(Context& context, const MetadataView& metadata, const LoadPlan& plan, std::size_t most) {
+  constexpr std::array kColumns{Column{"file"}, Column{"byte offset", Align::Right}, Column{"length", Align::Right},
+                                Column{"items", Align::Right}};
+  const auto reads = plan.reads();
+  if (!reads.empty()) {
+    const std::size_t shown = std::min(reads.size(), most);
+    print_table(context.out, kColumns, shown, [&](std::uint64_t i, Cells& cells) {
+      cells.add(file_text(metadata, reads[i].file));
+      cells.add(std::to_string(reads[i].byte_offset));
+      cells.add(std::to_string(reads[i].length));
+      cells.add(grouped(reads[i].item_count));
     });
+    print_rest(context.out, reads.size(), shown, "read");
     context.out.write("\n");
   }
   context.out.print("{} in {} of {}\n", counted(plan.size(), "item", "items"),
@@ -115,7 +163,7 @@ void print(Context& context, const MetadataView& metadata, const LoadPlan& plan)
                     human_size(plan.stored_bytes()), human_size(plan.read_bytes()),
                     amplification_text(plan.stored_bytes(), plan.needed_bytes()));
   print_unexpected(context, metadata, plan.unexpected());
-  print_issues(context, plan.issues());
+  print_issues(context.out, plan.issues(), most);
 }
 
 void write_item(Json& json, const MetadataView& metadata, const ReadItemView& view) {
@@ -135,19 +183,6 @@ void write_item(Json& json, const MetadataView& metadata, const ReadItemView& vi
   json.member("relative_path", *metadata.file_name(view.file()));
   json.member("byte_offset", view.byte_offset());
   json.member("length", view.length());
-  json.end();
-}
-
-void write_issues(Json& json, std::span<const LoadIssue> issues) {
-  json.key("issues").begin_array(Json::Style::Lines);
-  for (const LoadIssue& issue : issues) {
-    json.begin_object();
-    json.member("kind", to_string(issue.kind));
-    json.member("fatal", issue.fatal);
-    json.member("fqn", issue.fqn);
-    json.member("message", issue.message);
-    json.end();
-  }
   json.end();
 }
 
@@ -188,81 +223,23 @@ void print_json(Context& context, const dcp::OpenedCheckpoint& opened, const Loa
   json.end();
 }
 
-void print(Context& context, const MetadataView& metadata, const LoadBalance& balance) {
-  constexpr std::array kColumns{Column{"rank", Align::Right}, Column{"items", Align::Right},
-                                Column{"files", Align::Right}, Column{"needed", Align::Right},
-                                Column{"stored", Align::Right}};
-  print_table(context.out, kColumns, balance.ranks.size(), [&](std::uint64_t rank, Cells& cells) {
-    const RankLoad& load = balance.ranks[rank];
-    cells.add(grouped(rank));
-    cells.add(grouped(load.items));
-    cells.add(grouped(load.files));
-    cells.add(human_size(load.needed_bytes));
-    cells.add(human_size(load.stored_bytes));
-  });
-  const RankLoad& total = balance.total;
-  context.out.print("\n{} of {}: {}\n", counted(total.items, "item", "items"), counted(total.files, "file", "files"),
-                    amplification_text(total.stored_bytes, total.needed_bytes));
-  const RankLoad& rank = balance.ranks[balance.most_loaded_rank];
-  const double mean = static_cast<double>(total.stored_bytes) / static_cast<double>(balance.ranks.size());
-  context.out.print("most loaded rank: {} with {}{}\n", balance.most_loaded_rank, human_size(rank.stored_bytes),
-                    mean > 0 ? fmt::format(", {:.2f} of the mean", static_cast<double>(rank.stored_bytes) / mean) : "");
-  if (total.files > 0) {
-    const FileLoad& file = balance.files[balance.most_loaded_file];
-    context.out.print("most loaded file: {} with {} for {}\n", file_text(metadata, balance.most_loaded_file),
-                      human_size(file.bytes), counted(file.ranks, "rank", "ranks"));
-  }
-  if (balance.chunks_unstored > 0) {
-    context.out.print("{} without storage information, counted for each rank\n",
-                      counted(balance.chunks_unstored, "chunk", "chunks"));
-  }
-  print_issues(context, balance.issues);
-}
-
-void write_load(Json& json, const RankLoad& load) {
-  json.member("items", load.items);
-  json.member("files", load.files);
-  json.member("needed_bytes", load.needed_bytes);
-  json.member("stored_bytes", load.stored_bytes);
-}
-
-void print_json(Context& context, const dcp::OpenedCheckpoint& opened, const LoadBalance& balance) {
-  const MetadataView metadata = opened.file.view();
-  Json json(context.out);
-  json.begin_object(Json::Style::Lines);
-  write_checkpoint(json, opened);
-  json.member("loadable", balance.loadable());
-  write_issues(json, balance.issues);
-  write_load(json, balance.total);
-  json.member("read_amplification", balance.read_amplification());
-  json.member("most_loaded_rank", balance.most_loaded_rank);
-  if (balance.total.files > 0) json.member("most_loaded_file", *metadata.file_name(balance.most_loaded_file));
-  json.member("chunks_unstored", balance.chunks_unstored);
-  json.key("ranks").begin_array(Json::Style::Lines);
-  for (const RankLoad& load : balance.ranks) {
-    json.begin_object();
-    write_load(json, load);
-    json.end();
-  }
-  json.end();
-  json.key("file_loads").begin_array(Json::Style::Lines);
-  for (std::uint32_t file = 0; file < balance.files.size(); ++file) {
-    json.begin_object();
-    json.member("relative_path", metadata.file_name(file) ? *metadata.file_name(file) : std::string_view());
-    json.member("bytes", balance.files[file].bytes);
-    json.member("ranks", balance.files[file].ranks);
-    json.end();
-  }
-  json.end();
-  json.end();
-}
-
 Result<Exit> run_balance(const Arguments& arguments, const dcp::OpenedCheckpoint& opened, Context& context) {
-  auto planner = mesh_planner(opened.file.view(), arguments, {});
+  auto planner = mesh_planner(opened.file.view(), arguments, {.max_gap = arguments.gap});
   if (!planner) return tl::unexpected(planner.error());
   const auto balance = planner->balance();
   if (!balance) return tl::unexpected(balance.error());
-  context.globals.json ? print_json(context, opened, *balance) : print(context, opened.file.view(), *balance);
+  const std::size_t most = arguments.full ? SIZE_MAX : kPlanRows;
+  if (arguments.by_file) {
+    const MatrixForm form = context.globals.json ? MatrixForm::Json
+                            : arguments.tsv      ? MatrixForm::Tsv
+                                                 : MatrixForm::Table;
+    auto done = print_matrix(context, opened, *planner, *balance, form, most);
+    if (!done) return tl::unexpected(std::move(done.error()));
+  } else if (context.globals.json) {
+    print_balance_json(context, opened, *balance);
+  } else {
+    print_balance(context.out, opened.file.view(), *balance, most);
+  }
   return balance->loadable() ? Exit::Yes : Exit::No;
 }
 
@@ -282,21 +259,26 @@ bool asks_one_thing(const Arguments& arguments) noexcept {
   const bool mesh = !arguments.mesh.empty();
   const bool placements = !arguments.placements.empty();
   const bool rank = arguments.rank.has_value();
-  if (!arguments.wanted.empty()) return !mesh && !placements && !rank && !arguments.all_ranks;
+  if (arguments.by_file && !arguments.all_ranks) return false;
+  if (arguments.tsv && !arguments.by_file) return false;
+  if (!arguments.wanted.empty())
+    return !mesh && !placements && !rank && !arguments.all_ranks && arguments.patterns.empty();
   return mesh && placements && rank != arguments.all_ranks;
 }
 
 Result<Exit> run(const Arguments& arguments, Context& context) {
   if (!asks_one_thing(arguments)) {
     return fail(ErrorCode::InvalidArgument,
-                "give --wanted FILE, or --mesh and --placements with --rank R or --all-ranks");
+                "give --wanted FILE, or --mesh and --placements with --rank R or --all-ranks (and with that --by-file "
+                "[--tsv])");
   }
   const auto opened = open(context, arguments.checkpoint);
   if (!opened) return tl::unexpected(opened.error());
   if (arguments.all_ranks) return run_balance(arguments, *opened, context);
   const auto plan = make_plan(arguments, opened->file.view());
   if (!plan) return tl::unexpected(plan.error());
-  context.globals.json ? print_json(context, *opened, *plan) : print(context, opened->file.view(), *plan);
+  context.globals.json ? print_json(context, *opened, *plan)
+                       : print(context, opened->file.view(), *plan, arguments.full ? SIZE_MAX : kPlanRows);
   return plan->loadable() ? Exit::Yes : Exit::No;
 }
 
@@ -304,10 +286,18 @@ Run declare(Command& command) {
   const auto arguments = std::make_shared<Arguments>();
   add_checkpoint(command, arguments->checkpoint);
   command.add_option("--mesh", arguments->mesh, "Ranks per dimension of the device mesh: 8x4").type_name("MESH");
-  command.add_option("--placements", arguments->placements, "A placement per dimension of the mesh: S0,R")
+  command.add_option("PATTERN", arguments->patterns,
+                     "Only FQNs that match one of these: *, ?, [a-z]; * matches dots too");
+  command
+      .add_option("--placements", arguments->placements,
+                  "A placement per dimension of the mesh: S0,R; 'PATTERN=S1,R' for some FQNs, of which the first\n"
+                  "that matches counts")
       .type_name("LIST");
   command.add_option("--rank", arguments->rank, "The rank that loads").type_name("R");
   command.add_flag("--all-ranks", arguments->all_ranks, "How the load spreads over all ranks of the mesh");
+  command.add_flag("--by-file", arguments->by_file, "With --all-ranks: the bytes that each rank reads of each file");
+  command.add_flag("--tsv", arguments->tsv, "With --by-file: numbers between tabs");
+  command.add_flag("--full", arguments->full, "Every row of a long table");
   command.add_option("--wanted", arguments->wanted, "What a rank wants, as JSON").type_name("FILE");
   command.add_flag("--partial", arguments->partial, "FQNs that the checkpoint lacks are no error");
   command.add_option("--gap", arguments->gap, "Read ranges at most this far apart at once")
@@ -319,13 +309,15 @@ Run declare(Command& command) {
 }  // namespace
 
 extern const Verb kPlan;
-const Verb kPlan{"plan", "Which bytes a rank needs, or the load of all ranks",
-                 "  flatpoint plan ckpt/ --mesh 8x4 --placements S0,R --rank 3\n"
-                 "  flatpoint plan ckpt/ --mesh 8x4 --placements S0,R --all-ranks\n"
-                 "  flatpoint plan ckpt/ --wanted wanted.json --json\n"
-                 "where wanted.json is [{\"fqn\": \"w\", \"size\": [8, 4], \"dtype\": \"bfloat16\", \"boxes\": [[[0, "
-                 "0], [4, 4]]]},\n"
-                 "{\"fqn\": \"step\"}]: boxes are offsets and sizes, and an FQN without a size is bytes.\n",
-                 declare};
+const Verb kPlan{
+    "plan", "Which bytes a rank needs, or the load of all ranks",
+    "  flatpoint plan ckpt/ --mesh 8x4 --placements S0,R --rank 3\n"
+    "  flatpoint plan ckpt/ --mesh 8x4 --placements S0,R --all-ranks\n"
+    "  flatpoint plan ckpt/ 'model.*' --mesh 8 --placements S0 --placements '*.o_proj.*=S1' --all-ranks --by-file\n"
+    "  flatpoint plan ckpt/ --wanted wanted.json --json\n"
+    "where wanted.json is [{\"fqn\": \"w\", \"size\": [8, 4], \"dtype\": \"bfloat16\", \"boxes\": [[[0, "
+    "0], [4, 4]]]},\n"
+    "{\"fqn\": \"step\"}]: boxes are offsets and sizes, and an FQN without a size is bytes.\n",
+    declare};
 
 }  // namespace flatpoint::tool

@@ -267,7 +267,8 @@ void print(Output& out, const Verdict& verdict) {
   const VerifyReport& report = verdict.report;
   const std::string_view unchecked = unchecked_text(verdict);
   out.print(
-      "{}: {}{}{}{}\n", printable(verdict.path.string()), report.sound() ? "sound" : "broken",
+      "{}: {}{}{}{}\n", printable(verdict.path.string()),
+      report.sound() ? out.painted(Colour::Green, "sound") : out.painted(Colour::Red, "broken"),
       verdict.source == Source::Matches ? fmt::format(", and imported from the {} beside it", verdict.pickle) : "",
       unchecked.empty() ? "" : "; ", unchecked);
   if (verdict.files) out.print("{}\n", files_text(*verdict.files));
