@@ -7,7 +7,7 @@
 
 namespace flatpoint::python {
 
-/// storage_data before it is a dictionary. Of equal keys the last value holds.
+/// storage_data before it is a dictionary: equal keys stand in it as often as they come.
 struct StorageLists {
   nanobind::list results;      // per rank a list of WriteResult
   nanobind::list keys, infos;  // what dump_metadata took from them: the keys and values, in order

@@ -94,6 +94,8 @@ nb::object from_object(nb::handle metadata, nb::handle results, nb::handle rank,
     const nb::gil_scoped_release release;
     return import_bytes(bytes, options);
   }();
+  // Of equal keys, which the importer refuses, a dictionary keeps the last value.
+  if (!opened && has_results && opened.error().code == ErrorCode::BadPickle) return nb::none();
   return nb::make_tuple(make_checkpoint(value_of(std::move(opened))),
                         keep_pickle ? nb::object(nb::bytes(bytes.data(), bytes.size())) : nb::none(),
                         nb::make_tuple(storage.keys, storage.infos));

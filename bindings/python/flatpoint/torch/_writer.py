@@ -208,9 +208,8 @@ class FlatpointWriter(FileSystemWriter):
             encoded = _core.from_object(metadata, results, rank=rank, keep_pickle=self.write_pickle, modified_ns=time)
             if encoded is not None:
                 return encoded
-            of_all = [result for of_rank in results for result in of_rank]
-            storage = [result.index for result in of_all], [result.storage_data for result in of_all]
-            metadata.storage_data = dict(zip(*storage))
+            metadata.storage_data = {result.index: result.storage_data for of_rank in results for result in of_rank}
+            storage = list(metadata.storage_data), list(metadata.storage_data.values())
             data = pickle.dumps(metadata)  # what others attached, objects of foreign classes
         return flatpoint.from_bytes(data, rank=rank, modified_ns=time), data, storage
 

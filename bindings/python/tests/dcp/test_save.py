@@ -12,8 +12,10 @@ import torch
 import torch.distributed.checkpoint as dcp
 from flatpoint.torch import FlatpointLoadPlanner, FlatpointReader, FlatpointWriter, _writer
 from torch.distributed.checkpoint import DefaultSavePlanner
-from torch.distributed.checkpoint.metadata import Metadata
+from torch.distributed.checkpoint.filesystem import _StorageInfo
+from torch.distributed.checkpoint.metadata import Metadata, MetadataIndex
 from torch.distributed.checkpoint.planner import SavePlanner
+from torch.distributed.checkpoint.storage import WriteResult
 
 try:
     from torch.distributed.checkpoint.fsspec_filesystem import FsspecReader, FsspecWriter
@@ -154,6 +156,21 @@ def test_metadata_of_a_reader_is_saved(tmp_path):
     assert list(flatpoint.open(tmp_path / "again")) == ["model.weight", "renamed"]
     assert flatpoint.open(tmp_path / "again").opaque == ()
     assert list(eager_of(tmp_path / "again").state_dict_metadata) == ["model.weight", "renamed"]
+
+
+def test_an_item_that_two_ranks_wrote(tmp_path):
+    """As in the dictionary that torch fills, the last holds."""
+    saved = dcp.save(STATE, storage_writer=FlatpointWriter(tmp_path))
+    results = [[WriteResult(index, info.length, info)] for index, info in saved.storage_data.items()]
+    index = MetadataIndex("epoch")
+    results.append([WriteResult(index, 5, _StorageInfo("__1_0.distcp", 7, 5))])
+    metadata = Metadata(dict(saved.state_dict_metadata), dict(saved.planner_data))
+    writer = FlatpointWriter(tmp_path)
+    writer.reset(tmp_path)
+    writer.finish(metadata, results)
+    assert len(metadata.storage_data) == len(saved.storage_data)
+    assert flatpoint.open(tmp_path).find("epoch") == ("__1_0.distcp", 7, 5, None)
+    assert eager_of(tmp_path).storage_data[index].offset == 7
 
 
 def test_torch_overwrites_ours(tmp_path):
