@@ -43,6 +43,7 @@ class Option {
   [[nodiscard]] bool is_flag() const { return is_flag_; }
   [[nodiscard]] bool is_argument() const { return !names_.front().starts_with('-'); }
   [[nodiscard]] bool is_required() const { return is_required_; }
+  [[nodiscard]] bool is_list() const { return separator_ != '\0'; }
   [[nodiscard]] bool takes_many() const { return takes_many_; }
   /// Its first column in the help: "-o,--output OUT".
   [[nodiscard]] std::string title() const;

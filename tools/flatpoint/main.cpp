@@ -9,28 +9,19 @@
 
 #include "arguments.hpp"
 #include "flatpoint/data_error.hpp"
+#include "help.hpp"
 #include "json.hpp"
 #include "verb.hpp"
 
 namespace flatpoint::tool {
 
 extern const Verb kGet, kStats, kImport, kLs, kShow, kFind, kVerify, kPlan, kDiff, kMerge, kRename, kDrop, kKeep,
-    kExport;
+    kExport, kCompletion, kManual;
 
 namespace {
 
-constexpr std::array kVerbs{&kLs,   &kShow,   &kFind,   &kPlan,  &kGet,    &kStats, &kVerify,
-                            &kDiff, &kImport, &kExport, &kMerge, &kRename, &kDrop,  &kKeep};
-
-constexpr const char* kFooter =
-    "CKPT is a checkpoint's folder, a .metadata or a flatpoint file. A .metadata is read as data: nothing in it is "
-    "executed.\n"
-    "The options above go with every verb; `flatpoint VERB --help` shows its own, and examples.\n"
-    "\n"
-    "Exit status: 0 yes, 1 a negative answer (absent, different, broken), 2 an error.";
-
-constexpr const char* kVerbFooter =
-    "`flatpoint --help` shows the options that go with every verb: --json, --of-rank, --allow-outside, --limit.";
+constexpr std::array kVerbs{&kLs,     &kShow,   &kFind,  &kPlan,   &kGet,  &kStats, &kVerify,     &kDiff,
+                            &kImport, &kExport, &kMerge, &kRename, &kDrop, &kKeep,  &kCompletion, &kManual};
 
 struct LimitName {
   std::string_view name;
@@ -95,30 +86,6 @@ bool asks_for_json(const std::vector<std::string_view>& arguments) {
   return std::ranges::count(arguments, "--json") > 0;
 }
 
-std::string help_of_tool(const Command& all) {
-  std::string verbs;
-  for (const Verb* verb : kVerbs) verbs += fmt::format("  {:<22}{}\n", verb->name, verb->summary);
-  return fmt::format(
-      "{}\nUsage: flatpoint [OPTIONS] VERB\n\nOptions:\n"
-      "  --version             Print the version and exit\n"
-      "  -h,--help             Print this text and exit\n"
-      "{}\nVerbs:\n{}\n{}\n",
-      all.summary(), help_of_options(all), verbs, kFooter);
-}
-
-std::string help_of_verb(const Command& command, const Verb& verb) {
-  std::string usage;
-  for (const auto& option : command.options()) {
-    if (!option->is_argument()) continue;
-    usage += option->is_required() ? " " + option->title() : fmt::format(" [{}]", option->title());
-  }
-  return fmt::format(
-      "{}\nUsage: flatpoint {} [OPTIONS]{}\n\nArguments:\n{}\nOptions:\n"
-      "  -h,--help             Print this text and exit\n"
-      "{}\nExamples:\n{}\n{}\n",
-      verb.summary, verb.name, usage, help_of_arguments(command), help_of_options(command), verb.examples, kVerbFooter);
-}
-
 /// `flatpoint help VERB` is `flatpoint VERB --help`.
 void translate_help(std::vector<std::string_view>& arguments) {
   if (arguments.empty() || arguments.front() != "help") return;
@@ -126,19 +93,14 @@ void translate_help(std::vector<std::string_view>& arguments) {
   arguments.emplace_back("--help");
 }
 
-Result<Exit> run_verb(const std::vector<std::string_view>& arguments, const Command& all, Context& context) {
-  std::vector<Command> commands;
-  std::vector<Run> runs;
-  for (const Verb* verb : kVerbs) {
-    commands.emplace_back(verb->name, verb->summary);
-    runs.push_back(verb->declare(commands.back()));
-  }
-  const auto parsed = parse(all, commands, arguments);
+Result<Exit> run_verb(const std::vector<std::string_view>& arguments, std::span<const Run> runs, Context& context) {
+  const Interface& tool = context.interface;
+  const auto parsed = parse(tool.all, tool.commands, arguments);
   if (!parsed) return report_error(asks_for_json(arguments), "usage", parsed.error().message);
   if (parsed->what == Parsed::What::Version) {
     context.out.write("flatpoint " FLATPOINT_VERSION "\n");
   } else if (parsed->what == Parsed::What::Help) {
-    context.out.write(parsed->verb ? help_of_verb(commands[*parsed->verb], *kVerbs[*parsed->verb]) : help_of_tool(all));
+    context.out.write(parsed->verb ? help_of_verb(tool, *parsed->verb) : help_of_tool(tool));
   } else {
     return runs[*parsed->verb](context);
   }
@@ -148,12 +110,18 @@ Result<Exit> run_verb(const std::vector<std::string_view>& arguments, const Comm
 Exit run(std::vector<std::string_view> arguments) {
   Globals globals;
   Output out;
-  Context context{globals, out};
   Command all("flatpoint", "Look into the metadata of a sharded checkpoint.");
   add_globals(all, globals);
+  std::vector<Command> commands;
+  std::vector<Run> runs;
+  for (const Verb* verb : kVerbs) {
+    commands.emplace_back(verb->name, verb->summary);
+    runs.push_back(verb->declare(commands.back()));
+  }
+  Context context{globals, out, {all, commands, kVerbs}};
   translate_help(arguments);
 
-  const auto answer = run_verb(arguments, all, context);
+  const auto answer = run_verb(arguments, runs, context);
   if (!answer) out.drop();
   Exit exit = Exit::Error;
   if (answer) {

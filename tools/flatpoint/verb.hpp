@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <functional>
 #include <optional>
+#include <span>
 
 #include "command_line.hpp"
 #include "flatpoint/dcp.hpp"
@@ -25,10 +26,20 @@ struct Globals {
   bool allow_outside = false;
 };
 
+struct Verb;
+
+/// All that a command line may hold: what help, manual and completion are made from.
+struct Interface {
+  const Command& all;                 // the options that go with every verb
+  std::span<const Command> commands;  // one per verb
+  std::span<const Verb* const> verbs;
+};
+
 /// Where a verb runs: its options, and standard output.
 struct Context {
   const Globals& globals;
   Output& out;
+  Interface interface;
 };
 
 using Run = std::function<Result<Exit>(Context&)>;
