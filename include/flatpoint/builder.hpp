@@ -44,6 +44,9 @@ struct StoredAt {
   std::uint64_t length = 0;      // bytes
   std::uint16_t transforms = 0;  // of add_transforms; 0: None
   std::uint32_t rank = 0;        // the rank that writes it; in a fragment the fragment's, whatever stands here
+  // Of a chunk of a tensor whose elements have a size; elsewhere they are dropped.
+  std::uint32_t data_begin = kNoDataBegin;  // bytes from byte_offset to the first element (rule E7 of docs/format.md)
+  std::uint64_t checksum = kNoChecksum;     // of the elements' bytes, of the kind that set_checksum_kind says
 };
 
 /// Many chunks as columns. A column with "one for all" has a value per chunk, or a single one.
@@ -76,8 +79,8 @@ using PlannerKey = std::variant<std::string_view, std::int64_t>;
 ///
 /// With Checks::Strict these are errors, each naming the FQN and the numbers: negative sizes, more elements than int64
 /// holds, chunks outside their tensor, chunks that overlap or begin at one offset, lengths that leave uint64. Always
-/// errors: an FQN declared twice, columns whose lengths do not fit, unknown numbers, more than 255 dimensions, 2 GiB. A
-/// call that failed has added nothing.
+/// errors: an FQN declared twice, columns whose lengths do not fit, unknown numbers, more than 255 dimensions, 2 GiB,
+/// data that do not lie inside their range and file or are transformed (rule E7). A call that failed has added nothing.
 class MetadataBuilder {
  public:
   /// For a whole checkpoint.
@@ -91,6 +94,14 @@ class MetadataBuilder {
 
   /// The number of a data file, by its relative_path. Equal names have one number.
   std::uint32_t add_file(std::string_view relative_path);
+
+  /// What a data file was like when the begins of the data in it were found. Errors: InvalidArgument for a number that
+  /// add_file did not give; Conflict where other facts were set before.
+  [[nodiscard]] Result<void> set_file_facts(std::uint32_t file, const FileFacts& facts);
+
+  /// What the checksums of chunks are; Xxh3 where nothing is said. Errors: InvalidArgument for Absent; Conflict where
+  /// another kind was set before.
+  [[nodiscard]] Result<void> set_checksum_kind(ChecksumKind kind);
 
   /// The number of a list of transform descriptors, in DCP's stored order. Errors: TooLarge above 65 534 lists.
   [[nodiscard]] Result<std::uint16_t> add_transforms(std::span<const std::string_view> descriptors,

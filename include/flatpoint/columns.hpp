@@ -52,6 +52,14 @@ inline constexpr std::uint64_t kNoChecksum = ~std::uint64_t{0};
 inline constexpr std::uint64_t kNoFileLength = ~std::uint64_t{0};
 inline constexpr std::int64_t kNoFileTime = 0;
 
+/// A data file as it was when the begins of its chunks' data were read. Unset: unknown.
+struct FileFacts {
+  std::optional<std::uint64_t> length{};      // bytes
+  std::optional<std::int64_t> modified_ns{};  // nanoseconds since 1970
+  FileFormat format = FileFormat::Unknown;
+  bool operator==(const FileFacts&) const = default;
+};
+
 struct TensorPropertiesRow {
   ScalarType dtype;
   Layout layout;
@@ -129,6 +137,8 @@ struct StoredColumns {
   std::span<const std::uint64_t> byte_offsets{};  // none: 0
   std::span<const std::uint64_t> lengths{};       // bytes; none: 0
   std::span<const std::uint16_t> transforms{};    // 0: None, else list number + 1
+  std::span<const std::uint32_t> data_begins{};   // bytes from byte_offset to the first element; kNoDataBegin: unknown
+  std::span<const std::uint64_t> checksums{};     // of the elements' bytes; kNoChecksum: unknown
 };
 
 /// Many texts in one blob: text i is bytes[ends[i - 1], ends[i]), with ends[-1] = 0.

@@ -46,6 +46,9 @@ struct Merged {
 ///   another version or class, a rank that is there twice, opaque records of one name that differ.
 /// * Of chunks that begin at one offset, and so have one key in storage_data, at most one has elements: where that lies
 ///   counts.
+/// * Begins of data, checksums and facts of data files are kept. What one of the fragments that write into a file does
+///   not know of it is unknown then; checksums are those of the kind that the lowest rank has which has some. Two
+///   lengths of one file are a conflict.
 /// * storage_meta and planner paths are those of the lowest rank that has them.
 /// * Where a fragment states DCP's orders (an import of `__R.metadata` does), the result has the orders that torch's
 ///   global plan would give: FQNs, chunks and storage data by rank, in each rank's order; planner data by falling rank.

@@ -55,13 +55,6 @@ struct ChunkData {
   std::optional<std::uint64_t> checksum{};  // of kind Columns::checksum_kind; unset: unknown
 };
 
-/// A data file as it was when the begins of its chunks' data were read. Unset: unknown.
-struct FileFacts {
-  std::optional<std::uint64_t> length{};      // bytes
-  std::optional<std::int64_t> modified_ns{};  // nanoseconds since 1970
-  FileFormat format = FileFormat::Unknown;
-};
-
 class TensorView;
 
 /// ChunkStorageMetadata: one chunk of a tensor. Offsets and sizes are computed where the tensor's boxes form a grid.

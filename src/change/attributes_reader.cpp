@@ -99,6 +99,31 @@ Result<std::vector<write::DraftOpaque>> read_opaque(const Columns& columns) {
   return records;
 }
 
+/// What the file says of its data files; none where it says nothing.
+std::vector<FileFacts> read_facts(const Columns& columns) {
+  if (columns.file_lengths.empty() && columns.file_times.empty() && columns.file_formats.empty()) return {};
+  std::vector<FileFacts> facts(columns.file_names.ends.size());
+  for (std::size_t file = 0; file < facts.size(); ++file) {
+    const auto known = [file](const auto& column, auto unknown) {
+      const auto value = column.empty() ? unknown : base::read_once(column, file);
+      return value == unknown ? std::nullopt : std::optional(value);
+    };
+    facts[file] = {known(columns.file_lengths, kNoFileLength), known(columns.file_times, kNoFileTime),
+                   known(columns.file_formats, FileFormat::Unknown).value_or(FileFormat::Unknown)};
+  }
+  return facts;
+}
+
+/// Rule V13.
+bool keeps_rule_v13(const Columns& columns) {
+  if ((columns.checksum_kind == ChecksumKind::Absent) != columns.chunk_checksums.empty()) return false;
+  if (columns.checksum_kind != ChecksumKind::Crc32) return true;
+  return std::ranges::all_of(columns.chunk_checksums, [](const std::uint64_t& checksum) {
+    const std::uint64_t value = base::read_once(std::span(&checksum, 1), 0);
+    return value <= 0xFFFFFFFF || value == kNoChecksum;
+  });
+}
+
 /// Moves the value of `from` to `to`, or its error to `error`.
 template <class T>
 bool take(Result<T> from, T& to, std::optional<Error>& error) {
@@ -127,6 +152,9 @@ Result<write::DraftAttributes> read_attributes(const Columns& columns) {
            a.planner_order, error) &&
       take(read_storage_meta(columns), a.storage_meta, error) && take(read_opaque(columns), a.opaque, error);
   if (!read) return tl::unexpected(std::move(*error));
+  if (!keeps_rule_v13(columns)) return fail(ErrorCode::Corrupt, "rule V13: the checksums do not fit their kind");
+  a.file_facts = read_facts(columns);
+  a.checksum_kind = columns.checksum_kind;
   for (const std::uint32_t row : a.storage_order) {
     if (base::read_once(columns.chunk_files, row) == kNoFile) return corrupt("V9", "rows of storage_order");
   }

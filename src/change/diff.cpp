@@ -240,7 +240,8 @@ void Comparison::compare_locations(const EntryRow& p, const EntryRow& q, Changed
 
 bool Comparison::same_place(const columns::StoredRow& x, const columns::StoredRow& y) const noexcept {
   if (!x.is_stored() || !y.is_stored()) return x.file == y.file;
-  return files_.same(x.file, y.file) && x.byte_offset == y.byte_offset && x.length == y.length &&
+  const bool same_begin = x.data_begin == y.data_begin || x.data_begin == kNoDataBegin || y.data_begin == kNoDataBegin;
+  return files_.same(x.file, y.file) && x.byte_offset == y.byte_offset && x.length == y.length && same_begin &&
          (x.transforms == 0 || y.transforms == 0 ? x.transforms == y.transforms
                                                  : lists_.same(x.transforms - 1U, y.transforms - 1U));
 }

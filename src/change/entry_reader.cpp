@@ -174,7 +174,26 @@ Result<void> EntryReader::read_rows() {
   } else {
     rows_.assign(rows, order_);
   }
-  return columns::keep_rule_e6(*c_, rows, rows_) ? Result<void>() : corrupt("E6: the storage information");
+  if (!columns::keep_rule_e6(*c_, rows, rows_)) return corrupt("E6: the storage information");
+  return rows_.data_begins.empty() ? Result<void>() : check_data();
+}
+
+/// Rule E7. Boxes and rows are in DCP's order here.
+Result<void> EntryReader::check_data() const {
+  const std::size_t ndim = row_.ndim;
+  const std::uint32_t item = item_size(row_.properties.dtype);
+  for (std::size_t i = 0; i < rows_.size(); ++i) {
+    const columns::StoredRow row = rows_[i];
+    if (!row.is_stored() || row.data_begin == kNoDataBegin) continue;
+    const std::uint64_t file_length =
+        c_->file_lengths.empty() ? kNoFileLength : base::read_once(c_->file_lengths, row.file);
+    const auto sizes = std::span(boxes_).subspan((2 * i + 1) * ndim, ndim);
+    if (!columns::keeps_rule_e7(row, columns::is_transformed(*c_, row.transforms), sizes, item) ||
+        !base::in_range(row.byte_offset, row.length, file_length)) {
+      return corrupt("E7: the data");
+    }
+  }
+  return {};
 }
 
 Result<write::LooseParts> EntryReader::read_loose(std::size_t i) const {

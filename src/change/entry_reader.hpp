@@ -47,6 +47,7 @@ class EntryReader {
   [[nodiscard]] Result<void> read_grid();
   void read_strides(write::EntryParts& parts);
   [[nodiscard]] Result<void> read_rows();
+  [[nodiscard]] Result<void> check_data() const;
   [[nodiscard]] Result<void> read_order();
   void reorder_boxes();
 

@@ -31,6 +31,9 @@ class AttributesMerge {
       if (!attributes) return source.blame(std::move(attributes.error()));
       source.attributes = std::move(*attributes);
       number(source);
+      if (auto facts = join_facts(source); !facts) return tl::unexpected(std::move(facts.error()));
+      if (joined_.checksum_kind == ChecksumKind::Absent) joined_.checksum_kind = source.attributes.checksum_kind;
+      source.keeps_checksums = source.attributes.checksum_kind == joined_.checksum_kind;
       joined_.has_storage_data |= source.attributes.has_storage_data;
       joined_.has_planner_data |= source.attributes.has_planner_data;
       constexpr std::size_t kMaxNumber = std::numeric_limits<std::uint16_t>::max();
@@ -64,6 +67,27 @@ class AttributesMerge {
       for (const PathElementRow& element : path) key.emplace_back(element.components, element.is_index);
       source.paths.push_back(number_of(paths_, joined_.paths, std::move(key), path));
     }
+  }
+
+  /// Files that several fragments write into: their facts are those that all of them state.
+  Result<void> join_facts(const MergeSource& source) {
+    const std::size_t known_before = joined_.file_facts.size();
+    joined_.file_facts.resize(joined_.files.size());
+    for (std::size_t i = 0; i < source.files.size(); ++i) {
+      const std::uint32_t file = source.files[i];
+      const FileFacts here = source.attributes.file_facts.empty() ? FileFacts() : source.attributes.file_facts[i];
+      FileFacts& facts = joined_.file_facts[file];
+      if (file >= known_before) {
+        facts = here;
+      } else if (facts.length && here.length && facts.length != here.length) {
+        return fail(ErrorCode::Conflict,
+                    fmt::format("data file '{}': rank {} knows one of {} bytes, a lower rank one of {}",
+                                joined_.files[file], source.rank(), *here.length, *facts.length));
+      } else {
+        facts = write::joined(facts, here);
+      }
+    }
+    return {};
   }
 
   static std::string quoted(const std::optional<std::string_view>& text) {

@@ -15,7 +15,9 @@ void MergeRows::add(const MergeSource& source, std::uint32_t number, const write
   const std::size_t before = rows_.size();
   const std::size_t count = parts.row_count();
   boxes_.insert(boxes_.end(), parts.boxes.begin(), parts.boxes.end());
-  rows_.append(parts.rows, count);
+  StoredColumns rows = parts.rows;
+  if (!source.keeps_checksums) rows.checksums = {};
+  rows_.append(rows, count);
   for (std::size_t i = before; i < rows_.size(); ++i) {
     if (rows_.files[i] != kNoFile) rows_.files[i] = source.files[rows_.files[i]];
     if (!rows_.transforms.empty()) rows_.transforms[i] = source.transforms(rows_.transforms[i]);

@@ -21,6 +21,7 @@ struct MergeSource {
   std::vector<std::uint16_t> type_names;
   std::vector<std::uint16_t> transform_lists;
   std::vector<std::uint32_t> paths;
+  bool keeps_checksums = true;  // they are of the result's kind
 
   // Where DCP's orders are stated.
   std::vector<std::uint32_t> entries;  // entry here -> entry in the result

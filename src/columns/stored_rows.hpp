@@ -21,6 +21,8 @@ struct StoredRow {
   std::uint64_t byte_offset = 0;
   std::uint64_t length = 0;
   std::uint16_t transforms = 0;  // 0: None, else list number + 1
+  std::uint32_t data_begin = kNoDataBegin;
+  std::uint64_t checksum = kNoChecksum;
 
   [[nodiscard]] bool is_stored() const noexcept { return file != kNoFile; }
 };
@@ -32,6 +34,8 @@ constexpr void each_column(Visit&& visit, Rows&&... rows) {
   visit(&StoredRow::byte_offset, rows.byte_offsets...);
   visit(&StoredRow::length, rows.lengths...);
   visit(&StoredRow::transforms, rows.transforms...);
+  visit(&StoredRow::data_begin, rows.data_begins...);
+  visit(&StoredRow::checksum, rows.checksums...);
 }
 
 /// Value i of a column that has one per row, one for all, or none: `nothing`.
@@ -66,6 +70,8 @@ struct StoredRows {
   base::LargeVector<std::uint64_t> byte_offsets;
   base::LargeVector<std::uint64_t> lengths;
   base::LargeVector<std::uint16_t> transforms;
+  base::LargeVector<std::uint32_t> data_begins;
+  base::LargeVector<std::uint64_t> checksums;
 
   [[nodiscard]] std::size_t size() const noexcept { return files.size(); }
   [[nodiscard]] StoredRow operator[](std::size_t i) const noexcept { return row_at(*this, i); }

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <functional>
 
+#include "columns/file_rows.hpp"
+
 namespace flatpoint::write {
 
 void Assembler::reserve(std::size_t entries, std::size_t rows, std::size_t box_values, std::size_t name_bytes) {
@@ -23,6 +25,8 @@ std::uint32_t Assembler::add_name(std::string_view name) {
 void Assembler::add(EntryParts entry) {
   const bool is_stored = entry.row_count() > 0 && entry.rows.files[0] != kNoFile;
   if (entry.type != StorageType::Tensor && !is_stored) entry.rows = {};
+  const bool has_data = columns::has_elements_of_known_size(entry.type, entry.properties.dtype);
+  if (!has_data) entry.rows.data_begins = {}, entry.rows.checksums = {};
   EntryRow row{};
   row.fqn_length = static_cast<std::uint32_t>(entry.fqn.size());
   row.fqn_begin = add_name(entry.fqn);
@@ -80,6 +84,8 @@ void Assembler::add_rows(const EntryParts& entry, EntryRow& row) {
     if (repeats) repeat_storage();
     rows = arranged_;
   }
+  const bool has_data = columns::has_elements_of_known_size(entry.type, entry.properties.dtype);
+  if (has_data && unstored < row.chunk_count) note_begins(rows, row.chunk_count);
   add_lengths(rows.lengths, row);
   rows.lengths = {};
   rows_.append(rows, row.chunk_count);
@@ -101,10 +107,25 @@ void Assembler::repeat_storage() {
     }
     for (std::size_t row = first; row < end; ++row) {
       keys_ -= files[row] != kNoFile;
-      if (row != speaker) arranged_.set(row, arranged_[speaker]);
+      if (row == speaker) continue;
+      columns::StoredRow stored = arranged_[speaker];
+      // What it says of its elements holds for the same box alone.
+      if (!layout_.equal_sizes(row, speaker)) stored.data_begin = kNoDataBegin, stored.checksum = kNoChecksum;
+      arranged_.set(row, stored);
     }
     keys_ += files[first] != kNoFile;
     first = end;
+  }
+}
+
+void Assembler::note_begins(const StoredColumns& rows, std::size_t count) {
+  const auto note = [&](std::uint32_t begin) {
+    begins_differ_ |= data_begin_.value_or(begin) != begin;
+    data_begin_ = begin;
+  };
+  if (rows.data_begins.empty()) return note(kNoDataBegin);
+  for (std::size_t i = 0; i < count; ++i) {
+    if (rows.files[i] != kNoFile) note(columns::value_or(rows.data_begins, i, kNoDataBegin));
   }
 }
 
@@ -126,6 +147,7 @@ void Assembler::add(const LooseParts& loose) {
     row.offset_begin = sizes_.add(*loose.offset);
   }
   columns::StoredRow stored = loose.row.is_stored() ? loose.row : columns::StoredRow{};
+  stored.data_begin = kNoDataBegin, stored.checksum = kNoChecksum;
   row.length_begin = lengths_.add({&stored.length, 1});
   stored.length = 0;
   rows_.push_back(stored);

@@ -75,10 +75,12 @@ class Assembler {
   void add_size(const EntryParts& entry, EntryRow& row);
   void add_rows(const EntryParts& entry, EntryRow& row);
   void repeat_storage();
+  void note_begins(const StoredColumns& rows, std::size_t count);
   void add_lengths(std::span<const std::uint64_t> lengths, EntryRow& row);
   [[nodiscard]] std::optional<Error> check_limits(const DraftAttributes& attributes) const;
   [[nodiscard]] std::optional<Error> check_numbers(const Tail& tail) const;
   void number_files(const DraftAttributes& attributes, std::span<const std::uint32_t> file_order, Tail& tail);
+  void put_data();
   void number_types(const DraftAttributes& attributes, Tail& tail);
   void number_transforms(const DraftAttributes& attributes, Tail& tail);
   void put_storage(DraftAttributes& attributes, Tail& tail);
@@ -94,9 +96,11 @@ class Assembler {
   Pool<std::int64_t> boxes_;
   Pool<std::uint32_t> orders_;
   Pool<std::uint64_t> lengths_;
-  columns::StoredRows rows_;                // numbers of the producer until `finish`; no lengths, which lengths_ shares
-  columns::StoredRows arranged_;            // of the entry being added, where its rows are not taken as they come
-  std::vector<std::uint32_t> in_place_;     // 0, 1, 2, ...
+  columns::StoredRows rows_;             // numbers of the producer until `finish`; no lengths, which lengths_ shares
+  columns::StoredRows arranged_;         // of the entry being added, where its rows are not taken as they come
+  std::vector<std::uint32_t> in_place_;  // 0, 1, 2, ...
+  std::optional<std::uint32_t> data_begin_;  // of the chunks with a file so far, where they agree
+  bool begins_differ_ = false;
   std::size_t keys_ = 0;                    // rows that are a key of storage_data
   base::LargeVector<std::uint32_t> paths_;  // per entry; the producer's number or kNoPath
   std::vector<LooseStorageRow> loose_;

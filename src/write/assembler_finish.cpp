@@ -27,10 +27,24 @@ bool list_less(const DraftTransformList& a, const DraftTransformList& b) {
 
 }  // namespace
 
+FileFacts joined(const FileFacts& a, const FileFacts& b) noexcept {
+  FileFacts both;
+  if (a.length == b.length) both.length = a.length;
+  both.modified_ns = a.modified_ns && b.modified_ns ? std::min(a.modified_ns, b.modified_ns)
+                                                    : (a.modified_ns ? a.modified_ns : b.modified_ns);
+  both.format = a.format == b.format || b.format == FileFormat::Unknown ? a.format
+                : a.format == FileFormat::Unknown                       ? b.format
+                                                                        : FileFormat::Mixed;
+  return both;
+}
+
 struct Assembler::Tail {
   std::vector<std::uint32_t> fqn_order;
   std::vector<std::uint32_t> fqn_slots;
   TextBuilder file_names;
+  std::vector<std::uint64_t> file_lengths;
+  std::vector<std::int64_t> file_times;
+  std::vector<FileFormat> file_formats;
   TextBuilder type_names;
   TextBuilder transform_names;
   std::vector<TransformListRow> transform_lists;
@@ -44,6 +58,21 @@ struct Assembler::Tail {
   std::vector<OpaqueRecordRow> opaque;
   std::string opaque_names;
   std::string opaque_pickles;
+
+  /// A column where one of the files has something to say there.
+  void put_facts(std::span<const FileFacts> facts) {
+    for (const FileFacts& file : facts) {
+      file_lengths.push_back(file.length.value_or(kNoFileLength));
+      file_times.push_back(file.modified_ns.value_or(kNoFileTime));
+      file_formats.push_back(file.format);
+    }
+    const auto unless_unknown = [](auto& column, auto unknown) {
+      if (std::ranges::all_of(column, [&](auto value) { return value == unknown; })) column.clear();
+    };
+    unless_unknown(file_lengths, kNoFileLength);
+    unless_unknown(file_times, kNoFileTime);
+    unless_unknown(file_formats, FileFormat::Unknown);
+  }
 
   void put_opaque(std::vector<DraftOpaque> records) {
     std::sort(records.begin(), records.end(), [](const DraftOpaque& a, const DraftOpaque& b) {
@@ -114,6 +143,26 @@ void Assembler::number_files(const DraftAttributes& attributes, std::span<const 
     if (file != kNoFile) file = number_of[file];
   }
   for (const std::uint32_t file : numbers.used()) tail.file_names.add(attributes.files[file]);
+  if (attributes.file_facts.empty()) return;
+  std::vector<std::optional<FileFacts>> facts(numbers.used().size());
+  for (std::uint32_t i = 0; i < number_of.size(); ++i) {
+    if (number_of[i] >= facts.size()) continue;
+    std::optional<FileFacts>& known = facts[number_of[i]];
+    known = known ? joined(*known, attributes.file_facts[i]) : attributes.file_facts[i];
+  }
+  std::vector<FileFacts> used(facts.size());
+  std::ranges::transform(facts, used.begin(), [](const auto& known) { return known.value_or(FileFacts()); });
+  tail.put_facts(used);
+}
+
+/// One begin where all chunks with a file agree, else one per row; none where nothing is known.
+void Assembler::put_data() {
+  if (!begins_differ_) {
+    rows_.data_begins.clear();
+    if (data_begin_.value_or(kNoDataBegin) != kNoDataBegin) rows_.data_begins.push_back(*data_begin_);
+  }
+  const auto unknown = [](std::uint64_t checksum) { return checksum == kNoChecksum; };
+  if (std::ranges::all_of(rows_.checksums, unknown)) rows_.checksums.clear();
 }
 
 void Assembler::number_types(const DraftAttributes& attributes, Tail& tail) {
@@ -191,6 +240,7 @@ Result<Buffer> Assembler::finish(DraftAttributes&& attributes, std::vector<std::
   if (auto error = check_limits(attributes)) return tl::unexpected(std::move(*error));
   Tail tail;
   number_files(attributes, file_order, tail);
+  put_data();
   number_types(attributes, tail);
   number_transforms(attributes, tail);
   put_storage(attributes, tail);
@@ -222,6 +272,12 @@ Columns Assembler::columns(const DraftAttributes& attributes, const Tail& tail) 
   c.chunk_byte_offsets = rows_.byte_offsets;
   c.chunk_lengths = lengths_.values();
   c.chunk_transforms = rows_.transforms;
+  c.chunk_data_begins = rows_.data_begins;
+  c.chunk_checksums = rows_.checksums;
+  if (!rows_.checksums.empty()) c.checksum_kind = attributes.checksum_kind;
+  c.file_lengths = tail.file_lengths;
+  c.file_times = tail.file_times;
+  c.file_formats = tail.file_formats;
   c.file_names = tail.file_names.column();
   c.type_names = tail.type_names.column();
   c.transform_names = tail.transform_names.column();

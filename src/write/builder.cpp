@@ -8,6 +8,7 @@
 #include "base/checked.hpp"
 #include "base/format.hpp"
 #include "columns/boxes.hpp"
+#include "columns/file_rows.hpp"
 #include "format/constants.hpp"
 #include "write/builder_checks.hpp"
 #include "write/builder_state.hpp"
@@ -32,7 +33,12 @@ ChunkColumns one_chunk(std::span<const std::int64_t> offsets, std::span<const st
   return {1,
           offsets,
           sizes,
-          {{&stored.file, 1}, {&stored.byte_offset, 1}, {&stored.length, 1}, {&stored.transforms, 1}},
+          {{&stored.file, 1},
+           {&stored.byte_offset, 1},
+           {&stored.length, 1},
+           {&stored.transforms, 1},
+           {&stored.data_begin, 1},
+           {&stored.checksum, 1}},
           {&stored.rank, 1}};
 }
 
@@ -105,6 +111,33 @@ Result<BuilderEntry> BuilderState::make_tensor(std::string_view fqn, const Tenso
   return entry;
 }
 
+/// Rule E7 of `count` chunks from number `first` of the columns on, but for the lengths of files. `box_sizes`: of
+/// these.
+Result<void> BuilderState::check_data(const BuilderEntry& entry, const ChunkColumns& chunks, std::size_t first,
+                                      std::size_t count, std::span<const std::int64_t> box_sizes) const {
+  const StoredColumns& stored = chunks.stored;
+  if (stored.data_begins.empty() || stored.files.empty()) return {};
+  const std::uint32_t item = item_size(entry.properties.dtype);
+  for (std::size_t i = 0; i < count; ++i) {
+    columns::StoredRow row;
+    row.file = value_at(stored.files, first + i);
+    columns::each_column(
+        [&](auto member, const auto& column) {
+          row.*member = columns::value_or(column, first + i, columns::StoredRow{}.*member);
+        },
+        stored);
+    const bool is_transformed = row.transforms != 0 && !transform_lists[row.transforms - 1U].descriptors.empty();
+    const auto box = box_sizes.subspan(i * entry.ndim, entry.ndim);
+    if (columns::keeps_rule_e7(row, is_transformed, box, item)) continue;
+    return invalid(entry.fqn,
+                   is_transformed
+                       ? "data that are transformed have no begin"
+                       : fmt::format("data of sizes {} that begin {} bytes into a range of {} bytes at {} end outside",
+                                     columns::to_string(box), row.data_begin, row.length, row.byte_offset));
+  }
+  return {};
+}
+
 void BuilderState::append_rows(const ChunkColumns& chunks, std::span<const BuilderRows> of) {
   append_boxes(chunks, of);
   append_ranks(chunks);
@@ -174,6 +207,28 @@ std::uint32_t MetadataBuilder::add_file(std::string_view relative_path) {
   return number;
 }
 
+Result<void> MetadataBuilder::set_file_facts(std::uint32_t file, const FileFacts& facts) {
+  BuilderState& s = *state_;
+  if (file >= s.file_names.size()) {
+    return fail(ErrorCode::InvalidArgument, fmt::format("file {} is unknown: there are {}", file, s.file_names.size()));
+  }
+  s.file_facts.resize(s.file_names.size());
+  if (s.file_facts[file] && *s.file_facts[file] != facts)
+    return fail(ErrorCode::Conflict, fmt::format("the facts of data file '{}' are set twice", s.file_names[file]));
+  s.file_facts[file] = facts;
+  return {};
+}
+
+Result<void> MetadataBuilder::set_checksum_kind(ChecksumKind kind) {
+  BuilderState& s = *state_;
+  if (kind != ChecksumKind::Xxh3 && kind != ChecksumKind::Crc32)
+    return fail(ErrorCode::InvalidArgument, "checksums are of kind xxh3 or crc32");
+  if (s.checksum_kind && *s.checksum_kind != kind)
+    return fail(ErrorCode::Conflict, "the kind of the checksums is set twice, to different values");
+  s.checksum_kind = kind;
+  return {};
+}
+
 Result<std::uint16_t> MetadataBuilder::add_transforms(std::span<const std::string_view> descriptors,
                                                       SequenceType type) {
   BuilderState& s = *state_;
@@ -222,6 +277,7 @@ Result<void> MetadataBuilder::add_chunks(TensorId tensor, const ChunkColumns& ch
     if (auto boxes = check_boxes(entry.fqn, size, chunks.count, chunks.offsets.data(), chunks.sizes.data()); !boxes)
       return boxes;
   }
+  if (auto data = s.check_data(entry, chunks, 0, chunks.count, chunks.sizes); !data) return data;
   s.blocks.push_back({number, static_cast<std::uint32_t>(chunks.count), s.rows.size(), s.boxes.size()});
   s.append_rows(chunks, {&s.blocks.back(), 1});
   return {};
@@ -244,23 +300,25 @@ Result<TensorId> MetadataBuilder::add_tensor(std::string_view fqn, const TensorS
     offsets.insert(offsets.end(), chunk.offsets.begin(), chunk.offsets.end());
     sizes.insert(sizes.end(), chunk.sizes.begin(), chunk.sizes.end());
   }
-  std::vector<std::uint32_t> files, ranks;
-  std::vector<std::uint64_t> byte_offsets, lengths;
+  std::vector<std::uint32_t> files, ranks, begins;
+  std::vector<std::uint64_t> byte_offsets, lengths, checksums;
   std::vector<std::uint16_t> transforms;
   for (const StoredAt& at : stored) {
     files.push_back(at.file), byte_offsets.push_back(at.byte_offset), lengths.push_back(at.length);
     transforms.push_back(at.transforms), ranks.push_back(at.rank);
+    begins.push_back(at.data_begin), checksums.push_back(at.checksum);
   }
   const auto dimensions = static_cast<std::uint8_t>(std::min(ndim, kMaxDimensions));
   if (dimensions != ndim)
     return invalid(fqn, fmt::format("{} dimensions; the format's limit is {}", ndim, kMaxDimensions));
   const auto chunk_count = static_cast<std::uint32_t>(tensor.chunks.size());
-  return add_tensors({{&fqn, 1},
-                      {&tensor.properties, 1},
-                      {&dimensions, 1},
-                      tensor.size,
-                      {&chunk_count, 1},
-                      {tensor.chunks.size(), offsets, sizes, {files, byte_offsets, lengths, transforms}, ranks}});
+  return add_tensors(
+      {{&fqn, 1},
+       {&tensor.properties, 1},
+       {&dimensions, 1},
+       tensor.size,
+       {&chunk_count, 1},
+       {tensor.chunks.size(), offsets, sizes, {files, byte_offsets, lengths, transforms, begins, checksums}, ranks}});
 }
 
 Result<void> MetadataBuilder::add_sharded(TensorId tensor, const Sharding& sharding, const StoredColumns& stored) {
@@ -334,6 +392,13 @@ Result<TensorId> MetadataBuilder::add_tensors(const TensorColumns& tensors) {
           check_columns(tensors.chunks, box_values, s.file_names.size(), s.transform_lists.size(), s.is_strict());
       !checked) {
     return tl::unexpected(std::move(checked.error()));
+  }
+  for (const BuilderRows& of : blocks) {
+    const BuilderEntry& entry = entries[of.entry - s.entries.size()];
+    const std::size_t values = std::size_t{of.count} * entry.ndim;
+    auto data = s.check_data(entry, tensors.chunks, of.begin - s.rows.size(), of.count,
+                             tensors.chunks.sizes.subspan((of.box_begin - s.boxes.size()) / 2, values));
+    if (!data) return tl::unexpected(std::move(data.error()));
   }
   for (const BuilderRows& of : blocks) {
     if (!s.is_strict()) break;

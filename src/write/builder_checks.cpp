@@ -79,6 +79,8 @@ Result<void> check_columns(const ChunkColumns& chunks, std::size_t box_values, s
       .and_then([&] { return length("byte_offsets", stored.byte_offsets, unstored); })
       .and_then([&] { return length("lengths", stored.lengths, unstored); })
       .and_then([&] { return length("transforms", stored.transforms, true); })
+      .and_then([&] { return length("data_begins", stored.data_begins, true); })
+      .and_then([&] { return length("checksums", stored.checksums, true); })
       .and_then([&] { return length("ranks", chunks.ranks, true); })
       .and_then([&] { return check_below<std::uint32_t>("file", stored.files, files, kNoFile); })
       .and_then([&] { return check_below<std::uint16_t>("transform list", stored.transforms, transform_lists + 1); })

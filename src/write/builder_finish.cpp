@@ -4,6 +4,7 @@
 #include <limits>
 #include <numeric>
 
+#include "base/checked.hpp"
 #include "base/format.hpp"
 #include "columns/boxes.hpp"
 #include "format/constants.hpp"
@@ -56,10 +57,31 @@ class BuilderFinish {
     if (s_.rows.size() > format::kMaxFileSize / sizeof(std::uint32_t)) {
       return fail(ErrorCode::TooLarge, fmt::format("{} chunks pass the format's limit of 2 GiB", s_.rows.size()));
     }
-    return sort_entries().and_then([&] { return assign_paths(); }).and_then([&] { return assemble(); });
+    return check_data().and_then([&] { return sort_entries(); }).and_then([&] { return assign_paths(); }).and_then([&] {
+      return assemble();
+    });
   }
 
  private:
+  /// What can be told of begins and checksums when all is said: ranges lie in their files, a CRC-32 has 32 bits.
+  Result<void> check_data() {
+    for (std::size_t i = 0; i < s_.rows.data_begins.size() && !s_.file_facts.empty(); ++i) {
+      const columns::StoredRow row = s_.rows[i];
+      if (!row.is_stored() || row.data_begin == kNoDataBegin || row.file >= s_.file_facts.size()) continue;
+      const auto& facts = s_.file_facts[row.file];
+      if (!facts || !facts->length || base::in_range(row.byte_offset, row.length, *facts->length)) continue;
+      return fail(ErrorCode::InvalidArgument,
+                  fmt::format("data file '{}' has {} bytes, a range of {} bytes at {} ends outside",
+                              s_.file_names[row.file], *facts->length, row.length, row.byte_offset));
+    }
+    if (s_.checksum_kind != ChecksumKind::Crc32) return {};
+    for (const std::uint64_t checksum : s_.rows.checksums) {
+      if (checksum > 0xFFFFFFFF && checksum != kNoChecksum)
+        return fail(ErrorCode::InvalidArgument, fmt::format("{:x} is no CRC-32: it has more than 32 bits", checksum));
+    }
+    return {};
+  }
+
   Result<void> sort_entries() {
     const auto& entries = s_.entries;
     order_ = sorted_numbers(entries.size(),
@@ -217,7 +239,8 @@ class BuilderFinish {
       const columns::StoredRow row = columns::row_at(rows_.stored, i);
       return std::tuple(row.is_stored() ? std::uint64_t{file_position_[row.file]} : kNoFile,
                         row.is_stored() ? row.byte_offset : 0, row.is_stored() ? row.length : 0,
-                        row.transforms == 0 ? 0 : transform_position_[row.transforms - 1U] + 1);
+                        row.transforms == 0 ? 0 : transform_position_[row.transforms - 1U] + 1, row.data_begin,
+                        row.checksum);
     };
     const auto order = rest(a) <=> rest(b);
     return order < 0 ? -1 : order > 0 ? 1 : 0;
@@ -266,6 +289,11 @@ class BuilderFinish {
     DraftAttributes a;
     a.fragment_rank = s_.fragment_rank;
     a.files = s_.file_names;
+    if (!s_.file_facts.empty()) {
+      for (std::size_t file = 0; file < s_.file_names.size(); ++file)
+        a.file_facts.push_back(file < s_.file_facts.size() ? s_.file_facts[file].value_or(FileFacts()) : FileFacts());
+    }
+    a.checksum_kind = s_.checksum_kind.value_or(ChecksumKind::Xxh3);
     a.type_names = s_.type_names;
     a.transform_lists = s_.transform_lists;
     a.has_storage_data = std::ranges::any_of(s_.rows.files, [](std::uint32_t file) { return file != kNoFile; });

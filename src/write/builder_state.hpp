@@ -54,6 +54,8 @@ struct BuilderState {
 
   std::vector<std::string_view> file_names;
   base::TextMap<std::string_view, std::uint32_t> file_numbers;
+  std::vector<std::optional<FileFacts>> file_facts;  // unset: not set
+  std::optional<ChecksumKind> checksum_kind;
   std::vector<std::uint32_t> file_ranks;  // who writes each file, where `ranks` is empty; kNobody: no row is in it
   std::vector<std::string_view> type_names;
   base::TextMap<std::string_view, std::uint16_t> type_numbers;
@@ -69,6 +71,8 @@ struct BuilderState {
   [[nodiscard]] Result<std::uint16_t> type_number(std::string_view name);
   [[nodiscard]] Result<BuilderEntry> make_tensor(std::string_view fqn, const TensorProperties& properties,
                                                  std::span<const std::int64_t> size);
+  [[nodiscard]] Result<void> check_data(const BuilderEntry& entry, const ChunkColumns& chunks, std::size_t first,
+                                        std::size_t count, std::span<const std::int64_t> box_sizes) const;
   /// `of`: which of the chunks are whose; their entries are there already.
   void append_rows(const ChunkColumns& chunks, std::span<const BuilderRows> of);
   /// The rank that writes what lies in a file, while there is no column of ranks.

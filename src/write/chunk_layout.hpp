@@ -39,6 +39,10 @@ class ChunkLayoutFinder {
   [[nodiscard]] bool has_elements(std::size_t row) const noexcept {
     return std::all_of(box(row) + ndim_, box(row) + 2 * ndim_, [](std::int64_t n) { return n > 0; });
   }
+  /// REQUIRES: rows < chunk count.
+  [[nodiscard]] bool equal_sizes(std::size_t row, std::size_t other) const noexcept {
+    return std::equal(box(row) + ndim_, box(row) + 2 * ndim_, box(other) + ndim_);
+  }
 
  private:
   [[nodiscard]] std::span<const std::uint32_t> in_order(std::span<const std::uint32_t> numbers) const noexcept {

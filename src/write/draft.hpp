@@ -72,15 +72,22 @@ struct DraftStorageMeta {
   std::vector<std::string_view> modules;
 };
 
+/// What two say of one data file. Where one knows no length there is none; where times differ the older one tells a
+/// reader to look again.
+[[nodiscard]] FileFacts joined(const FileFacts& a, const FileFacts& b) noexcept;
+
 /// What a file holds beside its entries and rows.
 struct DraftAttributes {
   std::int32_t fragment_rank = -1;
 
   // Lists that entries and rows refer to. The file numbers them by first use and keeps one of equal items.
   std::vector<std::string_view> files;  // relative_path; first use in storage_data
+  std::vector<FileFacts> file_facts;    // of `files`; empty: nothing is known
   std::vector<std::string_view> type_names;
   std::vector<DraftTransformList> transform_lists;
   std::vector<std::vector<PathElementRow>> paths;
+
+  ChecksumKind checksum_kind = ChecksumKind::Absent;  // of the rows' checksums
 
   bool has_storage_data = false;
   /// DCP's order of storage_data: every row that has a file (of chunks with one key only the first in DCP's order).

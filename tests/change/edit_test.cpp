@@ -62,10 +62,18 @@ write::Draft random_draft(std::mt19937& random, std::deque<std::string>& texts) 
     draft.sizes.push_back(static_cast<std::int64_t>(i));
     draft.rows.files.push_back(1);
   }
+  const bool says_one_begin = random() % 2 == 0;
+  draft.checksum_kind = ChecksumKind::Xxh3;
+  draft.file_facts = {{2000, 5, FileFormat::TorchSave}, {}, {std::nullopt, 7}, {3000, std::nullopt}};
   for (std::size_t row = 0; row < draft.rows.files.size(); ++row) {
     draft.rows.byte_offsets.push_back(random() % 1000);
     draft.rows.lengths.push_back(random() % 10);
     draft.rows.transforms.push_back(static_cast<std::uint16_t>(random() % 3));
+    draft.rows.data_begins.push_back(kNoDataBegin);
+    draft.rows.checksums.push_back(random() % 3 == 0 ? kNoChecksum : random());
+    if (draft.rows.transforms[row] != 0 || random() % 4 == 0) continue;
+    draft.rows.data_begins[row] = says_one_begin ? 64U : static_cast<std::uint32_t>(random() % 100);
+    draft.rows.lengths[row] = 109;  // the largest box has 9 bytes
   }
   // An order of storage_data names one row of each key.
   std::set<std::pair<std::string_view, std::vector<std::int64_t>>> keys;
@@ -112,10 +120,7 @@ write::Draft without(const write::Draft& draft, const std::function<bool(std::st
   std::map<std::uint32_t, std::uint32_t> rows, entries;
   const auto keep_row = [&](std::size_t row) {
     rows[static_cast<std::uint32_t>(row)] = static_cast<std::uint32_t>(out.rows.files.size());
-    out.rows.files.push_back(draft.rows.files[row]);
-    out.rows.byte_offsets.push_back(draft.rows.byte_offsets[row]);
-    out.rows.lengths.push_back(draft.rows.lengths[row]);
-    out.rows.transforms.push_back(draft.rows.transforms[row]);
+    out.rows.push_back(draft.rows[row]);
   };
   for (std::uint32_t e = 0; e < draft.entries.size(); ++e) {
     write::DraftEntry entry = draft.entries[e];
