@@ -18,6 +18,7 @@
 #include <string_view>
 #include <vector>
 
+#include "flatpoint/buffer.hpp"
 #include "flatpoint/data_error.hpp"
 #include "flatpoint/dcp.hpp"
 #include "flatpoint/load_plan.hpp"
@@ -97,7 +98,8 @@ struct MappedChunk {
 ///
 /// Errors of all calls name the FQN, the file and the offset of the item. NotFound, Io, Truncated (a file ends too
 /// early); Outside; BadItem, DtypeMismatch, SizeMismatch (an item is not what the metadata says); Changed (a file was
-/// written or replaced since this reader first opened it); NotPlain, UnknownTransform; Corrupt (the metadata file).
+/// written or replaced since this reader first opened it, or has another length than the metadata knows); NotPlain,
+/// UnknownTransform; Corrupt (the metadata file).
 class Reader {
  public:
   [[nodiscard]] static Result<Reader> open(const MetadataView& metadata, const std::filesystem::path& folder,
@@ -188,6 +190,25 @@ struct FilesOptions {
 /// Looks at the data files in a folder, not into them. Errors: Corrupt.
 [[nodiscard]] Result<FilesReport> check_files(const MetadataView& metadata, const std::filesystem::path& folder,
                                               const FilesOptions& options = {});
+
+struct FindDataOptions {
+  bool checksums = false;      // read all of them once, and keep the XXH3-64 of each chunk
+  bool allow_outside = false;  // as ReaderOptions has it
+  std::function<void(std::uint64_t done, std::uint64_t total)> progress;  // bytes of items
+};
+
+struct FoundData {
+  Buffer bytes;                 // the metadata file, with chunk_data_begins, file_lengths, file_times, file_formats
+  std::uint64_t chunks = 0;     // that lie in a file
+  std::uint64_t not_plain = 0;  // of these, chunks whose bytes do not lie there as they are: their begin stays unknown
+};
+
+/// Looks where the bytes of every chunk begin, by two small reads of its item, and writes that into a copy of the
+/// metadata file; what that knew of data before is replaced. A file that was written less than two seconds ago gets no
+/// time. Errors: those of Reader, which refuses files of another length than `metadata` knows; Changed also where a
+/// file changes meanwhile; TooLarge.
+[[nodiscard]] Result<FoundData> find_data(const MetadataView& metadata, const std::filesystem::path& folder,
+                                          const FindDataOptions& options = {});
 
 enum class CheckDepth : std::uint8_t {
   Items,  // size and dtype of every item; no two items share bytes

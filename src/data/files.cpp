@@ -90,6 +90,10 @@ Result<std::shared_ptr<const DataFile>> Files::open_now(std::uint32_t number, Sl
   const auto state = state_of(*file, path);
   if (!state) return tl::unexpected(state.error());
   if (slot.state && *slot.state != *state) return changed(path);
+  if (const auto known = metadata_.file_facts(number).length;
+      known && *known != static_cast<std::uint64_t>(state->size)) {
+    return fail(kChanged, fmt::format("{}: has {} bytes, the metadata knows one of {}", path, state->size, *known));
+  }
   slot.state = *state;
   return std::make_shared<const DataFile>(path, std::move(*file), *state);
 }

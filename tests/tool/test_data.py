@@ -34,6 +34,42 @@ def read_npy(data):
     return eval(data[10 : 10 + length]), data[10 + length :]  # noqa: S307 - NumPy's own header is a literal
 
 
+class Import(ToolTest):
+    def test_the_data_are_found_and_checked(self):
+        copy = with_data(self, "s01_plain_tensors")
+        output = copy / ".metadata.flatpoint"
+        plain = run("import", copy)
+        self.assertEqual((plain.code, plain.err), (0, b""))
+        before = output.read_bytes()
+        found = run("import", copy, "--data", "--json")
+        self.assertEqual((found.code, found.json["not_plain"], found.err), (0, 0, b""))
+        self.assertGreater(found.json["chunks"], 0)
+        begins = output.read_bytes()
+        self.assertNotEqual(before, begins)
+        summed = run("import", copy, "--checksums")
+        self.assertEqual(summed.code, 0)
+        self.assertIn(b"the data of %d chunks found" % found.json["chunks"], summed.out)
+        self.assertGreater(output.stat().st_size, len(begins))
+        self.assertEqual(run("verify", copy, "--source").code, 0)
+        self.assertIn(b"already imported", run("import", copy).out)
+        (location,) = run("find", copy, "w", "--json").json["locations"]
+        data = location["data"]
+        offset = ",".join(map(str, location["index"]["offset"]))
+        self.assertEqual(run("find", copy, "w", "--offset", offset, "--json").json["locations"], [location])
+        bytes_there = (copy / location["storage"]["relative_path"]).read_bytes()[data["byte_offset"] :][: data["length"]]
+        self.assertEqual(zlib.crc32(bytes_there), VALUES["s01_plain_tensors"]["w"]["crc32"])
+
+    def test_an_error_writes_nothing(self):
+        copy = with_data(self, "s01_plain_tensors")
+        next(copy.glob("*.distcp")).unlink()
+        answer = run("import", copy, "--data")
+        self.assertEqual((answer.code, answer.out), (2, b""))
+        self.assertIn(b".distcp", answer.err)
+        self.assertFalse((copy / ".metadata.flatpoint").exists())
+        answer = run("import", "-", "--data", "-o", "-")
+        self.assertEqual(answer.code, 2)
+
+
 class Get(ToolTest):
     def test_every_tensor_has_torchs_bytes(self):
         for name, values in VALUES.items():

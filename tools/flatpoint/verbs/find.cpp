@@ -55,6 +55,7 @@ struct Location {
   std::optional<Size> offset;  // MetadataIndex.offset
   std::optional<std::int64_t> hint;
   StorageInfoView storage;
+  std::optional<ChunkData> data{};  // where the file knows of it
 };
 
 /// Every item of storage_data under one FQN: its chunks in DCP's order, or its bytes, then loose ones.
@@ -116,7 +117,9 @@ class Locations {
     const auto chunk = tensor_.chunk(i);
     const auto storage = chunk ? chunk->storage() : Lookup<StorageInfoView>(LookupStatus::Corrupt);
     if (!storage) return std::nullopt;
-    return Location{chunk->to_value().offsets, index_hint(metadata_, chunk->row(), i), *storage};
+    const auto data = chunk->data();
+    return Location{chunk->to_value().offsets, index_hint(metadata_, chunk->row(), i), *storage,
+                    data ? std::optional(*data) : std::nullopt};
   }
 
   MetadataView metadata_;
@@ -184,6 +187,22 @@ void print(Output& out, std::size_t count, const Get& get) {
   });
 }
 
+/// The elements of the chunk at an offset, where the file knows of them.
+std::optional<ChunkData> data_at(const Lookup<EntryView>& entry, const Size& offset) {
+  const auto tensor = entry ? entry->tensor() : Lookup<TensorView>(LookupStatus::Absent);
+  const auto chunk = tensor ? tensor->find_chunk(offset) : Lookup<ChunkView>(LookupStatus::Absent);
+  const auto data = chunk ? chunk->data() : Lookup<ChunkData>(LookupStatus::Absent);
+  return data ? std::optional(*data) : std::nullopt;
+}
+
+/// The bytes of the file that are the chunk's elements.
+void write_data(Json& json, const ChunkData& data) {
+  json.key("data").begin_object();
+  json.member("byte_offset", data.byte_offset);
+  json.member("length", data.length);
+  json.end();
+}
+
 void print_json(Context& context, const dcp::OpenedCheckpoint& opened, std::string_view fqn, std::size_t count,
                 const Get& get) {
   Json json(context.out);
@@ -198,6 +217,7 @@ void print_json(Context& context, const dcp::OpenedCheckpoint& opened, std::stri
     json.begin_object();
     write_index(json, fqn, location->offset, location->hint);
     write_storage(json, location->storage);
+    if (location->data) write_data(json, *location->data);
     json.end();
   }
   json.end();
@@ -259,8 +279,9 @@ Result<Exit> run(const Arguments& arguments, Context& context) {
     std::optional<std::int64_t> hint;
     const auto storage = find_at(metadata, entry, fqn, *offset, hint);
     if (storage.corrupt()) return tl::unexpected(corrupt(*opened, fmt::format("FQN '{}'", fqn)));
+    const auto data = data_at(entry, *offset);
     if (storage)
-      return report(context, *opened, fqn, 1, [&](std::size_t) { return Location{*offset, hint, *storage}; });
+      return report(context, *opened, fqn, 1, [&](std::size_t) { return Location{*offset, hint, *storage, data}; });
   } else {
     const auto all = Locations::of(metadata, entry, fqn);
     if (!all) return tl::unexpected(corrupt(*opened, fmt::format("FQN '{}'", fqn)));

@@ -5,7 +5,9 @@
 #include "arguments.hpp"
 #include "checkpoint.hpp"
 #include "describe.hpp"
+#include "flatpoint/data.hpp"
 #include "flatpoint/source.hpp"
+#include "progress.hpp"
 #include "publish.hpp"
 #include "standard_input.hpp"
 #include "text.hpp"
@@ -18,6 +20,8 @@ namespace fs = std::filesystem;
 struct Arguments {
   std::string checkpoint;
   Destination output;
+  bool data = false;
+  bool checksums = false;
 };
 
 /// The pickle to import. In a folder it is taken even where a flatpoint file that was made from it lies beside it.
@@ -29,20 +33,49 @@ Result<fs::path> source_of(const fs::path& given, const Context& context) {
   return files->pickle.empty() ? files->flatpoint : files->pickle;
 }
 
-void print_json(Context& context, const dcp::OpenedCheckpoint& opened, const fs::path& output) {
+/// The file to write: the import, or with what its data files say.
+struct Written {
+  std::span<const std::byte> bytes;
+  std::optional<data::FoundData> found;
+};
+
+Result<Written> with_data(const dcp::OpenedCheckpoint& opened, const Arguments& arguments) {
+  Written written{opened.file.bytes(), {}};
+  if (!arguments.data && !arguments.checksums) return written;
+  data::FindDataOptions options;
+  options.checksums = arguments.checksums;
+  Progress progress;
+  if (options.checksums)
+    options.progress = [&](std::uint64_t done, std::uint64_t total) { progress.show(done, total); };
+  auto found = data::find_data(opened.file.view(), opened.path.parent_path(), options);
+  if (!found) return tl::unexpected(std::move(found.error()));
+  written.found = std::move(*found);
+  written.bytes = written.found->bytes.bytes();
+  return written;
+}
+
+void print_json(Context& context, const dcp::OpenedCheckpoint& opened, const fs::path& output, const Written& file) {
   Json json(context.out);
   json.begin_object(Json::Style::Lines);
   write_checkpoint(json, opened);
-  write_published(json, output, opened.file.view(), opened.file.bytes().size());
+  write_published(json, output, opened.file.view(), file.bytes.size());
   json.member("already_imported", false);
+  if (file.found) {
+    json.member("chunks", file.found->chunks);
+    json.member("not_plain", file.found->not_plain);
+  }
   json.end();
 }
 
-void print(Context& context, const dcp::OpenedCheckpoint& opened, const fs::path& output) {
+void print(Context& context, const dcp::OpenedCheckpoint& opened, const fs::path& output, const Written& file) {
   const MetadataView metadata = opened.file.view();
   const auto& source = metadata.columns().source;
-  print_published(context.out, output, metadata, opened.file.bytes().size());
+  print_published(context.out, output, metadata, file.bytes.size());
   if (source) context.out.print(" (the pickle: {})", human_size(source->length));
+  if (file.found) {
+    context.out.print("; the data of {} chunks found", file.found->chunks - file.found->not_plain);
+    if (file.found->not_plain > 0) context.out.print(", {} are not plain", file.found->not_plain);
+  }
   context.out.write("\n");
 }
 
@@ -74,24 +107,30 @@ Result<Exit> run(const Arguments& arguments, Context& context) {
   if (!source) return tl::unexpected(source.error());
   if (is_standard_stream(*source) && !arguments.output.path)
     return fail(ErrorCode::InvalidArgument, "-o OUT is needed where standard input is read");
+  const bool wants_data = arguments.data || arguments.checksums;
+  if (is_standard_stream(*source) && wants_data)
+    return fail(ErrorCode::InvalidArgument, "--data and --checksums need a folder with data files, not standard input");
   const fs::path output =
       arguments.output.path ? fs::path(*arguments.output.path) : fs::path(source->string() + ".flatpoint");
   const auto done = is_up_to_date(*source, {output.string(), arguments.output.force});
   if (!done) return tl::unexpected(done.error());
-  if (*done) return report_up_to_date(context, *source, output);
+  // The data files may be others by now: what is asked of them is looked at anew.
+  if (*done && !wants_data) return report_up_to_date(context, *source, output);
   const auto opened = open_quietly(context, *source);
   if (!opened) return tl::unexpected(opened.error());
   if (opened->origin == dcp::Origin::Flatpoint) {
     return fail(ErrorCode::InvalidArgument, fmt::format("{}: is a flatpoint file already", opened->path.string()));
   }
   print_notes(context, *opened);
-  const auto written = publish(context, output, opened->file.bytes(), arguments.output.force, {opened->path});
+  const auto file = with_data(*opened, arguments);
+  if (!file) return tl::unexpected(file.error());
+  const auto written = publish(context, output, file->bytes, arguments.output.force || *done, {opened->path});
   if (!written) return tl::unexpected(written.error());
   if (is_standard_stream(output)) return Exit::Yes;
   if (context.globals.json) {
-    print_json(context, *opened, output);
+    print_json(context, *opened, output, *file);
   } else {
-    print(context, *opened, output);
+    print(context, *opened, output, *file);
   }
   return Exit::Yes;
 }
@@ -100,6 +139,10 @@ Run declare(Command& command) {
   const auto arguments = std::make_shared<Arguments>();
   add_checkpoint(command, arguments->checkpoint);
   add_destination(command, arguments->output, "by default the source's name with .flatpoint behind it");
+  command.add_flag("--data", arguments->data,
+                   "Also look into the data files, by two small reads per chunk, for where each chunk's bytes begin");
+  command.add_flag("--checksums", arguments->checksums,
+                   "Likewise, and read all of them once for the XXH3-64 of each chunk");
   return [arguments](Context& context) { return run(*arguments, context); };
 }
 
@@ -108,6 +151,7 @@ Run declare(Command& command) {
 extern const Verb kImport;
 const Verb kImport{"import", "Turn a .metadata into a flatpoint file",
                    "  flatpoint import ckpt/                        writes ckpt/.metadata.flatpoint\n"
+                   "  flatpoint import ckpt/ --data                 other languages read the data then, without torch\n"
                    "  flatpoint import ckpt/.metadata -o out.flatpoint\n"
                    "  ssh host cat ckpt/.metadata | flatpoint import - -o - | flatpoint ls -\n"
                    "  flatpoint import ckpt/ --of-rank 3            writes ckpt/__3.metadata.flatpoint\n",
