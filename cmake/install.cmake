@@ -19,7 +19,7 @@ endif()
 install(EXPORT flatpointTargets NAMESPACE flatpoint:: DESTINATION "${package_dir}")
 install(DIRECTORY include/flatpoint DESTINATION "${CMAKE_INSTALL_INCLUDEDIR}")
 install(FILES generated/cpp/flatpoint/metadata_generated.h DESTINATION "${CMAKE_INSTALL_INCLUDEDIR}/flatpoint")
-install(FILES schema/metadata.fbs DESTINATION "${CMAKE_INSTALL_DATADIR}/flatpoint")
+install(FILES schema/metadata.fbs docs/json.schema.json DESTINATION "${CMAKE_INSTALL_DATADIR}/flatpoint")
 install(FILES LICENSE NOTICE THIRD_PARTY_NOTICES.md DESTINATION "${CMAKE_INSTALL_DATADIR}/doc/flatpoint")
 
 # Before 1.0 a minor release may change the interface.
