@@ -42,7 +42,7 @@ class Import(ToolTest):
         self.assertEqual((plain.code, plain.err), (0, b""))
         before = output.read_bytes()
         found = run("import", copy, "--data", "--json")
-        self.assertEqual((found.code, found.json["not_plain"], found.err), (0, 0, b""))
+        self.assertEqual((found.code, found.json["data"]["not_plain"], found.err), (0, 0, b""))
         self.assertGreater(found.json["chunks"], 0)
         begins = output.read_bytes()
         self.assertNotEqual(before, begins)

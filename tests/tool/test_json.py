@@ -20,6 +20,11 @@ class Code:
         return os.system, ("true",)
 
 
+def no_name_twice(pairs):
+    assert len({name for name, _ in pairs}) == len(pairs), pairs
+    return dict(pairs)
+
+
 def resolved(schema):
     while "$ref" in schema:
         schema = SCHEMA["$defs"][schema["$ref"].rsplit("/", 1)[1]]
@@ -62,7 +67,7 @@ class JsonSchema(ToolTest):
         """Runs a verb; its answer is what `definition` says."""
         answer = run(*arguments, "--json")
         self.assertEqual(answer.code, code, (arguments, answer.err))
-        value = json.loads(answer.err if code == 2 else answer.out)
+        value = json.loads(answer.err if code == 2 else answer.out, object_pairs_hook=no_name_twice)
         schema = SCHEMA["$defs"][definition]
         validator = jsonschema.Draft202012Validator(schema | {"$defs": SCHEMA["$defs"]})
         wrong = [f"{error.json_path}: {error.message}" for error in validator.iter_errors(value)]
@@ -93,6 +98,7 @@ class JsonSchema(ToolTest):
         out = self.folder / "out"
         self.check("import", "import", folder, "-o", out)
         self.check("already_imported", "import", folder, "-o", out)
+        self.check("import", "import", SAMPLES / "s01_plain_tensors", "--data", "-o", self.folder / "with_data")
         self.check("export", "export", out, "-o", self.folder / "exported", "--drop-opaque")
         self.check("keep", "keep", folder, "w", "-o", self.folder / "kept")
         self.check("drop", "drop", folder, "w", "-o", self.folder / "rest")

@@ -61,8 +61,10 @@ void print_json(Context& context, const dcp::OpenedCheckpoint& opened, const fs:
   write_published(json, output, opened.file.view(), file.bytes.size());
   json.member("already_imported", false);
   if (file.found) {
+    json.key("data").begin_object();
     json.member("chunks", file.found->chunks);
     json.member("not_plain", file.found->not_plain);
+    json.end();
   }
   json.end();
 }
