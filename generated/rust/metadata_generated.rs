@@ -1230,6 +1230,90 @@ impl<'a> ::flatbuffers::Verifiable for ChecksumKind {
 }
 
 impl ::flatbuffers::SimpleToVerifyInSlice for ChecksumKind {}
+#[deprecated(since = "2.0.0", note = "Use associated constants instead. This will no longer be generated in 2021.")]
+pub const ENUM_MIN_SOURCE_KIND: u8 = 0;
+#[deprecated(since = "2.0.0", note = "Use associated constants instead. This will no longer be generated in 2021.")]
+pub const ENUM_MAX_SOURCE_KIND: u8 = 1;
+#[deprecated(since = "2.0.0", note = "Use associated constants instead. This will no longer be generated in 2021.")]
+#[allow(non_camel_case_types)]
+pub const ENUM_VALUES_SOURCE_KIND: [SourceKind; 2] = [
+  SourceKind::Pickle,
+  SourceKind::Safetensors,
+];
+
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+#[repr(transparent)]
+pub struct SourceKind(pub u8);
+#[allow(non_upper_case_globals)]
+impl SourceKind {
+  pub const Pickle: Self = Self(0);
+  pub const Safetensors: Self = Self(1);
+
+  pub const ENUM_MIN: u8 = 0;
+  pub const ENUM_MAX: u8 = 1;
+  pub const ENUM_VALUES: &'static [Self] = &[
+    Self::Pickle,
+    Self::Safetensors,
+  ];
+  /// Returns the variant's name or "" if unknown.
+  pub fn variant_name(self) -> Option<&'static str> {
+    match self {
+      Self::Pickle => Some("Pickle"),
+      Self::Safetensors => Some("Safetensors"),
+      _ => None,
+    }
+  }
+}
+impl ::core::fmt::Debug for SourceKind {
+  fn fmt(&self, f: &mut ::core::fmt::Formatter) -> ::core::fmt::Result {
+    if let Some(name) = self.variant_name() {
+      f.write_str(name)
+    } else {
+      f.write_fmt(format_args!("<UNKNOWN {:?}>", self.0))
+    }
+  }
+}
+impl<'a> ::flatbuffers::Follow<'a> for SourceKind {
+  type Inner = Self;
+  #[inline]
+  unsafe fn follow(buf: &'a [u8], loc: usize) -> Self::Inner {
+    let b = unsafe { ::flatbuffers::read_scalar_at::<u8>(buf, loc) };
+    Self(b)
+  }
+}
+
+impl ::flatbuffers::Push for SourceKind {
+    type Output = SourceKind;
+    #[inline]
+    unsafe fn push(&self, dst: &mut [u8], _written_len: usize) {
+        unsafe { ::flatbuffers::emplace_scalar::<u8>(dst, self.0) };
+    }
+}
+
+impl ::flatbuffers::EndianScalar for SourceKind {
+  type Scalar = u8;
+  #[inline]
+  fn to_little_endian(self) -> u8 {
+    self.0.to_le()
+  }
+  #[inline]
+  #[allow(clippy::wrong_self_convention)]
+  fn from_little_endian(v: u8) -> Self {
+    let b = u8::from_le(v);
+    Self(b)
+  }
+}
+
+impl<'a> ::flatbuffers::Verifiable for SourceKind {
+  #[inline]
+  fn run_verifier(
+    v: &mut ::flatbuffers::Verifier, pos: usize
+  ) -> Result<(), ::flatbuffers::InvalidFlatbuffer> {
+    u8::run_verifier(v, pos)
+  }
+}
+
+impl ::flatbuffers::SimpleToVerifyInSlice for SourceKind {}
 // struct TensorProperties, aligned to 2
 #[repr(transparent)]
 #[derive(Clone, Copy, PartialEq)]
@@ -3185,6 +3269,7 @@ impl<'a> Source<'a> {
   pub const VT_MODIFIED_NS: ::flatbuffers::VOffsetT = 8;
   pub const VT_MODIFIED_RECENTLY: ::flatbuffers::VOffsetT = 10;
   pub const VT_ETAG: ::flatbuffers::VOffsetT = 12;
+  pub const VT_KIND: ::flatbuffers::VOffsetT = 14;
 
   #[inline]
   pub unsafe fn init_from_table(table: ::flatbuffers::Table<'a>) -> Self {
@@ -3200,6 +3285,7 @@ impl<'a> Source<'a> {
     builder.add_digest(args.digest);
     builder.add_length(args.length);
     if let Some(x) = args.etag { builder.add_etag(x); }
+    builder.add_kind(args.kind);
     builder.add_modified_recently(args.modified_recently);
     builder.finish()
   }
@@ -3240,6 +3326,13 @@ impl<'a> Source<'a> {
     // which contains a valid value in this slot
     unsafe { self._tab.get::<::flatbuffers::ForwardsUOffset<::flatbuffers::Vector<'a, u8>>>(Source::VT_ETAG, None)}
   }
+  #[inline]
+  pub fn kind(&self) -> SourceKind {
+    // Safety:
+    // Created from valid Table for this object
+    // which contains a valid value in this slot
+    unsafe { self._tab.get::<SourceKind>(Source::VT_KIND, Some(SourceKind::Pickle)).unwrap()}
+  }
 }
 
 impl ::flatbuffers::Verifiable for Source<'_> {
@@ -3253,6 +3346,7 @@ impl ::flatbuffers::Verifiable for Source<'_> {
      .visit_field::<i64>("modified_ns", Self::VT_MODIFIED_NS, false)?
      .visit_field::<bool>("modified_recently", Self::VT_MODIFIED_RECENTLY, false)?
      .visit_field::<::flatbuffers::ForwardsUOffset<::flatbuffers::Vector<'_, u8>>>("etag", Self::VT_ETAG, false)?
+     .visit_field::<SourceKind>("kind", Self::VT_KIND, false)?
      .finish();
     Ok(())
   }
@@ -3263,6 +3357,7 @@ pub struct SourceArgs<'a> {
     pub modified_ns: i64,
     pub modified_recently: bool,
     pub etag: Option<::flatbuffers::WIPOffset<::flatbuffers::Vector<'a, u8>>>,
+    pub kind: SourceKind,
 }
 impl<'a> Default for SourceArgs<'a> {
   #[inline]
@@ -3273,6 +3368,7 @@ impl<'a> Default for SourceArgs<'a> {
       modified_ns: 0,
       modified_recently: false,
       etag: None,
+      kind: SourceKind::Pickle,
     }
   }
 }
@@ -3303,6 +3399,10 @@ impl<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> SourceBuilder<'a, 'b, A> {
     self.fbb_.push_slot_always::<::flatbuffers::WIPOffset<_>>(Source::VT_ETAG, etag);
   }
   #[inline]
+  pub fn add_kind(&mut self, kind: SourceKind) {
+    self.fbb_.push_slot::<SourceKind>(Source::VT_KIND, kind, SourceKind::Pickle);
+  }
+  #[inline]
   pub fn new(_fbb: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>) -> SourceBuilder<'a, 'b, A> {
     let start = _fbb.start_table();
     SourceBuilder {
@@ -3325,6 +3425,7 @@ impl ::core::fmt::Debug for Source<'_> {
       ds.field("modified_ns", &self.modified_ns());
       ds.field("modified_recently", &self.modified_recently());
       ds.field("etag", &self.etag());
+      ds.field("kind", &self.kind());
       ds.finish()
   }
 }

@@ -157,13 +157,19 @@ struct StorageMetaColumns {
   TextColumn modules;
 };
 
-/// Which `.metadata` a file was imported from.
+/// What a file was imported from: a `.metadata`, or safetensors files (schema/metadata.fbs has what the numbers mean).
+enum class SourceKind : std::uint8_t { Pickle = 0, Safetensors };
+
+std::string_view to_string(SourceKind kind) noexcept;  // "pickle", "safetensors"
+
+/// What tells the source of an import from another one.
 struct SourceRecord {
   std::uint64_t length = 0;        // bytes
   std::uint64_t digest = 0;        // XXH3-64 of all of it
   std::int64_t modified_ns = 0;    // modification time, nanoseconds since 1970; 0: unknown
   bool modified_recently = false;  // reading began within a tick of that time, which proves nothing then
   std::string_view etag;           // an object store's mark of this content; empty: none. Borrowed
+  SourceKind kind = SourceKind::Pickle;
   bool operator==(const SourceRecord&) const = default;
 };
 

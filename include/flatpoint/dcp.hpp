@@ -100,9 +100,12 @@ struct Exported {
 
 /// How `open_checkpoint` came by its answer.
 enum class Origin {
-  Flatpoint,  // a `.metadata.flatpoint` was opened
-  Pickle,     // a `.metadata` was imported in memory
+  Flatpoint,    // a `.metadata.flatpoint` was opened
+  Pickle,       // a `.metadata` was imported in memory
+  Safetensors,  // headers of safetensors files were
 };
+
+std::string_view to_string(Origin origin) noexcept;  // "flatpoint", "pickle", "safetensors"
 
 struct OpenOptions {
   std::optional<std::uint32_t> rank;  // which `__R.metadata` of a save without collectives
@@ -112,19 +115,23 @@ struct OpenOptions {
 
 struct OpenedCheckpoint {
   MetadataFile file;
-  std::filesystem::path path;  // of the file that was read
+  std::filesystem::path path;  // of the file that was read; names of data files are relative to its parent_path(). Of
+                               // a folder of safetensors files: the folder, with a slash at its end
   Origin origin;
   std::vector<std::string> notices;  // for people: why a file beside it was passed over, ...
   std::vector<Finding> findings;     // of the import
 };
 
-/// Opens whatever a user points at: a checkpoint's folder, a `.metadata`, or a `.metadata.flatpoint`.
+/// Opens whatever a user points at: a checkpoint's folder, a `.metadata`, a `.metadata.flatpoint`, a `.safetensors`, an
+/// index of those.
 ///
 /// In a folder with both files a `.metadata.flatpoint` whose source record matches wins (source.hpp has the rule);
 /// otherwise `.metadata` is imported, with a notice. A folder
 /// with only the files of ranks that saved alone, `__R.metadata` or `__R.metadata.flatpoint`, which are chosen between
-/// likewise: one rank is used, several are Ambiguous until `rank` picks one. A file given directly is opened as what it
-/// is; nothing beside it is looked at. Errors also: NotFound, Ambiguous.
+/// likewise: one rank is used, several are Ambiguous until `rank` picks one. A folder without any of these is one of
+/// safetensors files (safetensors.hpp), where it holds some; a `.metadata.flatpoint` imported from them is chosen
+/// likewise. A file given directly is opened as what it is; nothing beside it is looked at. Errors also: NotFound,
+/// Ambiguous, those of safetensors::import_files.
 [[nodiscard]] Result<OpenedCheckpoint> open_checkpoint(const std::filesystem::path& path,
                                                        const OpenOptions& options = {});
 

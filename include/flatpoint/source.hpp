@@ -1,8 +1,8 @@
-// flatpoint/source.hpp - whose pickle is it: does a flatpoint file say what the `.metadata` beside it says?
+// flatpoint/source.hpp - does a flatpoint file say what the `.metadata`, or the safetensors files, beside it say?
 // Target flatpoint::dcp.
 //
-// A flatpoint file records length, time and digest of the `.metadata` that it was imported from. This is the one place
-// that compares such a record with a pickle; `open_checkpoint`, the tool and the Python package ask here.
+// A flatpoint file records length, time and digest of what it was imported from. This is the one place that compares
+// such a record with its source; `open_checkpoint`, the tool and the Python package ask here.
 #pragma once
 
 #include <cstdint>
@@ -58,8 +58,9 @@ enum class TrustTime : bool {
   Yes,  // as the rule has it
 };
 
-/// The rule for a file. Errors: NotFound, Io.
-[[nodiscard]] Result<SourceCheck> check_source(const MetadataView& metadata, const std::filesystem::path& pickle,
+/// The rule for what lies on a disk: a `.metadata`; or, where the record is of safetensors files, a folder, an index or
+/// a file of them. Errors: NotFound, Io.
+[[nodiscard]] Result<SourceCheck> check_source(const MetadataView& metadata, const std::filesystem::path& source,
                                                TrustTime trust_time = TrustTime::Yes);
 
 /// The same file with a record of another pickle as its source: one that was exported from it. All of the pickle is
@@ -67,19 +68,22 @@ enum class TrustTime : bool {
 /// `import_file`.
 [[nodiscard]] Result<Buffer> record_source(const MetadataView& metadata, const std::filesystem::path& pickle);
 
-/// The pickle that a flatpoint file stands beside: its own path without ".flatpoint", where that leaves a name of DCP's
-/// (`.metadata`, `__R.metadata`); elsewhere the name that its facts ask for, in its folder. Need not exist.
-[[nodiscard]] std::filesystem::path pickle_beside(const std::filesystem::path& flatpoint_path,
+/// What a flatpoint file stands beside: its own path without ".flatpoint", where that leaves a name of DCP's
+/// (`.metadata`, `__R.metadata`); elsewhere the name that its facts ask for, in its folder. Of a file imported from
+/// safetensors: the file or index that its name leaves, else its folder, with a slash at its end. Need not exist.
+[[nodiscard]] std::filesystem::path source_beside(const std::filesystem::path& flatpoint_path,
                                                   const MetadataView& metadata);
 
-/// A pickle of a folder and the flatpoint file beside it. Empty: it is not there.
+/// What a folder is read from. Empty: it is not there.
 struct CheckpointFiles {
   std::filesystem::path pickle;
-  std::filesystem::path flatpoint;
+  std::filesystem::path flatpoint;    // beside it, or beside safetensors files
+  std::filesystem::path safetensors;  // the folder, with a slash at its end, where it has no pickle
 };
 
 /// The files of a folder: those of `rank`, which saved alone; or the common ones; or, where there are none, those of
-/// the only rank that saved alone. At least one of the two is there. Errors: NotFound, Ambiguous (several ranks), Io.
+/// the only rank that saved alone; or those of safetensors. At least one of them is there. Errors: NotFound, Ambiguous
+/// (several ranks), Io.
 [[nodiscard]] Result<CheckpointFiles> find_files(const std::filesystem::path& folder,
                                                  std::optional<std::uint32_t> rank = {});
 

@@ -1,4 +1,4 @@
-// The rule by which a folder, a `.metadata` or a `.flatpoint` becomes an open file.
+// The rule by which a folder, a `.metadata`, a `.flatpoint` or safetensors files become an open file.
 
 #include <algorithm>
 #include <charconv>
@@ -7,6 +7,7 @@
 #include "base/format.hpp"
 #include "checkpoint/recognize.hpp"
 #include "flatpoint/dcp.hpp"
+#include "flatpoint/safetensors.hpp"
 #include "flatpoint/source.hpp"
 
 namespace flatpoint::dcp {
@@ -46,10 +47,22 @@ Result<OpenedCheckpoint> open_pickle(const fs::path& path, const OpenOptions& op
   return OpenedCheckpoint{std::move(*file), path, Origin::Pickle, {}, std::move(imported->findings)};
 }
 
-Result<OpenedCheckpoint> open_either(const fs::path& path, const OpenOptions& options) {
+Result<OpenedCheckpoint> open_safetensors(const fs::path& path) {
+  auto imported = safetensors::import_files(path);
+  if (!imported) return tl::unexpected(std::move(imported.error()));
+  auto file = MetadataFile::from_buffer(std::move(imported->bytes));
+  if (!file) return tl::unexpected(std::move(file.error()));
+  return OpenedCheckpoint{std::move(*file), path, Origin::Safetensors, {}, std::move(imported->findings)};
+}
+
+Result<OpenedCheckpoint> open_source(const fs::path& path, const OpenOptions& options) {
+  return safetensors::is_safetensors(path) ? open_safetensors(path) : open_pickle(path, options);
+}
+
+Result<OpenedCheckpoint> open_file(const fs::path& path, const OpenOptions& options) {
   auto opened = open_flatpoint(path, options);
   if (opened || opened.error().code != ErrorCode::NotFlatpoint) return opened;
-  opened = open_pickle(path, options);
+  opened = open_source(path, options);
   const bool other =
       !opened && (opened.error().code == ErrorCode::NotPickle || opened.error().code == ErrorCode::BadPickle);
   if (const std::string what = other ? recognize_file(path) : std::string(); !what.empty())
@@ -57,33 +70,42 @@ Result<OpenedCheckpoint> open_either(const fs::path& path, const OpenOptions& op
   return opened;
 }
 
-/// The flatpoint file, where it says what the pickle says.
-Result<OpenedCheckpoint> open_both(const CheckpointFiles& files, const OpenOptions& options) {
-  auto file = open_flatpoint(files.flatpoint, options);
-  const std::string pickle_name = files.pickle.filename().string();
+/// The flatpoint file, where it says what its source says.
+Result<OpenedCheckpoint> open_both(const fs::path& flatpoint, const fs::path& source, const OpenOptions& options) {
+  auto file = open_flatpoint(flatpoint, options);
+  const std::string source_name = source.has_filename() ? source.filename().string() : "folder's safetensors files";
   if (file) {
-    const auto check = check_source(file->file.view(), files.pickle);
+    const auto check = check_source(file->file.view(), source);
     if (check && check->match == SourceMatch::SameBytes) {
       file->notices.push_back(
           fmt::format("{}: has another time than {} records, or had just been written then, so all of it was read and "
                       "compared: it is the same; `flatpoint import --force` records the time anew",
-                      files.pickle.string(), files.flatpoint.filename().string()));
+                      source.string(), flatpoint.filename().string()));
     }
     if (check && check->is_source()) return file;
   }
-  auto opened = open_pickle(files.pickle, options);
+  auto opened = open_source(source, options);
   if (opened) {
     opened->notices.push_back(
-        file ? fmt::format("{} was not imported from the {} beside it, which is read instead", files.flatpoint.string(),
-                           pickle_name)
-             : fmt::format("{}; the {} beside it is read instead", file.error().message, pickle_name));
+        file ? fmt::format("{} was not imported from the {} beside it, which is read instead", flatpoint.string(),
+                           source_name)
+             : fmt::format("{}; the {} beside it is read instead", file.error().message, source_name));
   }
   return opened;
 }
 
+/// Whether a flatpoint file has to be compared with the safetensors files beside it: it does not say that they are none
+/// of its business.
+bool is_of_safetensors(const fs::path& flatpoint) {
+  const auto file = MetadataFile::open(flatpoint);
+  return !file || (file->view().columns().source && file->view().columns().source->kind == SourceKind::Safetensors);
+}
+
 Result<OpenedCheckpoint> open_files(const CheckpointFiles& files, const OpenOptions& options) {
-  if (files.flatpoint.empty()) return open_pickle(files.pickle, options);
-  return files.pickle.empty() ? open_flatpoint(files.flatpoint, options) : open_both(files, options);
+  const fs::path& source = files.pickle.empty() ? files.safetensors : files.pickle;
+  if (files.flatpoint.empty()) return open_source(source, options);
+  const bool has_source = !files.pickle.empty() || (!source.empty() && is_of_safetensors(files.flatpoint));
+  return has_source ? open_both(files.flatpoint, source, options) : open_flatpoint(files.flatpoint, options);
 }
 
 std::string name_of_rank(std::uint32_t rank) { return fmt::format("__{}.metadata", rank); }
@@ -108,7 +130,7 @@ std::optional<std::uint32_t> rank_of_either(std::string_view name) {
 
 /// The pickle of that name and the flatpoint file beside it.
 CheckpointFiles pair_of(const fs::path& folder, const std::string& pickle_name) {
-  CheckpointFiles files{folder / pickle_name, folder / fmt::format("{}{}", pickle_name, kSuffix)};
+  CheckpointFiles files{folder / pickle_name, folder / fmt::format("{}{}", pickle_name, kSuffix), {}};
   std::error_code error;
   if (!fs::exists(files.pickle, error)) files.pickle.clear();
   if (!fs::exists(files.flatpoint, error)) files.flatpoint.clear();
@@ -128,8 +150,9 @@ Result<std::uint32_t> only_rank(const fs::path& folder) {
   if (ranks.empty()) {
     const std::string what = recognize_folder(folder);
     if (!what.empty()) return fail(ErrorCode::NotFound, fmt::format("{}: {}", folder.string(), what));
-    return fail(ErrorCode::NotFound, fmt::format("{}: no checkpoint: neither {} nor {} nor __R.metadata",
-                                                 folder.string(), kMetadataFileName, kPickleName));
+    return fail(ErrorCode::NotFound,
+                fmt::format("{}: no checkpoint: neither {} nor {} nor __R.metadata nor *.safetensors", folder.string(),
+                            kMetadataFileName, kPickleName));
   }
   if (ranks.size() == 1) return *ranks.begin();
   constexpr std::size_t kShown = 16;
@@ -143,8 +166,25 @@ Result<std::uint32_t> only_rank(const fs::path& folder) {
 
 }  // namespace
 
-fs::path pickle_beside(const fs::path& flatpoint_path, const MetadataView& metadata) {
+std::string_view to_string(Origin origin) noexcept {
+  switch (origin) {
+    case Origin::Flatpoint: return "flatpoint";
+    case Origin::Pickle: return "pickle";
+    case Origin::Safetensors: return "safetensors";
+  }
+  return "unknown";
+}
+
+fs::path source_beside(const fs::path& flatpoint_path, const MetadataView& metadata) {
   const std::string name = flatpoint_path.filename().string();
+  const auto& source = metadata.columns().source;
+  if (source && source->kind == SourceKind::Safetensors) {
+    const fs::path stem = flatpoint_path.parent_path() / flatpoint_path.stem();
+    std::error_code ignored;
+    const bool is_its_file = name.ends_with(kSuffix) && fs::is_regular_file(stem, ignored);
+    if (is_its_file && safetensors::is_safetensors(stem)) return stem;
+    return flatpoint_path.has_parent_path() ? flatpoint_path.parent_path() / "" : fs::path("./");
+  }
   if (name.ends_with(kSuffix)) {
     const std::string stem = name.substr(0, name.size() - kSuffix.size());
     if (stem == kPickleName || rank_of(stem)) return flatpoint_path.parent_path() / stem;
@@ -155,8 +195,18 @@ fs::path pickle_beside(const fs::path& flatpoint_path, const MetadataView& metad
 
 Result<CheckpointFiles> find_files(const fs::path& folder, std::optional<std::uint32_t> rank) {
   if (!rank) {
-    if (auto common = pair_of(folder, kPickleName); is_there(common)) return common;
+    auto common = pair_of(folder, kPickleName);
+    // What torch_checkpointing lists elsewhere is more than these files say.
+    std::error_code ignored;
+    const bool may_be_safetensors =
+        common.pickle.empty() && !fs::exists(folder / "metadata.pkl", ignored) && safetensors::is_safetensors(folder);
+    if (is_there(common)) {
+      if (may_be_safetensors) common.safetensors = folder / "";
+      return common;
+    }
     const auto only = only_rank(folder);
+    if (!only && only.error().code == ErrorCode::NotFound && may_be_safetensors)
+      return CheckpointFiles{{}, {}, folder / ""};
     if (!only) return tl::unexpected(only.error());
     rank = *only;
   }
@@ -174,7 +224,7 @@ Result<OpenedCheckpoint> open_checkpoint(const fs::path& path, const OpenOptions
                             "flatpoint.torch reads from URLs",
                             path.string(), kMetadataFileName, kPickleName));
   }
-  if (!fs::is_directory(path, error)) return open_either(path, options);
+  if (!fs::is_directory(path, error)) return open_file(path, options);
   const auto files = find_files(path, options.rank);
   if (!files) return tl::unexpected(files.error());
   return open_files(*files, options);

@@ -17,17 +17,6 @@ namespace fs = std::filesystem;
 
 constexpr std::string_view kTorchCheckpointing =
     "of torch_checkpointing, whose metadata.pkl is no metadata of DCP's; this version does not read it";
-constexpr std::string_view kSafetensors =
-    "its header lists the tensors, and it has no metadata of DCP's; torch.distributed.checkpoint reads such files with "
-    "HuggingFaceStorageReader";
-
-/// A header of safetensors: its length, then JSON.
-bool is_safetensors(std::span<const std::byte> head, std::uint64_t file_size) {
-  std::uint64_t length = 0;
-  if (head.size() <= sizeof length) return false;
-  std::memcpy(&length, head.data(), sizeof length);
-  return head[sizeof length] == std::byte{'{'} && length >= 2 && length <= file_size - sizeof length;
-}
 
 bool path_exists(const fs::path& path) {
   std::error_code ignored;
@@ -41,7 +30,6 @@ bool is_checkpoint(const fs::path& folder) {
 /// What lies in a folder, as far as one look shows.
 struct Contents {
   std::vector<std::string> checkpoints;  // subfolders that are some
-  bool safetensors = false;
   bool data = false;
 };
 
@@ -53,7 +41,6 @@ Contents contents_of(const fs::path& folder) {
   for (int seen = 0; !error && at != fs::directory_iterator() && seen < kMost; at.increment(error), ++seen) {
     const fs::path& path = at->path();
     std::error_code ignored;
-    contents.safetensors |= path.extension() == ".safetensors";
     contents.data |= path.extension() == ".distcp";
     if (at->is_directory(ignored) && is_checkpoint(path)) contents.checkpoints.push_back(path.filename().string());
   }
@@ -89,7 +76,6 @@ std::string recognize_file(const fs::path& path) {
   const std::string extension = path.extension().string();
   if (path.filename() == "metadata.pkl") return fmt::format("is a manifest {}", kTorchCheckpointing);
   if (extension == ".distcp") return "is a data file of DCP's, which holds bytes of tensors: name its folder";
-  if (is_safetensors(head, file->size())) return fmt::format("is a safetensors file; {}", kSafetensors);
   if (head.size() >= 4 && std::memcmp(head.data(), "PK\3\4", 4) == 0) {
     return "is a zip archive as torch.save writes; torch.distributed.checkpoint.format_utils.torch_save_to_dcp makes a "
            "checkpoint of one";
@@ -100,10 +86,6 @@ std::string recognize_file(const fs::path& path) {
 std::string recognize_folder(const fs::path& folder) {
   if (path_exists(folder / "metadata.pkl")) return fmt::format("is a folder {}", kTorchCheckpointing);
   const Contents contents = contents_of(folder);
-  if (contents.safetensors) {
-    return fmt::format("is a folder of safetensors files{}; {}",
-                       path_exists(folder / "config.json") ? " by Hugging Face" : "", kSafetensors);
-  }
   if (!contents.checkpoints.empty()) return subfolders_text(contents.checkpoints);
   if (contents.data) return "has data files, but their metadata is missing: the save did not end";
   return {};

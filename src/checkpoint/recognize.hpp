@@ -9,7 +9,7 @@ namespace flatpoint::dcp {
 /// Whether it is "s3://..." or the like, which no file system opens.
 [[nodiscard]] bool is_url(const std::filesystem::path& path);
 
-/// "is a safetensors file; ...". Empty for what is not known. Of a file that is no metadata.
+/// "is a zip archive as torch.save writes; ...". Empty for what is not known. Of a file that is no metadata.
 [[nodiscard]] std::string recognize_file(const std::filesystem::path& path);
 
 /// The same of a folder without metadata.

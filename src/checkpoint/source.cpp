@@ -6,6 +6,8 @@
 #include "base/file.hpp"
 #include "base/format.hpp"
 #include "flatpoint/buffer.hpp"
+#include "flatpoint/safetensors.hpp"
+#include "safetensors/manifest.hpp"
 
 #define XXH_INLINE_ALL
 #include <xxhash.h>
@@ -32,6 +34,17 @@ Result<std::uint64_t> file_digest(const base::File& file, const std::filesystem:
   return XXH3_64bits_digest(&state);
 }
 
+/// A mark says more than a time: it is of all files.
+Result<SourceCheck> check_safetensors(const SourceRecord& record, const std::filesystem::path& source,
+                                      TrustTime trust_time) {
+  if (!safetensors::is_safetensors(source))
+    return SourceCheck{SourceMatch::Stale, "it is none of safetensors files, as the source record says"};
+  const auto manifest = safetensors::Manifest::of(source);
+  if (!manifest) return tl::unexpected(manifest.error());
+  const std::string mark = trust_time == TrustTime::Yes ? manifest->mark() : std::string();
+  return match_source(record, {manifest->length(), 0, mark}, [&] { return manifest->digest(); });
+}
+
 }  // namespace
 
 Result<SourceCheck> match_source(const SourceRecord& record, const PickleFacts& pickle,
@@ -55,14 +68,15 @@ std::uint64_t content_digest(std::span<const std::byte> content) noexcept {
   return XXH3_64bits(content.data(), content.size());
 }
 
-Result<SourceCheck> check_source(const MetadataView& metadata, const std::filesystem::path& pickle,
+Result<SourceCheck> check_source(const MetadataView& metadata, const std::filesystem::path& source,
                                  TrustTime trust_time) {
   const auto& record = metadata.columns().source;
   if (!record) return SourceCheck{};
-  const auto file = base::File::open(pickle);
+  if (record->kind == SourceKind::Safetensors) return check_safetensors(*record, source, trust_time);
+  const auto file = base::File::open(source);
   if (!file) return tl::unexpected(file.error());
   const std::int64_t modified_ns = trust_time == TrustTime::Yes ? file->modified_ns() : 0;
-  return match_source(*record, {file->size(), modified_ns}, [&] { return file_digest(*file, pickle); });
+  return match_source(*record, {file->size(), modified_ns}, [&] { return file_digest(*file, source); });
 }
 
 }  // namespace flatpoint::dcp

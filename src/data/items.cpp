@@ -1,5 +1,7 @@
 #include "data/items.hpp"
 
+#include <algorithm>
+#include <array>
 #include <cstring>
 
 #include "base/checked.hpp"
@@ -22,6 +24,16 @@ Result<void> check_against_metadata(const TensorView& tensor, const ChunkView& c
                                            fmt::join(sizes, ", ")));
   }
   return {};
+}
+
+bool has_suffix(const DataFile& file) noexcept { return file.path().ends_with(".safetensors"); }
+
+/// Whether an item is none of torch.save: it lies in a safetensors file, or such a file begins where it should
+/// (torch's SerializationFormat.SAFETENSORS gives all tensors of a file the place of one header).
+bool is_raw(const DataFile& file, const StorageInfoView& storage) {
+  if (has_suffix(file)) return true;
+  std::array<std::byte, safetensors::kLengthBytes + 1> first;
+  return file.read(storage.byte_offset(), first) && safetensors::looks_like_header(first);
 }
 
 }  // namespace
@@ -86,7 +98,8 @@ Result<ChunkSource> Items::open_item(const TensorView& tensor, const ChunkView& 
       source.tensor.storage_begin = item.data_begin;
       source.tensor.storage_bytes = source.data_bytes();
       if (item.has_crc) source.tensor.crc32 = item.crc32;
-      source.item_begin = storage.byte_offset();
+      source.item_begin = item.item_begin;
+      source.is_archive = item.is_archive;
       return source;
     }
   }
@@ -100,6 +113,8 @@ Result<ChunkSource> Items::open_item(const TensorView& tensor, const ChunkView& 
     source.decompressed = std::move(*bytes);
     parsed =
         parse(base::MemorySource(std::as_bytes(std::span(source.decompressed))), 0, source.decompressed.size(), source);
+  } else if (is_raw(*source.file, storage)) {
+    parsed = find_raw(tensor, storage, source);
   } else {
     source.item_begin = storage.byte_offset();
     const FileBytes bytes(*source.file);
@@ -114,7 +129,8 @@ Result<ChunkSource> Items::open_item(const TensorView& tensor, const ChunkView& 
     const bool exact = item.storage_bytes == source.data_bytes();
     const std::lock_guard lock(mutex_);
     if (exact)
-      known_.try_emplace(chunk.row(), Known{item.data_begin(), item.crc32.value_or(0), item.crc32.has_value()});
+      known_.try_emplace(chunk.row(), Known{source.item_begin, item.data_begin(), item.crc32.value_or(0),
+                                            item.crc32.has_value(), source.is_archive});
   }
   return source;
 }
@@ -124,6 +140,47 @@ Result<void> Items::parse(const base::ByteSource& bytes, std::uint64_t begin, st
   auto tensor = archive::read_torch_tensor(archive::ItemSource(bytes, begin, length));
   if (!tensor) return tl::unexpected(std::move(tensor.error()));
   source.tensor = std::move(*tensor);
+  return {};
+}
+
+Result<std::shared_ptr<const safetensors::Header>> Items::header(const DataFile& file, std::uint32_t number,
+                                                                 std::uint64_t begin) {
+  const std::pair key(number, begin);
+  {
+    const std::lock_guard lock(mutex_);
+    if (const auto known = headers_.find(key); known != headers_.end()) return known->second;
+  }
+  const FileBytes bytes(file);
+  // Behind a header in the middle of a file other things may lie.
+  const bool is_all = begin == 0 && file.local() != nullptr;
+  auto read = safetensors::read_header(bytes, begin, is_all ? std::optional(file.local()->size()) : std::nullopt);
+  if (!read) return tl::unexpected(bytes.error().value_or(std::move(read.error())));
+  auto header = std::make_shared<const safetensors::Header>(std::move(*read));
+  const std::lock_guard lock(mutex_);
+  return headers_.try_emplace(key, std::move(header)).first->second;
+}
+
+Result<void> Items::find_raw(const TensorView& tensor, const StorageInfoView& storage, ChunkSource& source) {
+  const bool is_inside = has_suffix(*source.file);
+  const std::uint64_t begin = is_inside ? 0 : storage.byte_offset();
+  const auto header = this->header(*source.file, source.number, begin);
+  if (!header) return tl::unexpected(header.error());
+  const auto& tensors = (*header)->tensors;
+  // By its place, as the metadata may have another name for it; by its name where the metadata has no place.
+  const auto found = std::ranges::find_if(tensors, [&](const safetensors::HeaderTensor& one) {
+    return is_inside ? (*header)->data_begin + one.offset == storage.byte_offset() && one.length == storage.length()
+                     : one.name == tensor.fqn();
+  });
+  if (found == tensors.end()) {
+    return fail(kBadItem, is_inside ? fmt::format("the file's header has no tensor of {} bytes there", storage.length())
+                                    : std::string("the header there does not have it"));
+  }
+  source.is_archive = false;
+  source.tensor.dtype = found->dtype;
+  source.tensor.size = found->shape;
+  source.tensor.strides = contiguous_strides(found->shape);
+  source.tensor.storage_bytes = found->length;
+  source.item_begin = begin + (*header)->data_begin + found->offset;
   return {};
 }
 

@@ -1,6 +1,7 @@
 // data/items.hpp - where the elements of a chunk lie, as its item says.
 #pragma once
 
+#include <map>
 #include <memory>
 #include <mutex>
 #include <unordered_map>
@@ -9,6 +10,7 @@
 #include "archive/torch_item.hpp"
 #include "data/copy_box.hpp"
 #include "data/files.hpp"
+#include "safetensors/header.hpp"
 
 namespace flatpoint::data {
 
@@ -21,6 +23,7 @@ class ChunkSource final : public CopySource {
   std::shared_ptr<const DataFile> file;
   std::vector<std::byte> decompressed;  // where the item is compressed; places are in it
   bool is_compressed = false;
+  bool is_archive = true;  // else the item is nothing but the tensor's bytes, in a safetensors file
   archive::TorchTensor tensor;
   std::uint64_t item_begin = 0;  // 0 where compressed
   [[nodiscard]] std::uint64_t first_element() const noexcept { return item_begin + tensor.data_begin(); }
@@ -43,20 +46,29 @@ class Items {
  private:
   /// A chunk whose elements lie row-major in its file and are all of their storage: what most are, in few bytes.
   struct Known {
-    std::uint64_t data_begin;
+    std::uint64_t item_begin;  // of the file
+    std::uint64_t data_begin;  // of the item
     std::uint32_t crc32;
     bool has_crc;
+    bool is_archive;
   };
   [[nodiscard]] Result<ChunkSource> open_item(const TensorView& tensor, const ChunkView& chunk,
                                               const StorageInfoView& storage);
   [[nodiscard]] Result<void> parse(const base::ByteSource& bytes, std::uint64_t begin, std::uint64_t length,
                                    ChunkSource& source);
+  /// A tensor of a safetensors file, as the file's header has it.
+  [[nodiscard]] Result<void> find_raw(const TensorView& tensor, const StorageInfoView& storage, ChunkSource& source);
+  /// The header at a place of a file.
+  [[nodiscard]] Result<std::shared_ptr<const safetensors::Header>> header(const DataFile& file, std::uint32_t number,
+                                                                          std::uint64_t begin);
   [[nodiscard]] Result<std::vector<std::byte>> read_item(const DataFile& file, const StorageInfoView& storage) const;
 
   Files& files_;
   const ReaderOptions& options_;
   std::mutex mutex_;
   std::unordered_map<std::uint32_t, Known> known_;  // by row of the chunk columns
+  // By number of the file and place.
+  std::map<std::pair<std::uint32_t, std::uint64_t>, std::shared_ptr<const safetensors::Header>> headers_;
 };
 
 /// Whether an item lies behind transforms. Errors: UnknownTransform.

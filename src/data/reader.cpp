@@ -440,7 +440,7 @@ Result<bool> Reader::check(const TensorView& tensor, const ChunkView& chunk, boo
   const archive::ItemSource item = source->is_compressed
                                        ? archive::ItemSource(memory, 0, source->decompressed.size())
                                        : archive::ItemSource(file, storage.byte_offset(), storage.length());
-  if (done) done = archive::check_records(item, archive::Records::BesideStorages).map([](bool) {});
+  if (done && source->is_archive) done = archive::check_records(item, archive::Records::BesideStorages).map([](bool) {});
   if (done) done = source->file->check_unchanged();
   if (!done) return tl::unexpected(at_item(std::move(done.error()), tensor.fqn(), storage));
   return source->tensor.crc32.has_value();

@@ -32,6 +32,7 @@ Exporter::Exporter(const MetadataView& metadata, const ExportOptions& options)
 
 Result<Exported> Exporter::run() {
   if (auto done = check_totals(); !done) return tl::unexpected(std::move(done.error()));
+  if (auto done = check_items(); !done) return tl::unexpected(std::move(done.error()));
   if (auto done = sort_records(); !done) return tl::unexpected(std::move(done.error()));
   if (auto done = root(); !done) return tl::unexpected(std::move(done.error()));
   Exported exported{pickle_.take(), std::move(dropped_)};
@@ -47,6 +48,18 @@ Result<void> Exporter::audit(std::span<const std::byte> pickle) const {
   return fail(ErrorCode::OpaqueRecords,
               fmt::format("the finished pickle does more than make DCP's objects: {}{}{} (byte {})", act.name,
                           act.name.empty() ? "" : " ", act.what, act.position));
+}
+
+// torch.distributed.checkpoint reads items of torch.save alone; of edited metadata the names of the files tell.
+Result<void> Exporter::check_items() const {
+  bool raw = columns_.source && columns_.source->kind == SourceKind::Safetensors;
+  for (std::uint32_t file = 0; !columns_.source && !raw && file < metadata_.file_count(); ++file) {
+    const auto name = metadata_.file_name(file);
+    raw = name && name->ends_with(".safetensors");
+  }
+  if (!raw) return {};
+  return fail(ErrorCode::InvalidArgument,
+              "its tensors lie in safetensors files, which torch.distributed.checkpoint does not read by a .metadata");
 }
 
 // A file whose rows or names overlap would be written out many times over.

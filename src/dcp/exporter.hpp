@@ -62,6 +62,7 @@ class Exporter {
 
   // exporter.cpp
   Status check_totals() const;
+  Status check_items() const;
   Status check_size() const;
   /// Reads the finished pickle once more, by a list of its own.
   [[nodiscard]] Status audit(std::span<const std::byte> pickle) const;

@@ -80,6 +80,7 @@ SourceRecord read_source(TableReader table) {
   source.modified_recently = table.scalar<std::uint8_t>(T::VT_MODIFIED_RECENTLY, 0) != 0;
   const auto etag = table.column<std::uint8_t>(T::VT_ETAG, "source.etag");
   source.etag = {reinterpret_cast<const char*>(etag.data()), etag.size()};
+  source.kind = static_cast<SourceKind>(table.scalar<std::uint8_t>(T::VT_KIND, 0));
   return source;
 }
 

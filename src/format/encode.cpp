@@ -80,7 +80,8 @@ flatbuffers::Offset<fb::StorageMeta> put_storage_meta(Builder& builder, const St
 
 flatbuffers::Offset<fb::Source> put_source(Builder& builder, const SourceRecord& source) {
   const auto etag = unless_empty<std::uint8_t>(builder, etag_bytes(source));
-  return fb::CreateSource(builder, source.length, source.digest, source.modified_ns, source.modified_recently, etag);
+  return fb::CreateSource(builder, source.length, source.digest, source.modified_ns, source.modified_recently, etag,
+                          static_cast<fb::SourceKind>(source.kind));
 }
 
 /// FlatBuffers builds from the end of the file to its beginning: what is put last lies first. Large columns go behind,

@@ -164,6 +164,14 @@ std::string_view to_string(ChunkLayout layout) noexcept {
   return "unknown";
 }
 
+std::string_view to_string(SourceKind kind) noexcept {
+  switch (kind) {
+    case SourceKind::Pickle: return "pickle";
+    case SourceKind::Safetensors: return "safetensors";
+  }
+  return "unknown";
+}
+
 std::string_view to_string(OpaqueKind kind) noexcept {
   switch (kind) {
     case OpaqueKind::Attribute: return "attribute";

@@ -157,7 +157,7 @@ BOOST_AUTO_TEST_CASE(which_pickle_a_file_stands_beside) {
   import();
   const auto name = [&](const char* opened_as, const char* of) {
     const auto file = flatpoint::MetadataFile::open(path / of);
-    return dcp::pickle_beside(path / opened_as, file->view()).filename().string();
+    return dcp::source_beside(path / opened_as, file->view()).filename().string();
   };
   BOOST_TEST(name("__2.metadata.flatpoint", "__2.metadata.flatpoint") == "__2.metadata");
   BOOST_TEST(name(".metadata.flatpoint", ".metadata.flatpoint") == ".metadata");

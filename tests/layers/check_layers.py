@@ -2,7 +2,8 @@
 """Reads every #include line of the project and reports the ones that break its layers.
 
     base <- model <- format <- columns <- read, write <- change, plan
-    base <- pickle <- archive;  read, write, pickle <- dcp; dcp, change <- checkpoint;  checkpoint, archive, plan <- data
+    base <- pickle <- archive;  read, write, pickle <- dcp, safetensors;  dcp, safetensors, change <- checkpoint
+    checkpoint, archive, plan <- data
 
 A file of a layer includes that layer and the ones below it. Tools, bindings and benchmarks include include/ alone, and
 base/format.hpp, the one door to fmt. FlatBuffers is seen by src/format and by include/flatpoint/generated.hpp. Usage: check_layers.py [ROOT]
@@ -25,8 +26,9 @@ BELOW = {
     "pickle": {"base"},
     "archive": {"base", "model", "pickle"},
     "dcp": COLUMNS | {"read", "write", "pickle"},
-    "checkpoint": COLUMNS | {"read", "write", "change", "pickle", "dcp"},
-    "data": COLUMNS | {"read", "write", "plan", "archive", "checkpoint", "dcp"},
+    "safetensors": COLUMNS | {"read", "write", "pickle"},
+    "checkpoint": COLUMNS | {"read", "write", "change", "pickle", "dcp", "safetensors"},
+    "data": COLUMNS | {"read", "write", "plan", "archive", "checkpoint", "dcp", "safetensors"},
 }
 
 # The layer of each header of include/flatpoint/: the one whose sources implement it.
@@ -64,6 +66,7 @@ PUBLIC_HEADERS = {
     "pickle_opcode.hpp": "pickle",
     "pickle_writer.hpp": "pickle",
     "dcp.hpp": "dcp",
+    "safetensors.hpp": "safetensors",
     "source.hpp": "checkpoint",
     "data.hpp": "data",
 }

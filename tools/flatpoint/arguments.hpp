@@ -9,7 +9,9 @@ namespace flatpoint::tool {
 
 /// Adds the argument CKPT.
 inline void add_checkpoint(Command& command, std::string& path) {
-  command.add_option("CKPT", path, "A checkpoint's folder, a .metadata or a flatpoint file; - is standard input")
+  command
+      .add_option("CKPT", path,
+                  "A checkpoint's folder, a .metadata, a flatpoint or .safetensors file; - is standard input")
       .required();
 }
 

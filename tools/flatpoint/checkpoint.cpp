@@ -104,7 +104,7 @@ Result<data::Reader> open_data(const Context& context, const dcp::OpenedCheckpoi
 void write_checkpoint(Json& json, const dcp::OpenedCheckpoint& opened) {
   json.key("checkpoint").begin_object(Json::Style::Lines);
   json.member("path", opened.path.string());
-  json.member("origin", opened.origin == dcp::Origin::Flatpoint ? "flatpoint" : "pickle");
+  json.member("origin", to_string(opened.origin));
   json.member("notices", opened.notices);
   json.key("findings").begin_array();
   for (const Finding& finding : opened.findings) {

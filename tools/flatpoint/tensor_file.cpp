@@ -9,7 +9,9 @@
 #include <system_error>
 #include <utility>
 
+#include "flatpoint/safetensors.hpp"
 #include "json.hpp"
+#include "text.hpp"
 
 namespace flatpoint::tool {
 
@@ -31,32 +33,29 @@ std::optional<std::string_view> npy_dtype(ScalarType dtype) noexcept {
     case ScalarType::Float64: return "<f8";
     case ScalarType::Complex64: return "<c8";
     case ScalarType::Complex128: return "<c16";
+    case ScalarType::Bfloat16: return "<V2";  // as ml_dtypes writes its own: np.load(...).view(ml_dtypes.bfloat16)
+    case ScalarType::Float8_e4m3fn:
+    case ScalarType::Float8_e5m2:
+    case ScalarType::Float8_e4m3fnuz:
+    case ScalarType::Float8_e5m2fnuz:
+    case ScalarType::Float8_e8m0fnu: return "<V1";
     default: return std::nullopt;
   }
 }
 
-std::optional<std::string_view> safetensors_dtype(ScalarType dtype) noexcept {
-  switch (dtype) {
-    case ScalarType::Uint8: return "U8";
-    case ScalarType::Int8: return "I8";
-    case ScalarType::Bool: return "BOOL";
-    case ScalarType::Int16: return "I16";
-    case ScalarType::Int32: return "I32";
-    case ScalarType::Int64: return "I64";
-    case ScalarType::Uint16: return "U16";
-    case ScalarType::Uint32: return "U32";
-    case ScalarType::Uint64: return "U64";
-    case ScalarType::Float16: return "F16";
-    case ScalarType::Bfloat16: return "BF16";
-    case ScalarType::Float32: return "F32";
-    case ScalarType::Float64: return "F64";
-    case ScalarType::Complex64: return "C64";
-    case ScalarType::Float8_e4m3fn: return "F8_E4M3";
-    case ScalarType::Float8_e5m2: return "F8_E5M2";
-    case ScalarType::Float8_e8m0fnu: return "F8_E8M0";
-    default: return std::nullopt;
+namespace {
+
+/// What JSON can hold without an escape that safetensors refuses.
+bool is_unicode(std::string_view text) noexcept {
+  while (!text.empty()) {
+    const CodePoint point = first_code_point(text);
+    if (!point.valid || point.is_surrogate()) return false;
+    text.remove_prefix(point.length);
   }
+  return true;
 }
+
+}  // namespace
 
 std::string npy_head(ScalarType dtype, std::span<const std::int64_t> sizes) {
   constexpr std::size_t kAlign = 64;
@@ -80,10 +79,18 @@ Result<std::string> safetensors_head(std::span<const NamedTensor> tensors) {
   std::string text = "{";
   std::uint64_t at = 0;
   for (const NamedTensor& tensor : tensors) {
+    Size shape = tensor.sizes;
+    const bool is_pairs = tensor.dtype == ScalarType::Float4_e2m1fn_x2;  // the format counts values
+    if (tensor.fqn == "__metadata__" || !is_unicode(tensor.fqn) || (is_pairs && shape.empty())) {
+      return fail(ErrorCode::InvalidArgument,
+                  fmt::format("FQN '{}' of shape [{}] has no place in a safetensors file; write a .raw file",
+                              printable(tensor.fqn), fmt::join(shape, ", ")));
+    }
+    if (is_pairs) shape.back() *= 2;
     if (text.size() > 1) text += ",";
     append_json_string(text, tensor.fqn);
     text += fmt::format(":{{\"dtype\":\"{}\",\"shape\":[{}],\"data_offsets\":[{},{}]}}",
-                        *safetensors_dtype(tensor.dtype), fmt::join(tensor.sizes, ","), at, at + tensor.bytes);
+                        safetensors::safetensors_name_of(tensor.dtype), fmt::join(shape, ","), at, at + tensor.bytes);
     at += tensor.bytes;
   }
   text += "}";

@@ -14,10 +14,9 @@
 
 namespace flatpoint::tool {
 
-/// NumPy's name of a dtype ("<f4"); unset where NumPy has none (bfloat16, float8, ...).
+/// NumPy's name of a dtype ("<f4"); of bfloat16 and float8 that of bytes without meaning ("<V2"), as the ml_dtypes
+/// package has it. Unset where there is none.
 std::optional<std::string_view> npy_dtype(ScalarType dtype) noexcept;
-/// The name in a safetensors header ("F32"); unset where the format has none.
-std::optional<std::string_view> safetensors_dtype(ScalarType dtype) noexcept;
 
 /// What comes before the bytes of a .npy file. REQUIRES: npy_dtype(dtype).
 std::string npy_head(ScalarType dtype, std::span<const std::int64_t> sizes);
@@ -29,7 +28,8 @@ struct NamedTensor {
   std::uint64_t bytes;
 };
 /// What comes before the bytes of a .safetensors file, in which these tensors follow one another. REQUIRES:
-/// safetensors_dtype of each. Errors: TooLarge where the header exceeds the format's 100,000,000 bytes.
+/// safetensors::safetensors_name_of each dtype. Errors: TooLarge where the header exceeds the format's 100,000,000
+/// bytes; InvalidArgument for names and shapes that the format does not have.
 [[nodiscard]] Result<std::string> safetensors_head(std::span<const NamedTensor> tensors);
 
 /// Bytes on their way into a file, which appears under its name when it is whole, or to standard output.

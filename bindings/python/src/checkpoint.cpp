@@ -231,12 +231,12 @@ void bind_facts(nb::class_<Checkpoint>& type) {
   type.def_prop_ro(
           "path", [](const Checkpoint& c) { return to_str(c.get()->path.native()); }, "The file that was read.")
       .def_prop_ro(
-          "origin", [](const Checkpoint& c) { return c.get()->origin == dcp::Origin::Pickle ? "pickle" : "flatpoint"; },
-          "\"flatpoint\", or \"pickle\": a .metadata that was imported in memory.")
+          "origin", [](const Checkpoint& c) { return std::string(to_string(c.get()->origin)); },
+          "\"flatpoint\"; or what was imported in memory: \"pickle\" (a .metadata), \"safetensors\".")
       .def_prop_ro("notices", &notices, "For people: why a file beside it was passed over, ...")
       .def_prop_ro(
           "findings", [](const Checkpoint& c) { return make_findings(c.get()->findings); },
-          "What is odd about the pickle.")
+          "What is odd about what was imported.")
       .def_prop_ro(
           "rank",
           [](const Checkpoint& c) {
@@ -270,7 +270,7 @@ nb::object make_checkpoint(dcp::OpenedCheckpoint&& opened) {
 }
 
 Result<Opened> private_copy(const Opened& opened) {
-  if (opened->path.empty() || opened->origin == dcp::Origin::Pickle) return opened;
+  if (opened->path.empty() || opened->origin != dcp::Origin::Flatpoint) return opened;
   const auto bytes = opened->file.bytes();
   Buffer copy(bytes.size());
   std::memcpy(copy.mutable_bytes().data(), bytes.data(), bytes.size());

@@ -119,7 +119,7 @@ void publish(nb::handle path, nb::handle data, bool overwrite, nb::handle modifi
 bool is_source(nb::handle checkpoint, std::uint64_t length, nb::str etag, nb::handle read) {
   const Opened opened = opened_of(checkpoint);
   const auto& record = opened->file.view().columns().source;
-  if (!record) return false;
+  if (!record || record->kind != SourceKind::Pickle) return false;
   const auto digest = [&]() -> Result<std::uint64_t> {
     const nb::object content = read();
     return dcp::content_digest(BorrowedBytes(content).get());

@@ -570,6 +570,36 @@ inline const char *EnumNameChecksumKind(ChecksumKind e) {
   return EnumNamesChecksumKind()[index];
 }
 
+enum class SourceKind : uint8_t {
+  Pickle = 0,
+  Safetensors = 1,
+  MIN = Pickle,
+  MAX = Safetensors
+};
+
+inline const SourceKind (&EnumValuesSourceKind())[2] {
+  static const SourceKind values[] = {
+    SourceKind::Pickle,
+    SourceKind::Safetensors
+  };
+  return values;
+}
+
+inline const char * const *EnumNamesSourceKind() {
+  static const char * const names[3] = {
+    "Pickle",
+    "Safetensors",
+    nullptr
+  };
+  return names;
+}
+
+inline const char *EnumNameSourceKind(SourceKind e) {
+  if (::flatbuffers::IsOutRange(e, SourceKind::Pickle, SourceKind::Safetensors)) return "";
+  const size_t index = static_cast<size_t>(e);
+  return EnumNamesSourceKind()[index];
+}
+
 FLATBUFFERS_MANUALLY_ALIGNED_STRUCT(2) TensorProperties FLATBUFFERS_FINAL_CLASS {
  private:
   uint8_t dtype_;
@@ -1260,7 +1290,8 @@ struct Source FLATBUFFERS_FINAL_CLASS : private ::flatbuffers::Table {
     VT_DIGEST = 6,
     VT_MODIFIED_NS = 8,
     VT_MODIFIED_RECENTLY = 10,
-    VT_ETAG = 12
+    VT_ETAG = 12,
+    VT_KIND = 14
   };
   uint64_t length() const {
     return GetField<uint64_t>(VT_LENGTH, 0);
@@ -1292,6 +1323,12 @@ struct Source FLATBUFFERS_FINAL_CLASS : private ::flatbuffers::Table {
   ::flatbuffers::Vector<uint8_t> *mutable_etag() {
     return GetPointer<::flatbuffers::Vector<uint8_t> *>(VT_ETAG);
   }
+  flatpoint::fb::SourceKind kind() const {
+    return static_cast<flatpoint::fb::SourceKind>(GetField<uint8_t>(VT_KIND, 0));
+  }
+  bool mutate_kind(flatpoint::fb::SourceKind _kind = static_cast<flatpoint::fb::SourceKind>(0)) {
+    return SetField<uint8_t>(VT_KIND, static_cast<uint8_t>(_kind), 0);
+  }
   template <bool B = false>
   bool Verify(::flatbuffers::VerifierTemplate<B> &verifier) const {
     return VerifyTableStart(verifier) &&
@@ -1301,6 +1338,7 @@ struct Source FLATBUFFERS_FINAL_CLASS : private ::flatbuffers::Table {
            VerifyField<uint8_t>(verifier, VT_MODIFIED_RECENTLY, 1) &&
            VerifyOffset(verifier, VT_ETAG) &&
            verifier.VerifyVector(etag()) &&
+           VerifyField<uint8_t>(verifier, VT_KIND, 1) &&
            verifier.EndTable();
   }
 };
@@ -1324,6 +1362,9 @@ struct SourceBuilder {
   void add_etag(::flatbuffers::Offset<::flatbuffers::Vector<uint8_t>> etag) {
     fbb_.AddOffset(Source::VT_ETAG, etag);
   }
+  void add_kind(flatpoint::fb::SourceKind kind) {
+    fbb_.AddElement<uint8_t>(Source::VT_KIND, static_cast<uint8_t>(kind), 0);
+  }
   explicit SourceBuilder(::flatbuffers::FlatBufferBuilder &_fbb)
         : fbb_(_fbb) {
     start_ = fbb_.StartTable();
@@ -1341,12 +1382,14 @@ inline ::flatbuffers::Offset<Source> CreateSource(
     uint64_t digest = 0,
     int64_t modified_ns = 0,
     bool modified_recently = false,
-    ::flatbuffers::Offset<::flatbuffers::Vector<uint8_t>> etag = 0) {
+    ::flatbuffers::Offset<::flatbuffers::Vector<uint8_t>> etag = 0,
+    flatpoint::fb::SourceKind kind = flatpoint::fb::SourceKind::Pickle) {
   SourceBuilder builder_(_fbb);
   builder_.add_modified_ns(modified_ns);
   builder_.add_digest(digest);
   builder_.add_length(length);
   builder_.add_etag(etag);
+  builder_.add_kind(kind);
   builder_.add_modified_recently(modified_recently);
   return builder_.Finish();
 }
@@ -1362,7 +1405,8 @@ inline ::flatbuffers::Offset<Source> CreateSourceDirect(
     uint64_t digest = 0,
     int64_t modified_ns = 0,
     bool modified_recently = false,
-    const std::vector<uint8_t> *etag = nullptr) {
+    const std::vector<uint8_t> *etag = nullptr,
+    flatpoint::fb::SourceKind kind = flatpoint::fb::SourceKind::Pickle) {
   auto etag__ = etag ? _fbb.CreateVector<uint8_t>(*etag) : 0;
   return flatpoint::fb::CreateSource(
       _fbb,
@@ -1370,7 +1414,8 @@ inline ::flatbuffers::Offset<Source> CreateSourceDirect(
       digest,
       modified_ns,
       modified_recently,
-      etag__);
+      etag__,
+      kind);
 }
 
 struct Metadata FLATBUFFERS_FINAL_CLASS : private ::flatbuffers::Table {

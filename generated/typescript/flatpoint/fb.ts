@@ -18,6 +18,7 @@ export { PathType } from './fb/path-type.js';
 export { ScalarType } from './fb/scalar-type.js';
 export { SequenceType } from './fb/sequence-type.js';
 export { Source } from './fb/source.js';
+export { SourceKind } from './fb/source-kind.js';
 export { StorageMeta } from './fb/storage-meta.js';
 export { StorageType } from './fb/storage-type.js';
 export { StridesKind } from './fb/strides-kind.js';

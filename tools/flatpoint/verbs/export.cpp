@@ -48,7 +48,7 @@ Result<void> read_torch_version(std::string_view text, dcp::ExportOptions& optio
 /// it: it would pass for stale. Says where it leaves something out.
 Result<void> record_as_source(const dcp::OpenedCheckpoint& opened, const fs::path& pickle) {
   std::error_code ignored;
-  const fs::path beside = dcp::pickle_beside(opened.path, opened.file.view());
+  const fs::path beside = dcp::source_beside(opened.path, opened.file.view());
   if (opened.origin != dcp::Origin::Flatpoint || !fs::equivalent(beside, pickle, ignored)) return {};
   const auto bytes = dcp::record_source(opened.file.view(), pickle);
   if (bytes) return write_file(opened.path, bytes->bytes());

@@ -8,6 +8,7 @@
 #include "checkpoint.hpp"
 #include "describe.hpp"
 #include "flatpoint/data.hpp"
+#include "flatpoint/safetensors.hpp"
 #include "glob.hpp"
 #include "tensor_file.hpp"
 #include "text.hpp"
@@ -184,17 +185,22 @@ Result<void> write_tensors(const data::Reader& reader, const std::vector<TensorV
   for (const TensorView& tensor : tensors) {
     const bool known = format == "npy"   ? npy_dtype(tensor.dtype()).has_value()
                        : format == "raw" ? item_size(tensor.dtype()) != 0
-                                         : safetensors_dtype(tensor.dtype()).has_value();
+                                         : !safetensors::safetensors_name_of(tensor.dtype()).empty();
     if (known) continue;
-    return usage(
-        fmt::format("FQN '{}': {} has no place in a {} file; {}", tensor.fqn(), dtype_text(tensor), format,
-                    safetensors_dtype(tensor.dtype()) ? "write a .safetensors or a .raw file" : "write a .raw file"));
+    return usage(fmt::format("FQN '{}': {} has no place in a {} file; {}", tensor.fqn(), dtype_text(tensor), format,
+                             safetensors::safetensors_name_of(tensor.dtype()).empty()
+                                 ? "write a .raw file"
+                                 : "write a .safetensors or a .raw file"));
   }
   for (std::size_t i = 0; i < tensors.size(); ++i) {
     if (auto bytes = data::box_bytes(tensors[i], boxes[i].sizes); !bytes)
       return tl::unexpected(std::move(bytes.error()));
   }
-  if (format == "npy") head = npy_head(first.dtype(), boxes.front().sizes);
+  if (format == "npy") {
+    head = npy_head(first.dtype(), boxes.front().sizes);
+    if (npy_dtype(first.dtype())->starts_with("<V"))
+      complain("note", fmt::format("NumPy has no {0}: view the array as ml_dtypes.{0}", dtype_text(first)));
+  }
   if (format == "safetensors") {
     std::vector<NamedTensor> named;
     for (std::size_t i = 0; i < tensors.size(); ++i)

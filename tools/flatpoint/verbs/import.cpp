@@ -1,4 +1,4 @@
-// flatpoint import - a .metadata becomes a flatpoint file.
+// flatpoint import - a .metadata, or the headers of safetensors files, become a flatpoint file.
 #include <filesystem>
 #include <memory>
 
@@ -24,13 +24,19 @@ struct Arguments {
   bool checksums = false;
 };
 
-/// The pickle to import. In a folder it is taken even where a flatpoint file that was made from it lies beside it.
+/// What to import. In a folder it is taken even where a flatpoint file that was made from it lies beside it.
 Result<fs::path> source_of(const fs::path& given, const Context& context) {
   std::error_code ignored;
   if (!fs::is_directory(given, ignored)) return given;
   const auto files = find_files(context, given);
   if (!files) return tl::unexpected(files.error());
-  return files->pickle.empty() ? files->flatpoint : files->pickle;
+  if (!files->pickle.empty()) return files->pickle;
+  return files->safetensors.empty() ? files->flatpoint : files->safetensors;
+}
+
+/// Beside the source. That of a folder of safetensors files is the folder itself.
+fs::path default_output(const fs::path& source) {
+  return source.has_filename() ? fs::path(source.string() + ".flatpoint") : source / kMetadataFileName;
 }
 
 /// The file to write: the import, or with what its data files say.
@@ -73,7 +79,10 @@ void print(Context& context, const dcp::OpenedCheckpoint& opened, const fs::path
   const MetadataView metadata = opened.file.view();
   const auto& source = metadata.columns().source;
   print_published(context.out, output, metadata, file.bytes.size());
-  if (source) context.out.print(" (the pickle: {})", human_size(source->length));
+  if (source) {
+    context.out.print(" ({}: {})", source->kind == SourceKind::Pickle ? "the pickle" : "the files",
+                      human_size(source->length));
+  }
   if (file.found) {
     context.out.print("; the data of {} chunks found", file.found->chunks - file.found->not_plain);
     if (file.found->not_plain > 0) context.out.print(", {} are not plain", file.found->not_plain);
@@ -112,8 +121,7 @@ Result<Exit> run(const Arguments& arguments, Context& context) {
   const bool wants_data = arguments.data || arguments.checksums;
   if (is_standard_stream(*source) && wants_data)
     return fail(ErrorCode::InvalidArgument, "--data and --checksums need a folder with data files, not standard input");
-  const fs::path output =
-      arguments.output.path ? fs::path(*arguments.output.path) : fs::path(source->string() + ".flatpoint");
+  const fs::path output = arguments.output.path ? fs::path(*arguments.output.path) : default_output(*source);
   const auto done = is_up_to_date(*source, {output.string(), arguments.output.force});
   if (!done) return tl::unexpected(done.error());
   // The data files may be others by now: what is asked of them is looked at anew.
@@ -151,12 +159,13 @@ Run declare(Command& command) {
 }  // namespace
 
 extern const Verb kImport;
-const Verb kImport{"import", "Turn a .metadata into a flatpoint file",
+const Verb kImport{"import", "Turn a .metadata, or the headers of safetensors files, into a flatpoint file",
                    "  flatpoint import ckpt/                        writes ckpt/.metadata.flatpoint\n"
                    "  flatpoint import ckpt/ --data                 other languages read the data then, without torch\n"
                    "  flatpoint import ckpt/.metadata -o out.flatpoint\n"
                    "  ssh host cat ckpt/.metadata | flatpoint import - -o - | flatpoint ls -\n"
-                   "  flatpoint import ckpt/ --of-rank 3            writes ckpt/__3.metadata.flatpoint\n",
+                   "  flatpoint import ckpt/ --of-rank 3            writes ckpt/__3.metadata.flatpoint\n"
+                   "  flatpoint import model/                       of safetensors: writes model/.metadata.flatpoint\n",
                    declare};
 
 }  // namespace flatpoint::tool

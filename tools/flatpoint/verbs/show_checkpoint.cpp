@@ -111,7 +111,8 @@ std::string modules_text(const StorageMeta& meta) {
 }
 
 std::string source_text(const SourceRecord& source) {
-  return fmt::format("{}, XXH3-64 {:016x}", exact_bytes(source.length), source.digest);
+  return fmt::format("{}{}, XXH3-64 {:016x}", source.kind == SourceKind::Pickle ? "" : "safetensors, ",
+                     exact_bytes(source.length), source.digest);
 }
 
 std::string_view as_text(ByteColumn bytes) { return {reinterpret_cast<const char*>(bytes.data()), bytes.size()}; }
@@ -139,7 +140,7 @@ void print_facts(Context& context, const dcp::OpenedCheckpoint& opened, const Su
   Facts facts;
   facts.add("format", fmt::format("{}.{}, {}{}", columns.format_major, columns.format_minor,
                                   human_size(opened.file.bytes().size()),
-                                  opened.origin == dcp::Origin::Pickle ? ", imported in memory" : ""));
+                                  opened.origin == dcp::Origin::Flatpoint ? "" : ", imported in memory"));
   if (columns.fragment_rank >= 0) facts.add("fragment", fmt::format("of rank {}", columns.fragment_rank));
   facts.add("FQNs", fqns_text(metadata, all));
   facts.add("chunks", chunks_text(all));
@@ -244,6 +245,7 @@ void write_source(Json& json, const Columns& columns) {
   json.key("source");
   if (!columns.source) return json.value(nullptr);
   json.begin_object();
+  json.member("kind", to_string(columns.source->kind));
   json.member("length", columns.source->length);
   json.member("digest", fmt::format("{:016x}", columns.source->digest));
   json.member("modified_ns", columns.source->modified_ns);

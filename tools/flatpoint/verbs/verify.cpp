@@ -12,6 +12,7 @@
 #include "flatpoint/coverage.hpp"
 #include "flatpoint/data.hpp"
 #include "flatpoint/pickle_audit.hpp"
+#include "flatpoint/safetensors.hpp"
 #include "flatpoint/source.hpp"
 #include "progress.hpp"
 #include "standard_input.hpp"
@@ -29,7 +30,7 @@ struct Arguments {
   std::optional<std::string> check;  // "rules", "files", "items", "bytes"
 };
 
-/// What the pickle beside a flatpoint file says of it.
+/// What the pickle, or the safetensors files, beside a flatpoint file say of it.
 enum class Source {
   NotLookedFor,
   Absent,    // there is none
@@ -43,7 +44,8 @@ struct Verdict {
   VerifyReport report;
   std::optional<MetadataFile> file = {};  // where it could be opened
   Source source = Source::NotLookedFor;
-  std::string pickle = {};                      // the name of the one that was compared
+  std::string source_name = {};                 // of what was compared
+  fs::path pickle = {};                         // where that is a pickle
   std::optional<CoverageReport> coverage = {};  // with --coverage; its findings are in the report
   std::optional<PickleAudit> unpickling = {};   // of a `.metadata`: what Python would run
   std::optional<data::FilesReport> files = {};  // but with --check rules; likewise
@@ -99,13 +101,15 @@ void add_coverage(const MetadataFile& file, Verdict& verdict) {
   verdict.coverage = std::move(*coverage);
 }
 
-/// Compares the source record with the pickle beside the file, byte for byte. A difference is a broken rule.
+/// Compares the source record with what lies beside the file, byte for byte. A difference is a broken rule.
 Result<void> compare_source(Verdict& verdict, const MetadataFile& file) {
-  const fs::path pickle = dcp::pickle_beside(verdict.path, file.view());
-  verdict.pickle = pickle.filename().string();
+  const fs::path source = dcp::source_beside(verdict.path, file.view());
+  const bool is_pickle = source.has_filename() && !safetensors::is_safetensors(source);
+  verdict.source_name = source.has_filename() ? source.filename().string() : "safetensors files";
   verdict.source = Source::Absent;
-  if (!is_file(pickle)) return {};
-  const auto check = dcp::check_source(file.view(), pickle, dcp::TrustTime::No);
+  if (is_pickle ? !is_file(source) : !safetensors::is_safetensors(source)) return {};
+  if (is_pickle) verdict.pickle = source;
+  const auto check = dcp::check_source(file.view(), source, dcp::TrustTime::No);
   if (!check) return tl::unexpected(check.error());
   if (check->match == dcp::SourceMatch::NoRecord) {
     verdict.source = Source::NoRecord;
@@ -114,7 +118,7 @@ Result<void> compare_source(Verdict& verdict, const MetadataFile& file) {
   } else {
     verdict.source = Source::Stale;
     verdict.report.broken_rules.push_back(
-        {"stale", fmt::format("{}: not what the file was imported from: {}", pickle.string(), check->difference)});
+        {"stale", fmt::format("{}: not what the file was imported from: {}", source.string(), check->difference)});
   }
   return {};
 }
@@ -143,8 +147,7 @@ Result<Verdict> verify_flatpoint(const Context& context, const Arguments& argume
     if (arguments.coverage) add_coverage(*file, verdict);
     if (source) {
       auto done = compare_source(verdict, *file).and_then([&]() -> Result<void> {
-        const fs::path pickle = path.parent_path() / verdict.pickle;
-        return verdict.source == Source::Absent ? Result<void>() : add_unpickling(pickle, verdict);
+        return verdict.pickle.empty() ? Result<void>() : add_unpickling(verdict.pickle, verdict);
       });
       if (!done) return tl::unexpected(std::move(done.error()));
     }
@@ -164,22 +167,31 @@ Result<Verdict> verify_flatpoint(const Context& context, const Arguments& argume
   return Verdict{path, std::move(*report)};
 }
 
-/// Imports and checks the result. What a pickle of DCP's breaks is a report; another program's file is an error.
-Result<Verdict> verify_pickle(const Context& context, const Arguments& arguments, const fs::path& path) {
+/// What is broken in a file that is recognised as one of DCP's or of safetensors'.
+bool is_report(ErrorCode code) {
+  return code == ErrorCode::BadPickle || code == ErrorCode::TooLarge || code == kBadItem || code == kNotPlain ||
+         code == kOutside || code == ErrorCode::Truncated || code == ErrorCode::Conflict;
+}
+
+/// Imports and checks the result. What a source breaks is a report; another program's file is an error.
+Result<Verdict> verify_source(const Context& context, const Arguments& arguments, const fs::path& path) {
   auto opened = open_quietly(context, path);
   if (opened) {
     Verdict verdict{opened->path, verify(opened->file)};
     auto& findings = verdict.report.findings;
     findings.insert(findings.begin(), opened->findings.begin(), opened->findings.end());
     if (arguments.coverage) add_coverage(opened->file, verdict);
-    if (auto done = add_unpickling(opened->path, verdict); !done) return tl::unexpected(std::move(done.error()));
+    if (opened->origin == dcp::Origin::Pickle) {
+      if (auto done = add_unpickling(opened->path, verdict); !done) return tl::unexpected(std::move(done.error()));
+    }
     verdict.file = std::move(opened->file);
     return verdict;
   }
   const Error& error = opened.error();
-  if (error.code != ErrorCode::BadPickle && error.code != ErrorCode::TooLarge) return tl::unexpected(error);
+  if (!is_report(error.code)) return tl::unexpected(error);
   Verdict verdict{path, {}};
   verdict.report.broken_rules.push_back({std::string(to_string(error.code)), error.message});
+  if (!is_standard_stream(path) && safetensors::is_safetensors(path)) return verdict;
   if (const fs::path pickle = is_file(path) || is_standard_stream(path) ? path : path / dcp::kPickleName;
       is_file(pickle) || is_standard_stream(pickle)) {
     if (auto done = add_unpickling(pickle, verdict); !done) return tl::unexpected(std::move(done.error()));
@@ -235,12 +247,12 @@ Result<Verdict> verify_checkpoint(const Context& context, const Arguments& argum
     auto verdict = verify_flatpoint(context, arguments, given, arguments.source);
     const bool other = !verdict && (verdict.error().code == ErrorCode::NotFlatpoint ||
                                     verdict.error().code == ErrorCode::NotFound);  // whose error says what it is
-    return other ? verify_pickle(context, arguments, given) : std::move(verdict);
+    return other ? verify_source(context, arguments, given) : std::move(verdict);
   }
   const auto files = find_files(context, given);
   if (!files) return tl::unexpected(files.error());
-  return files->flatpoint.empty() ? verify_pickle(context, arguments, files->pickle)
-                                  : verify_flatpoint(context, arguments, files->flatpoint, /*source=*/true);
+  if (!files->flatpoint.empty()) return verify_flatpoint(context, arguments, files->flatpoint, /*source=*/true);
+  return verify_source(context, arguments, files->pickle.empty() ? files->safetensors : files->pickle);
 }
 
 /// What was not checked, and how it is.
@@ -269,7 +281,7 @@ void print(Output& out, const Verdict& verdict) {
   out.print(
       "{}: {}{}{}{}\n", printable(verdict.path.string()),
       report.sound() ? out.painted(Colour::Green, "sound") : out.painted(Colour::Red, "broken"),
-      verdict.source == Source::Matches ? fmt::format(", and imported from the {} beside it", verdict.pickle) : "",
+      verdict.source == Source::Matches ? fmt::format(", and imported from the {} beside it", verdict.source_name) : "",
       unchecked.empty() ? "" : "; ", unchecked);
   if (verdict.files) out.print("{}\n", files_text(*verdict.files));
   if (verdict.coverage) {

@@ -123,8 +123,20 @@ func (rcv *Source) MutateEtag(j int, n byte) bool {
 	return false
 }
 
+func (rcv *Source) Kind() SourceKind {
+	o := flatbuffers.UOffsetT(rcv._tab.Offset(14))
+	if o != 0 {
+		return SourceKind(rcv._tab.GetByte(o + rcv._tab.Pos))
+	}
+	return 0
+}
+
+func (rcv *Source) MutateKind(n SourceKind) bool {
+	return rcv._tab.MutateByteSlot(14, byte(n))
+}
+
 func SourceStart(builder *flatbuffers.Builder) {
-	builder.StartObject(5)
+	builder.StartObject(6)
 }
 func SourceAddLength(builder *flatbuffers.Builder, length uint64) {
 	builder.PrependUint64Slot(0, length, 0)
@@ -143,6 +155,9 @@ func SourceAddEtag(builder *flatbuffers.Builder, etag flatbuffers.UOffsetT) {
 }
 func SourceStartEtagVector(builder *flatbuffers.Builder, numElems int) flatbuffers.UOffsetT {
 	return builder.StartVector(1, numElems, 1)
+}
+func SourceAddKind(builder *flatbuffers.Builder, kind SourceKind) {
+	builder.PrependByteSlot(5, byte(kind), 0)
 }
 func SourceEnd(builder *flatbuffers.Builder) flatbuffers.UOffsetT {
 	return builder.EndObject()

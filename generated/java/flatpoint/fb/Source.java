@@ -36,23 +36,26 @@ public final class Source extends com.google.flatbuffers.Table {
   public ByteVector etagVector(ByteVector obj) { int o = __offset(12); return o != 0 ? obj.__assign(__vector(o), bb) : null; }
   public ByteBuffer etagAsByteBuffer() { return __vector_as_bytebuffer(12, 1); }
   public ByteBuffer etagInByteBuffer(ByteBuffer _bb) { return __vector_in_bytebuffer(_bb, 12, 1); }
+  public int kind() { int o = __offset(14); return o != 0 ? bb.get(o + bb_pos) & 0xFF : 0; }
 
   public static int createSource(FlatBufferBuilder builder,
       long length,
       long digest,
       long modifiedNs,
       boolean modifiedRecently,
-      int etagOffset) {
-    builder.startTable(5);
+      int etagOffset,
+      int kind) {
+    builder.startTable(6);
     Source.addModifiedNs(builder, modifiedNs);
     Source.addDigest(builder, digest);
     Source.addLength(builder, length);
     Source.addEtag(builder, etagOffset);
+    Source.addKind(builder, kind);
     Source.addModifiedRecently(builder, modifiedRecently);
     return Source.endSource(builder);
   }
 
-  public static void startSource(FlatBufferBuilder builder) { builder.startTable(5); }
+  public static void startSource(FlatBufferBuilder builder) { builder.startTable(6); }
   public static void addLength(FlatBufferBuilder builder, long length) { builder.addLong(0, length, 0L); }
   public static void addDigest(FlatBufferBuilder builder, long digest) { builder.addLong(1, digest, 0L); }
   public static void addModifiedNs(FlatBufferBuilder builder, long modifiedNs) { builder.addLong(2, modifiedNs, 0L); }
@@ -61,6 +64,7 @@ public final class Source extends com.google.flatbuffers.Table {
   public static int createEtagVector(FlatBufferBuilder builder, byte[] data) { return builder.createByteVector(data); }
   public static int createEtagVector(FlatBufferBuilder builder, ByteBuffer data) { return builder.createByteVector(data); }
   public static void startEtagVector(FlatBufferBuilder builder, int numElems) { builder.startVector(1, numElems, 1); }
+  public static void addKind(FlatBufferBuilder builder, int kind) { builder.addByte(5, (byte) kind, (byte) 0); }
   public static int endSource(FlatBufferBuilder builder) {
     int o = builder.endTable();
     return o;

@@ -84,8 +84,15 @@ class Source(object):
         o = flatbuffers.number_types.UOffsetTFlags.py_type(self._tab.Offset(12))
         return o == 0
 
+    # Source
+    def Kind(self):
+        o = flatbuffers.number_types.UOffsetTFlags.py_type(self._tab.Offset(14))
+        if o != 0:
+            return self._tab.Get(flatbuffers.number_types.Uint8Flags, o + self._tab.Pos)
+        return 0
+
 def SourceStart(builder: flatbuffers.Builder):
-    builder.StartObject(5)
+    builder.StartObject(6)
 
 def Start(builder: flatbuffers.Builder):
     SourceStart(builder)
@@ -125,6 +132,12 @@ def SourceStartEtagVector(builder, numElems: int) -> int:
 
 def StartEtagVector(builder, numElems: int) -> int:
     return SourceStartEtagVector(builder, numElems)
+
+def SourceAddKind(builder: flatbuffers.Builder, kind: int):
+    builder.PrependUint8Slot(5, kind, 0)
+
+def AddKind(builder: flatbuffers.Builder, kind: int):
+    SourceAddKind(builder, kind)
 
 def SourceEnd(builder: flatbuffers.Builder) -> int:
     return builder.EndObject()

@@ -4,6 +4,9 @@
 
 import * as flatbuffers from 'flatbuffers';
 
+import { SourceKind } from '../../flatpoint/fb/source-kind.js';
+
+
 export class Source {
   bb: flatbuffers.ByteBuffer|null = null;
   bb_pos = 0;
@@ -57,8 +60,13 @@ etagArray():Uint8Array|null {
   return offset ? new Uint8Array(this.bb!.bytes().buffer, this.bb!.bytes().byteOffset + this.bb!.__vector(this.bb_pos + offset), this.bb!.__vector_len(this.bb_pos + offset)) : null;
 }
 
+kind():SourceKind {
+  const offset = this.bb!.__offset(this.bb_pos, 14);
+  return offset ? this.bb!.readUint8(this.bb_pos + offset) : SourceKind.Pickle;
+}
+
 static startSource(builder:flatbuffers.Builder) {
-  builder.startObject(5);
+  builder.startObject(6);
 }
 
 static addLength(builder:flatbuffers.Builder, length:bigint) {
@@ -93,18 +101,23 @@ static startEtagVector(builder:flatbuffers.Builder, numElems:number) {
   builder.startVector(1, numElems, 1);
 }
 
+static addKind(builder:flatbuffers.Builder, kind:SourceKind) {
+  builder.addFieldInt8(5, kind, SourceKind.Pickle);
+}
+
 static endSource(builder:flatbuffers.Builder):flatbuffers.Offset {
   const offset = builder.endObject();
   return offset;
 }
 
-static createSource(builder:flatbuffers.Builder, length:bigint, digest:bigint, modifiedNs:bigint, modifiedRecently:boolean, etagOffset:flatbuffers.Offset):flatbuffers.Offset {
+static createSource(builder:flatbuffers.Builder, length:bigint, digest:bigint, modifiedNs:bigint, modifiedRecently:boolean, etagOffset:flatbuffers.Offset, kind:SourceKind):flatbuffers.Offset {
   Source.startSource(builder);
   Source.addLength(builder, length);
   Source.addDigest(builder, digest);
   Source.addModifiedNs(builder, modifiedNs);
   Source.addModifiedRecently(builder, modifiedRecently);
   Source.addEtag(builder, etagOffset);
+  Source.addKind(builder, kind);
   return Source.endSource(builder);
 }
 }
