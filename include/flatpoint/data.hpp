@@ -184,6 +184,7 @@ struct FilesReport {
 
 struct FilesOptions {
   bool allow_outside = false;  // as ReaderOptions has it
+  bool unnamed_files = true;   // look for them
   std::size_t max_messages = 100;
 };
 

@@ -40,7 +40,7 @@ class FilesChecker {
     const auto count = [&](bool whole) { ++report_.fqns, report_.lost += !whole; };
     if (auto done = for_each_fqn(is_whole, count); !done) return tl::unexpected(std::move(done.error()));
     // Beside the files of one rank lie those of the others.
-    if (metadata_.columns().fragment_rank < 0) find_unnamed_files();
+    if (options_.unnamed_files && metadata_.columns().fragment_rank < 0) find_unnamed_files();
     return std::move(report_);
   }
 

@@ -20,6 +20,16 @@ class ErrorCode(enum.IntEnum):
     AMBIGUOUS = 12
     OPAQUE_RECORDS = 13
     STALE = 14
+    # Of data files: include/flatpoint/data_error.hpp.
+    NOT_PLAIN = 32
+    BAD_ITEM = 33
+    DTYPE_MISMATCH = 34
+    SIZE_MISMATCH = 35
+    CHANGED = 36
+    HOLES = 37
+    CHECKSUM = 38
+    UNKNOWN_TRANSFORM = 39
+    OUTSIDE = 40
 
 
 class Error(Exception):

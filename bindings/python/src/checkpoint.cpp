@@ -231,7 +231,7 @@ void bind_facts(nb::class_<Checkpoint>& type) {
   type.def_prop_ro(
           "path", [](const Checkpoint& c) { return to_str(c.get()->path.native()); }, "The file that was read.")
       .def_prop_ro(
-          "origin", [](const Checkpoint& c) { return std::string(to_string(c.get()->origin)); },
+          "origin", [](const Checkpoint& c) { return to_str(to_string(c.get()->origin)); },
           "\"flatpoint\"; or what was imported in memory: \"pickle\" (a .metadata), \"safetensors\".")
       .def_prop_ro("notices", &notices, "For people: why a file beside it was passed over, ...")
       .def_prop_ro(

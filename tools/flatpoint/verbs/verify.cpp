@@ -216,7 +216,10 @@ Result<void> check_data(const Context& context, const Arguments& arguments, Verd
   if (check == "rules" || !verdict.report.sound() || !verdict.file) return {};
   const MetadataView metadata = verdict.file->view();
   const fs::path folder = verdict.path.parent_path();
-  auto files = data::check_files(metadata, folder, {.allow_outside = context.globals.allow_outside});
+  // Beside one safetensors file that was asked for lie others.
+  const bool is_one_of_many = verdict.path.extension() == ".safetensors";
+  auto files = data::check_files(metadata, folder,
+                                 {.allow_outside = context.globals.allow_outside, .unnamed_files = !is_one_of_many});
   if (!files) return tl::unexpected(std::move(files.error()));
   add_to(verdict.report, *files);
   verdict.files = std::move(*files);
