@@ -6,7 +6,6 @@
 #include <span>
 #include <vector>
 
-#include "flatpoint/data_error.hpp"
 #include "flatpoint/views.hpp"
 
 namespace flatpoint {

@@ -19,7 +19,6 @@
 #include <vector>
 
 #include "flatpoint/buffer.hpp"
-#include "flatpoint/data_error.hpp"
 #include "flatpoint/dcp.hpp"
 #include "flatpoint/load_plan.hpp"
 

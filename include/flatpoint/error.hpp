@@ -25,6 +25,17 @@ enum class ErrorCode : std::uint8_t {
   Ambiguous = 12,       // several candidates where one is needed, for example `__0.metadata` and `__1.metadata`
   OpaqueRecords = 13,   // the operation would lose or emit opaque records and was not told to
   Stale = 14,           // the `.metadata` beside the file is not the one it was imported from
+
+  // Of data files; the message names FQN, file and byte offset of the item.
+  NotPlain = 32,          // no row-major tensor or plain value; the message says why
+  BadItem = 33,           // no archive of torch.save or header of safetensors, or one that contradicts itself
+  DtypeMismatch = 34,     // the item has another dtype than the metadata says
+  SizeMismatch = 35,      // the item has another size than the metadata says
+  Changed = 36,           // a data file is not as it was when it was first opened
+  Holes = 37,             // no chunk holds some of the elements that are to be read
+  Checksum = 38,          // bytes that do not have their checksum
+  UnknownTransform = 39,  // an item behind a transform that this version does not know
+  Outside = 40,           // the path of a data file leaves the checkpoint's folder
 };
 
 /// The stable, lower-case name of a code ("not_found", "io", ...), as `--json` output shows it.

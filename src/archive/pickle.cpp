@@ -22,7 +22,7 @@ Result<Unpickled> unpickle(std::string pickle) {
   Machine machine(*result.heap, limits, {.persistent_ids = true}, kFold, nullptr);
   if (machine.run() != Machine::Outcome::Done) {
     Error error = machine.error();
-    if (error.code == ErrorCode::BadPickle) error.code = kBadItem;
+    if (error.code == ErrorCode::BadPickle) error.code = ErrorCode::BadItem;
     error.message = fmt::format("its data.pkl: {}", error.message);
     return tl::unexpected(std::move(error));
   }

@@ -5,7 +5,6 @@
 #include <string>
 #include <string_view>
 
-#include "flatpoint/data_error.hpp"
 #include "pickle/machine.hpp"
 
 namespace flatpoint::archive {

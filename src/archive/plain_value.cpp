@@ -92,7 +92,7 @@ class JsonWriter {
   Result<void> scalar(Value value);
 
   static tl::unexpected<Error> not_plain(std::string_view what) {
-    return fail(kNotPlain, fmt::format("not a plain value: {}", what));
+    return fail(ErrorCode::NotPlain, fmt::format("not a plain value: {}", what));
   }
 
   const Unpickled& pickle_;

@@ -16,10 +16,10 @@ constexpr std::uint64_t kMaxTensorPickle = std::uint64_t{1} << 20;  // a tensor'
 constexpr std::uint64_t kMaxValuePickle = std::uint64_t{1} << 28;   // a value that would take all memory
 constexpr std::size_t kMaxNdim = 255;
 
-tl::unexpected<Error> broken(std::string_view what) { return fail(kBadItem, std::string(what)); }
+tl::unexpected<Error> broken(std::string_view what) { return fail(ErrorCode::BadItem, std::string(what)); }
 
 tl::unexpected<Error> not_plain(std::string_view reason) {
-  return fail(kNotPlain, fmt::format("not a plain tensor: {}", reason));
+  return fail(ErrorCode::NotPlain, fmt::format("not a plain tensor: {}", reason));
 }
 
 /// The classes of typed storages, which name the dtype where the tensor does not.
@@ -212,7 +212,7 @@ Result<bool> check_records(const ItemSource& item, Records which) {
     const auto bytes = zip->read(record, kMaxValuePickle);
     if (!bytes) return tl::unexpected(bytes.error());
     if (crc32(0, std::as_bytes(std::span(*bytes))) != *crc)
-      return fail(kChecksum, fmt::format("the record '{}' does not have its CRC-32", record.name));
+      return fail(ErrorCode::Checksum, fmt::format("the record '{}' does not have its CRC-32", record.name));
   }
   return known;
 }

@@ -29,7 +29,7 @@ bool has_signature(const char* at, std::string_view signature) noexcept {
 }
 
 tl::unexpected<Error> bad(std::string_view what) {
-  return fail(kBadItem, fmt::format("not an archive of torch.save: {}", what));
+  return fail(ErrorCode::BadItem, fmt::format("not an archive of torch.save: {}", what));
 }
 
 /// Numbers of an entry that may stand in its zip64 field instead, in the order in which they stand there.

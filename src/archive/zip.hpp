@@ -10,7 +10,6 @@
 #include <vector>
 
 #include "base/byte_source.hpp"
-#include "flatpoint/data_error.hpp"
 
 namespace flatpoint::archive {
 

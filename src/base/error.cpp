@@ -1,34 +1,8 @@
 #include "flatpoint/error.hpp"
 
-#include <array>
-
-#include "flatpoint/data_error.hpp"
-
 namespace flatpoint {
 
-namespace {
-
-struct DataError {
-  ErrorCode code;
-  std::string_view name;
-};
-
-constexpr std::array kDataErrors{DataError{kNotPlain, "not_plain"},
-                                 DataError{kBadItem, "bad_item"},
-                                 DataError{kDtypeMismatch, "dtype_mismatch"},
-                                 DataError{kSizeMismatch, "size_mismatch"},
-                                 DataError{kChanged, "changed"},
-                                 DataError{kHoles, "holes"},
-                                 DataError{kChecksum, "checksum"},
-                                 DataError{kUnknownTransform, "unknown_transform"},
-                                 DataError{kOutside, "outside"}};
-
-}  // namespace
-
 std::string_view to_string(ErrorCode code) noexcept {
-  for (const DataError& error : kDataErrors) {
-    if (error.code == code) return error.name;
-  }
   switch (code) {
     case ErrorCode::NotFound: return "not_found";
     case ErrorCode::Io: return "io";
@@ -44,6 +18,15 @@ std::string_view to_string(ErrorCode code) noexcept {
     case ErrorCode::Ambiguous: return "ambiguous";
     case ErrorCode::OpaqueRecords: return "opaque_records";
     case ErrorCode::Stale: return "stale";
+    case ErrorCode::NotPlain: return "not_plain";
+    case ErrorCode::BadItem: return "bad_item";
+    case ErrorCode::DtypeMismatch: return "dtype_mismatch";
+    case ErrorCode::SizeMismatch: return "size_mismatch";
+    case ErrorCode::Changed: return "changed";
+    case ErrorCode::Holes: return "holes";
+    case ErrorCode::Checksum: return "checksum";
+    case ErrorCode::UnknownTransform: return "unknown_transform";
+    case ErrorCode::Outside: return "outside";
   }
   return "unknown";
 }

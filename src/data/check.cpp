@@ -90,7 +90,7 @@ class Checker {
         tensor ? reader_.check(*tensor, *tensor->chunk_by_row(item.chunk), bytes) : reader_.check(*entry, bytes);
     if (!checked) {
       const ErrorCode code = checked.error().code;
-      const bool odd = code == kNotPlain || code == kUnknownTransform;
+      const bool odd = code == ErrorCode::NotPlain || code == ErrorCode::UnknownTransform;
       if (odd) ++report_.without_checksum;
       add(odd ? report_.findings : report_.broken, std::string(to_string(code)), checked.error().message);
     } else if (!*checked) {

@@ -19,7 +19,7 @@ Result<FileState> state_of(const base::File& file, const std::string& path) {
 }
 
 tl::unexpected<Error> changed(const std::string& path) {
-  return fail(kChanged, fmt::format("{}: the file was written or replaced since it was first opened", path));
+  return fail(ErrorCode::Changed, fmt::format("{}: the file was written or replaced since it was first opened", path));
 }
 
 }  // namespace
@@ -83,7 +83,7 @@ Result<std::shared_ptr<const DataFile>> Files::open_now(std::uint32_t number, Sl
   if (options_.ranges) return std::make_shared<const DataFile>(std::string(*name), *options_.ranges);
   const std::filesystem::path relative(*name);
   if (name->find('\0') != std::string_view::npos || (leaves_folder(*name) && !options_.allow_outside))
-    return fail(kOutside, fmt::format("{}: the path of a data file leaves the checkpoint's folder", *name));
+    return fail(ErrorCode::Outside, fmt::format("{}: the path of a data file leaves the checkpoint's folder", *name));
   const std::string path = (folder_ / relative).string();
   auto file = base::File::open(path);
   if (!file) return tl::unexpected(std::move(file.error()));
@@ -92,7 +92,8 @@ Result<std::shared_ptr<const DataFile>> Files::open_now(std::uint32_t number, Sl
   if (slot.state && *slot.state != *state) return changed(path);
   if (const auto known = metadata_.file_facts(number).length;
       known && *known != static_cast<std::uint64_t>(state->size)) {
-    return fail(kChanged, fmt::format("{}: has {} bytes, the metadata knows one of {}", path, state->size, *known));
+    return fail(ErrorCode::Changed,
+                fmt::format("{}: has {} bytes, the metadata knows one of {}", path, state->size, *known));
   }
   slot.state = *state;
   return std::make_shared<const DataFile>(path, std::move(*file), *state);

@@ -94,7 +94,8 @@ class DataFinder {
       const ErrorCode code = source.error().code;
       // An empty chunk may share the item, and the key in storage_data, of another.
       const bool is_empty = columns::is_empty(chunk.to_value().sizes);
-      const bool passed_over = code == kNotPlain || code == kUnknownTransform || (code == kSizeMismatch && is_empty);
+      const bool passed_over = code == ErrorCode::NotPlain || code == ErrorCode::UnknownTransform ||
+                               (code == ErrorCode::SizeMismatch && is_empty);
       if (!passed_over) return tl::unexpected(std::move(source.error()));
       return note(kNoDataBegin, chunk.row());
     }

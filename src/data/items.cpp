@@ -14,14 +14,14 @@ namespace {
 Result<void> check_against_metadata(const TensorView& tensor, const ChunkView& chunk,
                                     const archive::TorchTensor& item) {
   if (item.dtype != tensor.dtype()) {
-    return fail(kDtypeMismatch,
+    return fail(ErrorCode::DtypeMismatch,
                 fmt::format("the item has dtype {}, the metadata says {}", name_of(item.dtype), tensor.dtype_name()));
   }
   Size sizes;
   for (std::uint8_t i = 0; i < chunk.ndim(); ++i) sizes.push_back(chunk.size(i));
   if (item.size != sizes) {
-    return fail(kSizeMismatch, fmt::format("the item has size [{}], the metadata says [{}]", fmt::join(item.size, ", "),
-                                           fmt::join(sizes, ", ")));
+    return fail(ErrorCode::SizeMismatch, fmt::format("the item has size [{}], the metadata says [{}]",
+                                                     fmt::join(item.size, ", "), fmt::join(sizes, ", ")));
   }
   return {};
 }
@@ -65,7 +65,7 @@ Result<bool> is_compressed(const StorageInfoView& storage) {
   for (std::uint32_t i = 0; i < count; ++i) {
     const std::string_view name = storage.transform_descriptor(i);
     if (count > 1 || (name != "stream.zstd" && name != "stream.zstd/1"))
-      return fail(kUnknownTransform, fmt::format("the transform '{}' is not known", name));
+      return fail(ErrorCode::UnknownTransform, fmt::format("the transform '{}' is not known", name));
   }
   return count > 0;
 }
@@ -75,7 +75,8 @@ Result<ChunkSource> Items::open(const TensorView& tensor, const ChunkView& chunk
   if (storage.corrupt())
     return fail(ErrorCode::Corrupt, fmt::format("FQN '{}': broken storage information", tensor.fqn()));
   if (storage.absent())
-    return fail(kHoles, fmt::format("FQN '{}': chunk {} has no storage information", tensor.fqn(), chunk.row()));
+    return fail(ErrorCode::Holes,
+                fmt::format("FQN '{}': chunk {} has no storage information", tensor.fqn(), chunk.row()));
   auto source = open_item(tensor, chunk, *storage);
   if (!source) return tl::unexpected(at_item(std::move(source.error()), tensor.fqn(), *storage));
   return source;
@@ -172,8 +173,9 @@ Result<void> Items::find_raw(const TensorView& tensor, const StorageInfoView& st
                      : one.name == tensor.fqn();
   });
   if (found == tensors.end()) {
-    return fail(kBadItem, is_inside ? fmt::format("the file's header has no tensor of {} bytes there", storage.length())
-                                    : std::string("the header there does not have it"));
+    return fail(ErrorCode::BadItem,
+                is_inside ? fmt::format("the file's header has no tensor of {} bytes there", storage.length())
+                          : std::string("the header there does not have it"));
   }
   source.is_archive = false;
   source.tensor.dtype = found->dtype;

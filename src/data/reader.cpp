@@ -72,7 +72,7 @@ Result<void> check_storage(ChunkSource& source, std::uint64_t block, Scratch& sc
     crc = archive::crc32(crc, part);
   }
   if (crc == *source.tensor.crc32) return {};
-  return fail(kChecksum,
+  return fail(ErrorCode::Checksum,
               fmt::format("its bytes have the CRC-32 {:08x}, the item says {:08x}", crc, *source.tensor.crc32));
 }
 
@@ -192,8 +192,9 @@ Result<void> check_covered(const TensorView& tensor, std::span<const std::int64_
   auto hole = find_hole(box, parts);
   if (!hole) return {};
   for (std::size_t i = 0; i < offsets.size(); ++i) hole->offsets[i] += offsets[i];
-  return fail(kHoles, fmt::format("FQN '{}': no chunk holds the elements at [{}] with sizes [{}]", tensor.fqn(),
-                                  fmt::join(hole->offsets, ", "), fmt::join(hole->sizes, ", ")));
+  return fail(ErrorCode::Holes,
+              fmt::format("FQN '{}': no chunk holds the elements at [{}] with sizes [{}]", tensor.fqn(),
+                          fmt::join(hole->offsets, ", "), fmt::join(hole->sizes, ", ")));
 }
 
 }  // namespace
@@ -226,7 +227,7 @@ Result<ChunkBytes> Reader::locate(const TensorView& tensor, const ChunkView& chu
   const char* const reason = source->is_compressed ? "stream.zstd" : source->tensor.is_dense() ? nullptr : "strides";
   if (reason != nullptr) {
     return tl::unexpected(
-        at_item({kNotPlain, fmt::format("not a plain tensor: {}", reason)}, tensor.fqn(), *chunk.storage()));
+        at_item({ErrorCode::NotPlain, fmt::format("not a plain tensor: {}", reason)}, tensor.fqn(), *chunk.storage()));
   }
   const std::uint64_t bytes = source->data_bytes();
   ChunkBytes found{{source->number, source->first_element(), bytes}, {}};
@@ -281,7 +282,7 @@ Result<std::vector<Piece>> pieces_of(const MetadataView& metadata, const LoadPla
                                      std::span<const Destination> destinations) {
   for (const LoadIssue& issue : plan.issues()) {
     const bool hole = issue.kind == LoadIssueKind::Uncovered || issue.kind == LoadIssueKind::NoStorage;
-    if (hole || issue.fatal) return fail(hole ? kHoles : ErrorCode::InvalidArgument, issue.message);
+    if (hole || issue.fatal) return fail(hole ? ErrorCode::Holes : ErrorCode::InvalidArgument, issue.message);
   }
   std::vector<Piece> pieces;
   pieces.reserve(plan.size());
@@ -340,9 +341,10 @@ Result<void> check_disjoint(const LoadPlan& plan, std::span<const Piece> pieces)
         hits += shares ? 1 : 0;
       }
       if (hits > 1) {
-        return fail(kHoles, fmt::format("FQN '{}': chunks overlap, so that counting their elements does not show "
-                                        "that they cover the box; read it by itself",
-                                        pieces[i].fqn));
+        return fail(ErrorCode::Holes,
+                    fmt::format("FQN '{}': chunks overlap, so that counting their elements does not show "
+                                "that they cover the box; read it by itself",
+                                pieces[i].fqn));
       }
     }
   }
@@ -418,7 +420,7 @@ Result<std::vector<std::vector<ByteRange>>> Reader::ranges(const LoadPlan& plan,
 Result<std::string> Reader::read_value(const EntryView& entry) const {
   const auto storage = entry.bytes_storage();
   if (storage.corrupt()) return corrupt(entry.fqn());
-  if (storage.absent()) return fail(kHoles, fmt::format("FQN '{}' has no bytes item", entry.fqn()));
+  if (storage.absent()) return fail(ErrorCode::Holes, fmt::format("FQN '{}' has no bytes item", entry.fqn()));
   const auto bytes = state_->items.load(entry.fqn(), *storage);
   if (!bytes) return tl::unexpected(bytes.error());
   const base::MemorySource memory(*bytes);
@@ -440,7 +442,8 @@ Result<bool> Reader::check(const TensorView& tensor, const ChunkView& chunk, boo
   const archive::ItemSource item = source->is_compressed
                                        ? archive::ItemSource(memory, 0, source->decompressed.size())
                                        : archive::ItemSource(file, storage.byte_offset(), storage.length());
-  if (done && source->is_archive) done = archive::check_records(item, archive::Records::BesideStorages).map([](bool) {});
+  if (done && source->is_archive)
+    done = archive::check_records(item, archive::Records::BesideStorages).map([](bool) {});
   if (done) done = source->file->check_unchanged();
   if (!done) return tl::unexpected(at_item(std::move(done.error()), tensor.fqn(), storage));
   return source->tensor.crc32.has_value();
@@ -449,7 +452,7 @@ Result<bool> Reader::check(const TensorView& tensor, const ChunkView& chunk, boo
 Result<bool> Reader::check(const EntryView& entry, bool bytes) const {
   const auto storage = entry.bytes_storage();
   if (storage.corrupt()) return corrupt(entry.fqn());
-  if (storage.absent()) return fail(kHoles, fmt::format("FQN '{}' has no bytes item", entry.fqn()));
+  if (storage.absent()) return fail(ErrorCode::Holes, fmt::format("FQN '{}' has no bytes item", entry.fqn()));
   const auto item = state_->items.load(entry.fqn(), *storage);
   if (!item) return tl::unexpected(item.error());
   const base::MemorySource memory(*item);

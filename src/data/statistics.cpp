@@ -269,7 +269,8 @@ class Pass {
 
   Result<Moments> run() {
     if (!adder_.knows_dtype()) {
-      return fail(kNotPlain, fmt::format("FQN '{}': {} has no statistics", tensor_.fqn(), tensor_.dtype_name()));
+      return fail(ErrorCode::NotPlain,
+                  fmt::format("FQN '{}': {} has no statistics", tensor_.fqn(), tensor_.dtype_name()));
     }
     if (auto bytes = box_bytes(tensor_, tensor_.size()); !bytes) return tl::unexpected(std::move(bytes.error()));
     Size offsets(tensor_.size().size(), 0);

@@ -56,7 +56,8 @@ Library load() noexcept {
 
 Result<std::vector<std::byte>> decompress_zstd(std::span<const std::byte> frames, std::uint64_t limit) {
   static const Library library = load();
-  if (!library.complete()) return fail(kUnknownTransform, "stream.zstd needs libzstd.so.1, which is not installed");
+  if (!library.complete())
+    return fail(ErrorCode::UnknownTransform, "stream.zstd needs libzstd.so.1, which is not installed");
   const std::unique_ptr<void, std::size_t (*)(void*)> stream(library.create(), library.free);
   if (!stream) return fail(ErrorCode::TooLarge, "no memory to decompress");
   std::vector<std::byte> bytes(std::min<std::uint64_t>(limit, std::max<std::uint64_t>(4096, frames.size() * 2)));
@@ -64,10 +65,11 @@ Result<std::vector<std::byte>> decompress_zstd(std::span<const std::byte> frames
   OutBuffer out{bytes.data(), bytes.size(), 0};
   for (;;) {
     const std::size_t left = library.decompress(stream.get(), &out, &in);
-    if (library.is_error(left) != 0) return fail(kBadItem, fmt::format("stream.zstd: {}", library.error_name(left)));
+    if (library.is_error(left) != 0)
+      return fail(ErrorCode::BadItem, fmt::format("stream.zstd: {}", library.error_name(left)));
     if (left == 0 && in.at == in.size) break;
     if (out.at < out.size) {
-      if (in.at == in.size) return fail(kBadItem, "stream.zstd: the last frame is cut short");
+      if (in.at == in.size) return fail(ErrorCode::BadItem, "stream.zstd: the last frame is cut short");
       continue;
     }
     if (bytes.size() >= limit)

@@ -39,10 +39,11 @@ class Lister {
     const auto storage = chunk.storage();
     if (data.corrupt() || storage.corrupt()) return corrupt();
     if (data.absent() && storage) {
-      return fail(kNotPlain,
+      return fail(ErrorCode::NotPlain,
                   fmt::format("FQN '{}': where the elements of row {} begin is not known", tensor_.fqn(), chunk.row()));
     }
-    if (data.absent()) return fail(kHoles, fmt::format("FQN '{}': row {} has no storage", tensor_.fqn(), chunk.row()));
+    if (data.absent())
+      return fail(ErrorCode::Holes, fmt::format("FQN '{}': row {} has no storage", tensor_.fqn(), chunk.row()));
     std::uint64_t chunk_stride = item_size(tensor_.dtype());
     std::uint64_t box_stride = chunk_stride;
     BoxRange first{data->file, data->byte_offset, 0, 0};
@@ -78,8 +79,8 @@ class Lister {
       end = std::max(end, to);
     }
     if (end < box_bytes) {
-      return fail(kHoles, fmt::format("FQN '{}': no chunk holds element {} of the box", tensor_.fqn(),
-                                      end / item_size(tensor_.dtype())));
+      return fail(ErrorCode::Holes, fmt::format("FQN '{}': no chunk holds element {} of the box", tensor_.fqn(),
+                                                end / item_size(tensor_.dtype())));
     }
     return std::move(ranges_);
   }
@@ -133,7 +134,8 @@ Result<std::vector<BoxRange>> box_ranges(const TensorView& tensor, std::span<con
       return fail(ErrorCode::TooLarge, fmt::format("FQN '{}': the box has more than 2^64 bytes", tensor.fqn()));
   }
   if (bytes == 0)
-    return fail(kNotPlain, fmt::format("FQN '{}': dtype {} has no item size", tensor.fqn(), tensor.dtype_name()));
+    return fail(ErrorCode::NotPlain,
+                fmt::format("FQN '{}': dtype {} has no item size", tensor.fqn(), tensor.dtype_name()));
   Lister lister(tensor, sizes, max_ranges);
   for (Overlaps hit(tensor, offsets, sizes); !hit.done(); hit.next()) {
     if (auto added = lister.add(hit); !added) return tl::unexpected(std::move(added.error()));

@@ -14,7 +14,7 @@ namespace {
 constexpr std::size_t kMaxNdim = 255;
 constexpr std::uint64_t kMaxSize = INT64_MAX;
 
-tl::unexpected<Error> broken(std::string what) { return fail(kBadItem, std::move(what)); }
+tl::unexpected<Error> broken(std::string what) { return fail(ErrorCode::BadItem, std::move(what)); }
 
 /// A tensor as its member of the header has it.
 struct Stated {
@@ -85,7 +85,7 @@ class HeaderReader {
   static Result<HeaderTensor> tensor_of(std::string name, const Stated& stated) {
     const auto dtype = scalar_type_from_safetensors(stated.dtype);
     if (!dtype) {
-      return fail(kNotPlain,
+      return fail(ErrorCode::NotPlain,
                   fmt::format("tensor '{}': the dtype '{}' is none that flatpoint's schema has", name, stated.dtype));
     }
     HeaderTensor tensor{std::move(name), *dtype, {}, stated.data_offsets[0], 0};
@@ -127,7 +127,7 @@ class HeaderReader {
     std::ranges::sort(names);
     const auto twice = std::ranges::adjacent_find(names);
     if (twice == names.end()) return std::nullopt;
-    return Error{kBadItem, fmt::format("tensor '{}' is there twice", *twice)};
+    return Error{ErrorCode::BadItem, fmt::format("tensor '{}' is there twice", *twice)};
   }
 
   /// Tensors follow each other without gaps and fill the file: no byte of it is hidden, none belongs to two.
@@ -138,20 +138,22 @@ class HeaderReader {
     std::uint64_t at = 0;
     for (const HeaderTensor& tensor : header_.tensors) {
       if (tensor.offset != at) {
-        return Error{kBadItem, fmt::format("tensor '{}' begins at byte {} of the data, where byte {} is expected: {}",
-                                           tensor.name, tensor.offset, at,
-                                           tensor.offset < at ? "it overlaps another" : "there is a hole before it")};
+        return Error{
+            ErrorCode::BadItem,
+            fmt::format("tensor '{}' begins at byte {} of the data, where byte {} is expected: {}", tensor.name,
+                        tensor.offset, at, tensor.offset < at ? "it overlaps another" : "there is a hole before it")};
       }
       at += tensor.length;  // below 2^64: it begins where the others end, and each is below 2^63
-      if (at > kMaxSize) return Error{kBadItem, fmt::format("tensor '{}' ends beyond 2^63", tensor.name)};
+      if (at > kMaxSize) return Error{ErrorCode::BadItem, fmt::format("tensor '{}' ends beyond 2^63", tensor.name)};
     }
     if (!data_bytes || *data_bytes == at) return std::nullopt;
     if (*data_bytes < at) {
       return Error{ErrorCode::Truncated,
                    fmt::format("{} bytes follow the header, its tensors take {}", *data_bytes, at)};
     }
-    return Error{kBadItem, fmt::format("{} bytes follow the header, its tensors take {}: there is a hole at the tail",
-                                       *data_bytes, at)};
+    return Error{
+        ErrorCode::BadItem,
+        fmt::format("{} bytes follow the header, its tensors take {}: there is a hole at the tail", *data_bytes, at)};
   }
 
   JsonReader json_;

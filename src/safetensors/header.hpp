@@ -9,7 +9,6 @@
 #include <vector>
 
 #include "base/byte_source.hpp"
-#include "flatpoint/data_error.hpp"
 #include "flatpoint/types.hpp"
 
 namespace flatpoint::safetensors {

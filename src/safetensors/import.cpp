@@ -6,7 +6,6 @@
 
 #include "base/file.hpp"
 #include "base/format.hpp"
-#include "flatpoint/data_error.hpp"
 #include "flatpoint/safetensors.hpp"
 #include "safetensors/header.hpp"
 #include "safetensors/index.hpp"
@@ -227,17 +226,17 @@ class Importer {
                                     tensor.name, fmt::join(offsets, ", "), what));
     };
     if (offsets.size() != tensor.shape.size())
-      return wrong(kBadItem, fmt::format("has shape [{}]", fmt::join(tensor.shape, ", ")));
+      return wrong(ErrorCode::BadItem, fmt::format("has shape [{}]", fmt::join(tensor.shape, ", ")));
     if (tensor.dtype != first.dtype || tensor.shape.size() != first.shape.size()) {
       return wrong(ErrorCode::Conflict,
                    fmt::format("is {} of {} dimensions, another part {} of {}", name_of(tensor.dtype),
                                tensor.shape.size(), name_of(first.dtype), first.shape.size()));
     }
     for (std::size_t d = 0; d < offsets.size(); ++d) {
-      if (offsets[d] > INT64_MAX - tensor.shape[d]) return wrong(kBadItem, "ends beyond 2^63");
+      if (offsets[d] > INT64_MAX - tensor.shape[d]) return wrong(ErrorCode::BadItem, "ends beyond 2^63");
     }
     if (tensor.dtype == ScalarType::Float4_e2m1fn_x2 && !offsets.empty() && offsets.back() != 0)
-      return wrong(kNotPlain, "is cut along a dimension that counts pairs for some and values for others");
+      return wrong(ErrorCode::NotPlain, "is cut along a dimension that counts pairs for some and values for others");
     return {};
   }
 

@@ -3,7 +3,6 @@
 #include <utility>
 
 #include "base/format.hpp"
-#include "flatpoint/data_error.hpp"
 #include "safetensors/json_reader.hpp"
 
 namespace flatpoint::safetensors {
@@ -34,9 +33,9 @@ Result<WeightMap> parse_index(std::string_view text) {
     if (key != "weight_map") return json.skip();
     return !std::exchange(has_map, true) ? json.read_object(read_place) : json.refuse("'weight_map' is there twice");
   }) && json.at_end();
-  if (outside) return fail(kOutside, std::move(*outside));
-  if (!sound) return fail(kBadItem, fmt::format("index: {}", json.error()));
-  if (!has_map) return fail(kBadItem, "index: it has no 'weight_map'");
+  if (outside) return fail(ErrorCode::Outside, std::move(*outside));
+  if (!sound) return fail(ErrorCode::BadItem, fmt::format("index: {}", json.error()));
+  if (!has_map) return fail(ErrorCode::BadItem, "index: it has no 'weight_map'");
   return map;
 }
 
@@ -61,7 +60,7 @@ Result<ShardOffsets> parse_sharding_info(std::string_view text) {
     if (!has_offsets) return json.refuse(fmt::format("'{}' has no 'saved_offsets'", tensor));
     return shards.emplace(tensor, std::move(offsets)).second || json.refuse(fmt::format("'{}' is there twice", tensor));
   }) && json.at_end();
-  if (!sound) return fail(kBadItem, fmt::format("'{}': {}", kShardingInfo, json.error()));
+  if (!sound) return fail(ErrorCode::BadItem, fmt::format("'{}': {}", kShardingInfo, json.error()));
   return shards;
 }
 

@@ -100,7 +100,7 @@ BOOST_AUTO_TEST_CASE(items_exchanged_are_noticed_where_their_size_differs) {
     const auto reader = data::Reader::open(opened, options);
     const auto read = test::read_whole(*reader, *metadata.entry(0)->tensor());
     BOOST_REQUIRE(!read);
-    BOOST_TEST((read.error().code == kSizeMismatch), read.error().message);
+    BOOST_TEST((read.error().code == ErrorCode::SizeMismatch), read.error().message);
   }
 }
 

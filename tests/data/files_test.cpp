@@ -34,14 +34,14 @@ BOOST_AUTO_TEST_CASE(a_file_that_shrinks_or_is_written_again_is_noticed) {
     const auto reader = data::Reader::open(*opened);
     BOOST_REQUIRE(test::read_whole(*reader, tensor));
     overwrite(file, bytes);  // in place, as torch saves again
-    BOOST_TEST((code_of(test::read_whole(*reader, tensor)) == kChanged));
+    BOOST_TEST((code_of(test::read_whole(*reader, tensor)) == ErrorCode::Changed));
   }
   {
     const auto reader = data::Reader::open(*opened);
     BOOST_REQUIRE(test::read_whole(*reader, tensor));
     fs::resize_file(file, 100);
     const auto code = code_of(test::read_whole(*reader, tensor));
-    BOOST_TEST((code == ErrorCode::Truncated || code == kChanged));
+    BOOST_TEST((code == ErrorCode::Truncated || code == ErrorCode::Changed));
   }
   const auto reader = data::Reader::open(*opened);
   BOOST_TEST((code_of(test::read_whole(*reader, tensor)) == ErrorCode::Truncated));
@@ -68,7 +68,7 @@ BOOST_AUTO_TEST_CASE(a_file_that_is_replaced_is_noticed_when_it_is_opened_again)
   const std::string bytes = test::file_bytes(file);
   fs::rename(file, file.string() + ".old");
   overwrite(file, bytes);
-  BOOST_TEST((code_of(test::read_whole(*reader, tensors[0])) == kChanged));
+  BOOST_TEST((code_of(test::read_whole(*reader, tensors[0])) == ErrorCode::Changed));
   BOOST_TEST(test::read_whole(*reader, tensors[1]).has_value());
 }
 
@@ -88,7 +88,7 @@ BOOST_AUTO_TEST_CASE(what_no_chunk_holds_is_named) {
   const auto reader = data::Reader::open(metadata->view(), "/nonexistent");
   const auto read = test::read_whole(*reader, test::tensor_of(metadata->view(), "w"));
   BOOST_REQUIRE(!read);
-  BOOST_TEST((read.error().code == kHoles));
+  BOOST_TEST((read.error().code == ErrorCode::Holes));
   BOOST_TEST(read.error().message.find("[0, 2] with sizes [4, 2]") != std::string::npos, read.error().message);
 }
 
@@ -113,7 +113,7 @@ BOOST_AUTO_TEST_CASE(a_path_that_leaves_the_folder_is_refused_unless_allowed) {
     BOOST_REQUIRE(metadata);
     const TensorView outside = test::tensor_of(metadata->view(), "w");
     const auto refusing = data::Reader::open(metadata->view(), copy.folder() / "inside");
-    BOOST_TEST((code_of(test::read_whole(*refusing, outside)) == kOutside));
+    BOOST_TEST((code_of(test::read_whole(*refusing, outside)) == ErrorCode::Outside));
     data::ReaderOptions options;
     options.allow_outside = true;
     const auto reader = data::Reader::open(metadata->view(), copy.folder() / "inside", options);

@@ -107,7 +107,7 @@ BOOST_AUTO_TEST_CASE(a_file_of_another_length_is_another_file) {
   std::ofstream(copy.folder() / name, std::ios::app) << '!';
   const auto other = first_tensor();
   BOOST_REQUIRE(!other);
-  BOOST_TEST((other.error().code == kChanged));
+  BOOST_TEST((other.error().code == ErrorCode::Changed));
   BOOST_TEST(other.error().message.find("the metadata knows one of") != std::string::npos, other.error().message);
 }
 

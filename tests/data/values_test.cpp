@@ -105,7 +105,7 @@ BOOST_AUTO_TEST_CASE(what_is_not_plain_has_its_reason) {
     if (!tensor) continue;
     const auto chunk = reader->locate(*tensor, *tensor->chunk(0));
     if (chunk) continue;
-    BOOST_TEST((chunk.error().code == kNotPlain));
+    BOOST_TEST((chunk.error().code == ErrorCode::NotPlain));
     BOOST_TEST(chunk.error().message.find("quantized") != std::string::npos, chunk.error().message);
     ++refused;
   }
@@ -116,7 +116,7 @@ BOOST_AUTO_TEST_CASE(what_is_not_plain_has_its_reason) {
   const TensorView tensor = *compressed.file.view().entry(0)->tensor();
   const auto chunk = compressed_reader->locate(tensor, *tensor.chunk(0));
   BOOST_REQUIRE(!chunk);
-  BOOST_TEST((chunk.error().code == kNotPlain));
+  BOOST_TEST((chunk.error().code == ErrorCode::NotPlain));
   BOOST_TEST(chunk.error().message.find("zstd") != std::string::npos);
 }
 

@@ -34,7 +34,6 @@ BELOW = {
 # The layer of each header of include/flatpoint/: the one whose sources implement it.
 PUBLIC_HEADERS = {
     "buffer.hpp": "base",
-    "data_error.hpp": "base",
     "error.hpp": "base",
     "finding.hpp": "base",
     "lookup.hpp": "base",

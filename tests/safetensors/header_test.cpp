@@ -21,7 +21,7 @@ struct Refused {
   std::string header;
   std::uint64_t data_bytes;
   std::string_view what;  // of the message
-  ErrorCode code = kBadItem;
+  ErrorCode code = ErrorCode::BadItem;
 };
 
 }  // namespace
@@ -91,8 +91,8 @@ BOOST_AUTO_TEST_CASE(every_broken_header_is_refused_by_name_and_place) {
       {one("U8", "[1]", "[1,0]"), 1, "takes 1 bytes, its data_offsets are [1, 0]"},
       {one("F4", "[3]", "[0,2]"), 2, "an F4 of shape [3], whose last dimension holds no whole bytes"},
       {one("F4", "[]", "[0,1]"), 1, "an F4 of shape []"},
-      {one("F6_E2M3", "[4]", "[0,3]"), 3, "tensor 'w': the dtype 'F6_E2M3' is none", kNotPlain},
-      {one("X", "[4]", "[0,3]"), 3, "tensor 'w': the dtype 'X' is none", kNotPlain},
+      {one("F6_E2M3", "[4]", "[0,3]"), 3, "tensor 'w': the dtype 'F6_E2M3' is none", ErrorCode::NotPlain},
+      {one("X", "[4]", "[0,3]"), 3, "tensor 'w': the dtype 'X' is none", ErrorCode::NotPlain},
       {one("U8", "[1]", "[1,2]"), 2, "'w' begins at byte 1 of the data, where byte 0 is expected: there is a hole"},
       {"{" + u8("a", 0, 2) + "," + u8("b", 1, 3) + "}", 3,
        "'b' begins at byte 1 of the data, where byte 2 is expected: it overlaps"},
@@ -125,7 +125,7 @@ BOOST_AUTO_TEST_CASE(the_length_is_compared_before_memory_is_taken) {
   const auto read = [](std::string bytes) {
     return safetensors::read_header(base::MemorySource(std::as_bytes(std::span(bytes))), 0, bytes.size());
   };
-  BOOST_TEST((read("1234567").error().code == kBadItem));
+  BOOST_TEST((read("1234567").error().code == ErrorCode::BadItem));
   std::string large = test::safetensors_file("{}");
   large[4] = 1;  // 2^32 and 2
   BOOST_TEST((read(large).error().code == ErrorCode::TooLarge));

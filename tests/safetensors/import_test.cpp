@@ -108,7 +108,7 @@ BOOST_AUTO_TEST_CASE(a_part_in_the_middle_that_is_missing_is_a_hole) {
   const auto done = reader->read(*opened->file.view().find("w")->tensor(), std::array<std::int64_t, 2>{0, 0},
                                  std::array<std::int64_t, 2>{5, 2}, {bytes.data(), {}});
   BOOST_REQUIRE(!done);
-  BOOST_TEST((done.error().code == kHoles));
+  BOOST_TEST((done.error().code == ErrorCode::Holes));
 }
 
 BOOST_AUTO_TEST_CASE(parts_that_contradict_each_other_are_refused) {
@@ -184,13 +184,13 @@ BOOST_AUTO_TEST_CASE(broken_indices_are_refused) {
     folder.write("model.safetensors.index.json", index);
     return refused(folder);
   };
-  BOOST_TEST((error(R"({"weight_map":{"a":"../1.safetensors"}})").code == kOutside));
-  BOOST_TEST((error(R"({"weight_map":{"a":"/1.safetensors"}})").code == kOutside));
-  BOOST_TEST((error(R"({"weight_map":{"a":""}})").code == kOutside));
+  BOOST_TEST((error(R"({"weight_map":{"a":"../1.safetensors"}})").code == ErrorCode::Outside));
+  BOOST_TEST((error(R"({"weight_map":{"a":"/1.safetensors"}})").code == ErrorCode::Outside));
+  BOOST_TEST((error(R"({"weight_map":{"a":""}})").code == ErrorCode::Outside));
   BOOST_TEST((error(R"({"weight_map":{"a":"2.safetensors"}})").code == ErrorCode::NotFound));
-  BOOST_TEST((error(R"({"weight_map":{"a":"1.safetensors","a":"1.safetensors"}})").code == kBadItem));
-  BOOST_TEST((error("{}").code == kBadItem));
-  BOOST_TEST((error("no json").code == kBadItem));
+  BOOST_TEST((error(R"({"weight_map":{"a":"1.safetensors","a":"1.safetensors"}})").code == ErrorCode::BadItem));
+  BOOST_TEST((error("{}").code == ErrorCode::BadItem));
+  BOOST_TEST((error("no json").code == ErrorCode::BadItem));
   folder.write("other.safetensors.index.json", "{}");
   BOOST_TEST((refused(folder).code == ErrorCode::Ambiguous));
 }
@@ -239,10 +239,10 @@ BOOST_AUTO_TEST_CASE(reading_compares_with_the_header) {
   };
   BOOST_TEST(check().has_value());
   folder.write("1.safetensors", safetensors_file(R"({"a":{"dtype":"I8","shape":[3],"data_offsets":[0,3]}})", "abc"));
-  BOOST_TEST((check().error().code == kDtypeMismatch));
+  BOOST_TEST((check().error().code == ErrorCode::DtypeMismatch));
   folder.write("1.safetensors",
                safetensors_file("{" + bytes_member("a", 0, 2) + "," + bytes_member("b", 2, 3) + "}", "abc"));
-  BOOST_TEST((check().error().code == kBadItem));
+  BOOST_TEST((check().error().code == ErrorCode::BadItem));
   folder.write("1.safetensors", file_of("a", "abc").substr(0, 60));
   BOOST_TEST((check().error().code == ErrorCode::Truncated));
 }

@@ -8,7 +8,6 @@
 #include <vector>
 
 #include "arguments.hpp"
-#include "flatpoint/data_error.hpp"
 #include "help.hpp"
 #include "json.hpp"
 #include "verb.hpp"
@@ -127,7 +126,7 @@ Exit run(std::vector<std::string_view> arguments) {
   if (answer) {
     exit = *answer;
   } else {
-    const char* hint = answer.error().code == kOutside ? " (--allow-outside reads it)" : "";
+    const char* hint = answer.error().code == ErrorCode::Outside ? " (--allow-outside reads it)" : "";
     report_error(globals.json, to_string(answer.error().code), to_string(answer.error()) + hint);
   }
   if (const int number = out.finish(); number != 0) {

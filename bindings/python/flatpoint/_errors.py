@@ -20,7 +20,7 @@ class ErrorCode(enum.IntEnum):
     AMBIGUOUS = 12
     OPAQUE_RECORDS = 13
     STALE = 14
-    # Of data files: include/flatpoint/data_error.hpp.
+    # Of data files.
     NOT_PLAIN = 32
     BAD_ITEM = 33
     DTYPE_MISMATCH = 34

@@ -52,7 +52,7 @@ Result<void> fill(const data::Reader& reader, std::vector<Row>& rows) {
     auto statistics = data::statistics(reader, row.tensor);
     if (statistics) {
       row.statistics = *statistics;
-    } else if (statistics.error().code != kNotPlain) {
+    } else if (statistics.error().code != ErrorCode::NotPlain) {
       return tl::unexpected(std::move(statistics.error()));
     }
     progress.show(done += tensor_bytes(row.tensor).value_or(0), total);

@@ -169,8 +169,9 @@ Result<Verdict> verify_flatpoint(const Context& context, const Arguments& argume
 
 /// What is broken in a file that is recognised as one of DCP's or of safetensors'.
 bool is_report(ErrorCode code) {
-  return code == ErrorCode::BadPickle || code == ErrorCode::TooLarge || code == kBadItem || code == kNotPlain ||
-         code == kOutside || code == ErrorCode::Truncated || code == ErrorCode::Conflict;
+  return code == ErrorCode::BadPickle || code == ErrorCode::TooLarge || code == ErrorCode::BadItem ||
+         code == ErrorCode::NotPlain || code == ErrorCode::Outside || code == ErrorCode::Truncated ||
+         code == ErrorCode::Conflict;
 }
 
 /// Imports and checks the result. What a source breaks is a report; another program's file is an error.
