@@ -6,6 +6,7 @@
 #include <span>
 #include <vector>
 
+#include "flatpoint/error.hpp"
 #include "flatpoint/views.hpp"
 
 namespace flatpoint {

@@ -5,6 +5,7 @@
 #include <string>
 #include <string_view>
 
+#include "flatpoint/error.hpp"
 #include "pickle/machine.hpp"
 
 namespace flatpoint::archive {

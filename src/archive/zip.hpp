@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "base/byte_source.hpp"
+#include "flatpoint/error.hpp"
 
 namespace flatpoint::archive {
 

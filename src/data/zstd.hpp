@@ -5,6 +5,8 @@
 #include <span>
 #include <vector>
 
+#include "flatpoint/error.hpp"
+
 namespace flatpoint::data {
 
 /// All bytes of the frames. libzstd is looked for when it is first needed, so that a program without such checkpoints

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "base/byte_source.hpp"
+#include "flatpoint/error.hpp"
 #include "flatpoint/types.hpp"
 
 namespace flatpoint::safetensors {
