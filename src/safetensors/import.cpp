@@ -208,7 +208,8 @@ class Importer {
         whole[d] = std::max(whole[d], offsets[d] + tensor.shape[d]);
       }
       for (const std::int64_t size : tensor.shape) draft_.boxes.push_back(size);
-      draft_.rows.push_back({part.file, headers_[part.file].data_begin + tensor.offset, tensor.length, 0});
+      draft_.rows.push_back(
+          {.file = part.file, .byte_offset = headers_[part.file].data_begin + tensor.offset, .length = tensor.length});
       ++entry.chunk_count;
     }
     entry.properties.dtype = first.dtype;
