@@ -111,6 +111,7 @@ struct OpenOptions {
   std::optional<std::uint32_t> rank;  // which `__R.metadata` of a save without collectives
   OpenMode mode = OpenMode::Map;      // Copy for work on all of a file that others might write into meanwhile
   ImportOptions import;
+  bool anew = false;  // of a folder read the source, whatever was imported from it
 };
 
 struct OpenedCheckpoint {

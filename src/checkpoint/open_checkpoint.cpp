@@ -103,7 +103,7 @@ bool is_of_safetensors(const fs::path& flatpoint) {
 
 Result<OpenedCheckpoint> open_files(const CheckpointFiles& files, const OpenOptions& options) {
   const fs::path& source = files.pickle.empty() ? files.safetensors : files.pickle;
-  if (files.flatpoint.empty()) return open_source(source, options);
+  if (files.flatpoint.empty() || (options.anew && !source.empty())) return open_source(source, options);
   const bool has_source = !files.pickle.empty() || (!source.empty() && is_of_safetensors(files.flatpoint));
   return has_source ? open_both(files.flatpoint, source, options) : open_flatpoint(files.flatpoint, options);
 }

@@ -11,19 +11,36 @@
 namespace flatpoint::data {
 namespace {
 
+Size size_of(const ChunkView& chunk) {
+  Size size;
+  for (std::uint8_t i = 0; i < chunk.ndim(); ++i) size.push_back(chunk.size(i));
+  return size;
+}
+
 Result<void> check_against_metadata(const TensorView& tensor, const ChunkView& chunk,
                                     const archive::TorchTensor& item) {
   if (item.dtype != tensor.dtype()) {
     return fail(ErrorCode::DtypeMismatch,
                 fmt::format("the item has dtype {}, the metadata says {}", name_of(item.dtype), tensor.dtype_name()));
   }
-  Size sizes;
-  for (std::uint8_t i = 0; i < chunk.ndim(); ++i) sizes.push_back(chunk.size(i));
+  const Size sizes = size_of(chunk);
   if (item.size != sizes) {
     return fail(ErrorCode::SizeMismatch, fmt::format("the item has size [{}], the metadata says [{}]",
                                                      fmt::join(item.size, ", "), fmt::join(sizes, ", ")));
   }
   return {};
+}
+
+/// The tensor of a header that a chunk is: by its place, as the metadata may have another name for it. Empty ones can
+/// share a place; then the one that is as the metadata says.
+const safetensors::HeaderTensor* find_placed(const safetensors::Header& header, const TensorView& tensor,
+                                             const ChunkView& chunk, const StorageInfoView& storage) {
+  const auto there = header.at(storage.byte_offset(), storage.length());
+  const auto same = std::ranges::find_if(there, [&](const safetensors::HeaderTensor& one) {
+    return one.dtype == tensor.dtype() && one.shape == size_of(chunk);
+  });
+  if (same != there.end()) return &*same;
+  return there.empty() ? nullptr : &there.front();
 }
 
 bool has_suffix(const DataFile& file) noexcept { return file.path().ends_with(".safetensors"); }
@@ -94,7 +111,7 @@ Result<ChunkSource> Items::open_item(const TensorView& tensor, const ChunkView& 
     if (known != known_.end()) {
       const Known& item = known->second;
       source.tensor.dtype = tensor.dtype();
-      for (std::uint8_t i = 0; i < chunk.ndim(); ++i) source.tensor.size.push_back(chunk.size(i));
+      source.tensor.size = size_of(chunk);
       source.tensor.strides = contiguous_strides(source.tensor.size);
       source.tensor.storage_begin = item.data_begin;
       source.tensor.storage_bytes = source.data_bytes();
@@ -115,7 +132,7 @@ Result<ChunkSource> Items::open_item(const TensorView& tensor, const ChunkView& 
     parsed =
         parse(base::MemorySource(std::as_bytes(std::span(source.decompressed))), 0, source.decompressed.size(), source);
   } else if (is_raw(*source.file, storage)) {
-    parsed = find_raw(tensor, storage, source);
+    parsed = find_raw(tensor, chunk, storage, source);
   } else {
     source.item_begin = storage.byte_offset();
     const FileBytes bytes(*source.file);
@@ -161,18 +178,16 @@ Result<std::shared_ptr<const safetensors::Header>> Items::header(const DataFile&
   return headers_.try_emplace(key, std::move(header)).first->second;
 }
 
-Result<void> Items::find_raw(const TensorView& tensor, const StorageInfoView& storage, ChunkSource& source) {
+Result<void> Items::find_raw(const TensorView& tensor, const ChunkView& chunk, const StorageInfoView& storage,
+                             ChunkSource& source) {
   const bool is_inside = has_suffix(*source.file);
   const std::uint64_t begin = is_inside ? 0 : storage.byte_offset();
   const auto header = this->header(*source.file, source.number, begin);
   if (!header) return tl::unexpected(header.error());
-  const auto& tensors = (*header)->tensors;
-  // By its place, as the metadata may have another name for it; by its name where the metadata has no place.
-  const auto found = std::ranges::find_if(tensors, [&](const safetensors::HeaderTensor& one) {
-    return is_inside ? (*header)->data_begin + one.offset == storage.byte_offset() && one.length == storage.length()
-                     : one.name == tensor.fqn();
-  });
-  if (found == tensors.end()) {
+  // Where the metadata has the place of a header alone, the name has to do.
+  const safetensors::HeaderTensor* const found =
+      is_inside ? find_placed(**header, tensor, chunk, storage) : (*header)->find(tensor.fqn());
+  if (found == nullptr) {
     return fail(ErrorCode::BadItem,
                 is_inside ? fmt::format("the file's header has no tensor of {} bytes there", storage.length())
                           : std::string("the header there does not have it"));

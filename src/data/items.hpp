@@ -57,7 +57,8 @@ class Items {
   [[nodiscard]] Result<void> parse(const base::ByteSource& bytes, std::uint64_t begin, std::uint64_t length,
                                    ChunkSource& source);
   /// A tensor of a safetensors file, as the file's header has it.
-  [[nodiscard]] Result<void> find_raw(const TensorView& tensor, const StorageInfoView& storage, ChunkSource& source);
+  [[nodiscard]] Result<void> find_raw(const TensorView& tensor, const ChunkView& chunk, const StorageInfoView& storage,
+                                      ChunkSource& source);
   /// The header at a place of a file.
   [[nodiscard]] Result<std::shared_ptr<const safetensors::Header>> header(const DataFile& file, std::uint32_t number,
                                                                           std::uint64_t begin);

@@ -16,6 +16,10 @@ constexpr std::uint64_t kMaxSize = INT64_MAX;
 
 tl::unexpected<Error> broken(std::string what) { return fail(ErrorCode::BadItem, std::move(what)); }
 
+std::pair<std::uint64_t, std::uint64_t> place_of(const HeaderTensor& tensor) noexcept {
+  return {tensor.offset, tensor.length};
+}
+
 /// A tensor as its member of the header has it.
 struct Stated {
   std::string dtype;
@@ -132,9 +136,7 @@ class HeaderReader {
 
   /// Tensors follow each other without gaps and fill the file: no byte of it is hidden, none belongs to two.
   [[nodiscard]] std::optional<Error> check_places(std::optional<std::uint64_t> data_bytes) {
-    std::ranges::stable_sort(header_.tensors, [](const HeaderTensor& a, const HeaderTensor& b) {
-      return std::pair(a.offset, a.length) < std::pair(b.offset, b.length);
-    });
+    std::ranges::stable_sort(header_.tensors, {}, place_of);
     std::uint64_t at = 0;
     for (const HeaderTensor& tensor : header_.tensors) {
       if (tensor.offset != at) {
@@ -169,6 +171,17 @@ std::uint64_t little_endian(std::span<const std::byte> bytes) noexcept {
 }
 
 }  // namespace
+
+std::span<const HeaderTensor> Header::at(std::uint64_t begin, std::uint64_t length) const noexcept {
+  if (begin < data_begin) return {};
+  const auto found = std::ranges::equal_range(tensors, std::pair(begin - data_begin, length), {}, place_of);
+  return {found.begin(), found.end()};
+}
+
+const HeaderTensor* Header::find(std::string_view name) const noexcept {
+  const auto found = std::ranges::find(tensors, name, &HeaderTensor::name);
+  return found == tensors.end() ? nullptr : &*found;
+}
 
 Result<std::uint64_t> header_length(std::span<const std::byte> first_bytes, std::optional<std::uint64_t> total) {
   if (first_bytes.size() < kLengthBytes) return broken("no safetensors header: fewer than 8 bytes");

@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <map>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -31,6 +32,11 @@ struct Header {
   std::uint64_t data_begin = 0;       // bytes from the length's first
   std::vector<HeaderTensor> tensors;  // by offset, without gaps
   std::map<std::string, std::string> metadata;
+
+  /// The tensors whose bytes lie there, counted from the length's first: one, or several empty ones.
+  [[nodiscard]] std::span<const HeaderTensor> at(std::uint64_t begin, std::uint64_t length) const noexcept;
+  /// Null where there is none of that name.
+  [[nodiscard]] const HeaderTensor* find(std::string_view name) const noexcept;
 };
 
 /// The header's length, out of the first 8 bytes. Errors: BadItem; TooLarge above kMaxHeaderBytes.

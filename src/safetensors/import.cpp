@@ -91,8 +91,7 @@ class Importer {
     std::map<std::string_view, std::size_t> tensors;  // per file
     for (const auto& [tensor, name] : *index_) ++tensors[name];
     for (const auto& [name, count] : tensors) {
-      const auto there = std::ranges::find(manifest_.files, name, &ManifestFile::name);
-      if (there != manifest_.files.end()) {
+      if (const ManifestFile* const there = manifest_.find(name)) {
         draft_.files.push_back(there->name);
       } else {
         find("missing_file", fmt::format("{}: names {} tensors in {}, which is not there", path, count, name));
@@ -107,7 +106,7 @@ class Importer {
       const std::string path = path_of(draft_.files[i]);
       const auto file = base::File::open(path);
       if (!file) return tl::unexpected(file.error());
-      const auto there = std::ranges::find(manifest_.files, draft_.files[i], &ManifestFile::name);
+      const ManifestFile* const there = manifest_.find(draft_.files[i]);
       auto header = read_header(base::FileSource(*file), 0, file->size());
       if (!header) return fail_at(path, std::move(header.error()));
       if (file->size() != there->length || file->modified_ns() != there->modified_ns || !file->is_unchanged())
@@ -140,7 +139,7 @@ class Importer {
   void compare_with_index() {
     if (!index_) return;
     for (const auto& [name, file] : *index_) {
-      if (std::ranges::find(draft_.files, file) == draft_.files.end()) continue;  // said of the file
+      if (manifest_.find(file) == nullptr) continue;  // said of the file
       const auto parts = parts_of(name);
       const auto is_there = [&](const Part& part) { return draft_.files[part.file] == file; };
       if (parts.empty()) {

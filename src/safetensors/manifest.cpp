@@ -96,6 +96,11 @@ Result<Manifest> Manifest::of(const fs::path& path) {
   return manifest;
 }
 
+const ManifestFile* Manifest::find(std::string_view name) const noexcept {
+  const auto found = std::ranges::lower_bound(files, name, {}, &ManifestFile::name);
+  return found != files.end() && found->name == name ? &*found : nullptr;
+}
+
 std::uint64_t Manifest::length() const noexcept {
   std::uint64_t bytes = index_file.length;
   for (const ManifestFile& file : files) bytes += file.length;

@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <filesystem>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "flatpoint/columns.hpp"
@@ -28,6 +29,9 @@ struct Manifest {
   std::string index;                // its name; empty: there is none
   std::vector<ManifestFile> files;  // by name, without the index
   ManifestFile index_file;
+
+  /// Null where there is none of that name.
+  [[nodiscard]] const ManifestFile* find(std::string_view name) const noexcept;
 
   /// Errors: NotFound, Ambiguous, Io.
   [[nodiscard]] static Result<Manifest> of(const std::filesystem::path& path);

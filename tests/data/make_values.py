@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
-"""Writes values.json: what PyTorch itself reads from the items of the samples. Needs PyTorch and zstandard; run it by hand.
+"""Writes values.json: what PyTorch itself reads from the items of the samples. Needs PyTorch, safetensors and zstandard;
+run it by hand.
 
 Per sample and FQN: the CRC-32 and number of the bytes of the whole tensor, row-major; or a bytes item's value; or "torch
 cannot" with what is odd about the item.
@@ -12,6 +13,7 @@ import pathlib
 import pickle
 import zlib
 
+import safetensors.torch
 import torch
 from torch.distributed.checkpoint._extension import ExtensionRegistry
 from torch.distributed.checkpoint.metadata import BytesStorageMetadata
@@ -28,6 +30,18 @@ def load(folder, info):
     for transform in ExtensionRegistry().from_descriptor_list(descriptors):
         stream = io.BytesIO(transform.transform_from(stream).read())
     return torch.load(stream, map_location="cpu", weights_only=False)
+
+
+def is_raw(folder, info):
+    with (folder / info.relative_path).open("rb") as file:
+        file.seek(info.offset + 8)
+        return file.read(1) == b"{"
+
+
+def load_raw(folder, info, fqn):
+    """A tensor that torch wrote by SerializationFormat.SAFETENSORS, which its FileSystemReader cannot read."""
+    content = (folder / info.relative_path).read_bytes()[info.offset :]
+    return safetensors.torch.load(content)[fqn]
 
 
 def as_json(value):
@@ -51,7 +65,8 @@ def assemble(folder, metadata, fqn, tensor):
     whole = torch.empty(tensor.size, dtype=tensor.properties.dtype)
     by_offset = {tuple(i.offset): s for i, s in metadata.storage_data.items() if i.fqn == fqn}
     for chunk in tensor.chunks:
-        part = load(folder, by_offset[tuple(chunk.offsets)])
+        info = by_offset[tuple(chunk.offsets)]
+        part = load_raw(folder, info, fqn) if is_raw(folder, info) else load(folder, info)
         if part.is_quantized:
             raise TypeError("quantized")
         box = tuple(slice(o, o + s) for o, s in zip(chunk.offsets, chunk.sizes))

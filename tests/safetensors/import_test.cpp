@@ -220,6 +220,34 @@ BOOST_AUTO_TEST_CASE(a_file_imported_from_them_is_used_until_they_change) {
   BOOST_TEST((origin() == std::pair(dcp::Origin::Flatpoint, std::size_t{0})));  // nothing to compare it with
 }
 
+BOOST_AUTO_TEST_CASE(the_index_and_every_header_count) {
+  const SafetensorsFolder folder;
+  folder.write("1.safetensors", file_of("a", "abc"));
+  folder.write("2.safetensors", file_of("b", "xyz"));
+  folder.write("model.safetensors.index.json", index_of({{"a", "1.safetensors"}, {"b", "2.safetensors"}}));
+  const auto opened = dcp::open_checkpoint(folder.path);
+  BOOST_REQUIRE_MESSAGE(opened, opened.error().message);
+  const auto match = [&] {
+    const auto check = dcp::check_source(opened->file.view(), folder.path);
+    BOOST_REQUIRE_MESSAGE(check, check.error().message);
+    return check->match;
+  };
+  BOOST_TEST((match() == dcp::SourceMatch::Same));
+  const auto change = [&](const std::string& name, std::string_view before, std::string_view after) {
+    BOOST_REQUIRE_EQUAL(before.size(), after.size());
+    folder.write(name, after);
+    BOOST_TEST((match() == dcp::SourceMatch::Stale), name);
+    folder.write(name, before);
+    BOOST_TEST((match() == dcp::SourceMatch::SameBytes), name);
+  };
+  change("1.safetensors", file_of("a", "abc"), file_of("c", "abc"));
+  change("2.safetensors", file_of("b", "xyz"), file_of("c", "xyz"));
+  change("model.safetensors.index.json", index_of({{"a", "1.safetensors"}, {"b", "2.safetensors"}}),
+         index_of({{"a", "1.safetensors"}, {"c", "2.safetensors"}}));
+  folder.write("1.safetensors", file_of("a", "def"));  // the data are not part of it
+  BOOST_TEST((match() == dcp::SourceMatch::SameBytes));
+}
+
 BOOST_AUTO_TEST_CASE(a_pickle_comes_first) {
   const SafetensorsFolder folder;
   folder.write("1.safetensors", file_of("a", "abc"));
@@ -245,6 +273,20 @@ BOOST_AUTO_TEST_CASE(reading_compares_with_the_header) {
   BOOST_TEST((check().error().code == ErrorCode::BadItem));
   folder.write("1.safetensors", file_of("a", "abc").substr(0, 60));
   BOOST_TEST((check().error().code == ErrorCode::Truncated));
+}
+
+BOOST_AUTO_TEST_CASE(empty_tensors_share_a_place) {
+  const SafetensorsFolder folder;
+  folder.write("1.safetensors", safetensors_file(R"({"a":{"dtype":"U8","shape":[0,2],"data_offsets":[0,0]},)"
+                                                 R"("b":{"dtype":"I8","shape":[3,0],"data_offsets":[0,0]}})"));
+  const auto opened = dcp::open_checkpoint(folder.path);
+  BOOST_REQUIRE_MESSAGE(opened, opened.error().message);
+  const auto reader = data::Reader::open(*opened);
+  for (const char* const fqn : {"a", "b"}) {
+    const TensorView tensor = *opened->file.view().find(fqn)->tensor();
+    const auto checked = reader->check(tensor, *tensor.chunk(0), true);
+    BOOST_TEST(checked.has_value(), (checked ? "" : checked.error().message));
+  }
 }
 
 BOOST_AUTO_TEST_SUITE_END()

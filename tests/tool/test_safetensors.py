@@ -2,10 +2,12 @@
 
 import json
 import os
+import pathlib
 import struct
 
 from tool import ToolTest, run
 
+SAMPLES = pathlib.Path(__file__).parents[1] / "safetensors" / "samples"
 OLD = 1_700_000_000_000_000_000
 
 
@@ -85,7 +87,8 @@ class Safetensors(ToolTest):
         self.check_error(["get", folder / ".metadata.flatpoint", "b", "-o", self.folder / "b.raw"], "bad_item", "'b'", "no tensor of 4 bytes there")
         write(folder / "model-2.safetensors", {"bb": ("F16", [2], bytes(4))})  # a header as long as before
         self.check_error(["get", folder / ".metadata.flatpoint", "b", "-o", self.folder / "b.raw"], "dtype_mismatch", "'b'", "float16")
-        self.assertEqual(run("import", folder, "--force").code, 0)
+        answer = run("import", folder, "--force")
+        self.assertEqual(answer.code, 0, answer.err)
         self.assertEqual(run("verify", folder).code, 0)
 
     def test_torchs_shards_are_one_tensor(self):
@@ -96,6 +99,18 @@ class Safetensors(ToolTest):
         (self.folder / "shard-1.safetensors").unlink()
         self.check_error(["get", self.folder, "w", "-o", self.folder / "w.raw"], "holes", "[1, 0]")
         self.assertEqual(run("verify", self.folder, "--coverage").code, 1)
+
+    def test_what_torch_wrote(self):
+        """By HuggingFaceStorageWriter: of four ranks, a shard each; of one, with an index."""
+        shards, whole = SAMPLES / "d08_hf_sharded", SAMPLES / "s14_huggingface"
+        self.assertEqual(self.raw(shards, "even"), floats(*range(64)))
+        self.assertEqual(self.raw(shards, "rep"), floats(1, 1, 1))
+        self.assertEqual(run("find", shards, "even", "--containing", "5,0", "--json").json["locations"][0]["index"]["offset"], [4, 0])
+        for folder, shapes in ((shards, {"even": [8, 8], "rep": [3]}), (whole, {"a": [4], "b": [2, 2]})):
+            listed = run("ls", folder, "--json").json["entries"]
+            self.assertEqual({entry["fqn"]: entry["shape"] for entry in listed}, shapes)
+            answer = run("verify", folder, "--check", "bytes", "--coverage", "--json")
+            self.assertEqual((answer.code, answer.json["findings"]), (0, []))
 
     def test_what_is_broken_is_named(self):
         path = self.folder / "model.safetensors"

@@ -50,11 +50,19 @@ Result<dcp::OpenedCheckpoint> open_standard_input(const dcp::OpenOptions& option
 /// Whoever waits for the same import again and again may not know that once is enough.
 void advise_import(const Context& context, const dcp::OpenedCheckpoint& opened, double seconds) {
   constexpr double kSlow = 1;
-  const bool is_slow = opened.origin == dcp::Origin::Pickle && seconds > kSlow && !is_standard_stream(opened.path);
+  const bool is_slow = opened.origin != dcp::Origin::Flatpoint && seconds > kSlow && !is_standard_stream(opened.path);
   if (!is_slow || context.globals.json || !is_terminal(STDERR_FILENO)) return;
   complain("note",
            fmt::format("reading {} took {:.1f} s; `flatpoint import` writes a file beside it that opens at once",
                        opened.path.string(), seconds));
+}
+
+Result<dcp::OpenedCheckpoint> open_with(const dcp::OpenOptions& options, const std::filesystem::path& path) {
+  if (is_standard_stream(path)) return open_standard_input(options);
+  const Waiting waiting(path.string());
+  auto opened = dcp::open_checkpoint(path, options);
+  if (!opened) add_hint(opened.error());
+  return opened;
 }
 
 }  // namespace
@@ -72,11 +80,13 @@ Result<dcp::CheckpointFiles> find_files(const Context& context, const std::files
 }
 
 Result<dcp::OpenedCheckpoint> open_quietly(const Context& context, const std::filesystem::path& path, OpenMode mode) {
-  if (is_standard_stream(path)) return open_standard_input(options_of(context, mode));
-  const Waiting waiting(path.string());
-  auto opened = dcp::open_checkpoint(path, options_of(context, mode));
-  if (!opened) add_hint(opened.error());
-  return opened;
+  return open_with(options_of(context, mode), path);
+}
+
+Result<dcp::OpenedCheckpoint> open_anew(const Context& context, const std::filesystem::path& path) {
+  dcp::OpenOptions options = options_of(context, OpenMode::Copy);
+  options.anew = true;
+  return open_with(options, path);
 }
 
 Result<dcp::OpenedCheckpoint> open(const Context& context, const std::filesystem::path& path, OpenMode mode) {

@@ -21,6 +21,9 @@ namespace flatpoint::tool {
 [[nodiscard]] Result<dcp::OpenedCheckpoint> open_quietly(const Context& context, const std::filesystem::path& path,
                                                          OpenMode mode = OpenMode::Copy);
 
+/// The same, but of a folder what its flatpoint file is imported from.
+[[nodiscard]] Result<dcp::OpenedCheckpoint> open_anew(const Context& context, const std::filesystem::path& path);
+
 /// What was odd about opening one: to standard error, unless --json puts it into `write_checkpoint`.
 void print_notes(const Context& context, const dcp::OpenedCheckpoint& opened);
 

@@ -126,7 +126,7 @@ Result<Exit> run(const Arguments& arguments, Context& context) {
   if (!done) return tl::unexpected(done.error());
   // The data files may be others by now: what is asked of them is looked at anew.
   if (*done && !wants_data) return report_up_to_date(context, *source, output);
-  const auto opened = open_quietly(context, *source);
+  const auto opened = open_anew(context, *source);
   if (!opened) return tl::unexpected(opened.error());
   if (opened->origin == dcp::Origin::Flatpoint) {
     return fail(ErrorCode::InvalidArgument, fmt::format("{}: is a flatpoint file already", opened->path.string()));
