@@ -80,7 +80,8 @@ Result<std::shared_ptr<const DataFile>> Files::open(std::uint32_t number) {
 Result<std::shared_ptr<const DataFile>> Files::open_now(std::uint32_t number, Slot& slot) {
   const auto name = metadata_.file_name(number);
   if (!name) return fail(ErrorCode::Corrupt, fmt::format("data file {} has no name", number));
-  if (options_.ranges) return std::make_shared<const DataFile>(std::string(*name), *options_.ranges);
+  const FileFacts facts = metadata_.file_facts(number);
+  if (options_.ranges) return std::make_shared<const DataFile>(std::string(*name), facts.format, *options_.ranges);
   const std::filesystem::path relative(*name);
   if (name->find('\0') != std::string_view::npos || (leaves_folder(*name) && !options_.allow_outside))
     return fail(ErrorCode::Outside, fmt::format("{}: the path of a data file leaves the checkpoint's folder", *name));
@@ -90,13 +91,12 @@ Result<std::shared_ptr<const DataFile>> Files::open_now(std::uint32_t number, Sl
   const auto state = state_of(*file, path);
   if (!state) return tl::unexpected(state.error());
   if (slot.state && *slot.state != *state) return changed(path);
-  if (const auto known = metadata_.file_facts(number).length;
-      known && *known != static_cast<std::uint64_t>(state->size)) {
+  if (facts.length && *facts.length != static_cast<std::uint64_t>(state->size)) {
     return fail(ErrorCode::Changed,
-                fmt::format("{}: has {} bytes, the metadata knows one of {}", path, state->size, *known));
+                fmt::format("{}: has {} bytes, the metadata knows one of {}", path, state->size, *facts.length));
   }
   slot.state = *state;
-  return std::make_shared<const DataFile>(path, std::move(*file), *state);
+  return std::make_shared<const DataFile>(path, facts.format, std::move(*file), *state);
 }
 
 void Files::close_oldest() {

@@ -31,9 +31,10 @@ struct FileState {
 /// A data file to read from, local or not. Safe from many threads.
 class DataFile {
  public:
-  DataFile(std::string path, base::File file, FileState state)
-      : path_(std::move(path)), file_(std::move(file)), state_(state) {}
-  DataFile(std::string path, RangeReader& ranges) : path_(std::move(path)), ranges_(&ranges) {}
+  DataFile(std::string path, FileFormat format, base::File file, FileState state)
+      : path_(std::move(path)), format_(format), file_(std::move(file)), state_(state) {}
+  DataFile(std::string path, FileFormat format, RangeReader& ranges)
+      : path_(std::move(path)), format_(format), ranges_(&ranges) {}
 
   /// Errors: Truncated, Io, those of a RangeReader.
   [[nodiscard]] Result<void> read(std::uint64_t offset, std::span<std::byte> to) const;
@@ -42,11 +43,14 @@ class DataFile {
   [[nodiscard]] Result<void> check_unchanged() const;
 
   [[nodiscard]] const std::string& path() const noexcept { return path_; }
+  /// What the metadata file hints at.
+  [[nodiscard]] FileFormat format() const noexcept { return format_; }
   [[nodiscard]] const base::File* local() const noexcept { return file_ ? &*file_ : nullptr; }
   [[nodiscard]] const FileState& state() const noexcept { return state_; }
 
  private:
   std::string path_;
+  FileFormat format_;
   std::optional<base::File> file_;
   FileState state_;
   RangeReader* ranges_ = nullptr;

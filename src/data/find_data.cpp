@@ -3,6 +3,7 @@
 #include <ctime>
 #include <map>
 
+#include "base/checked.hpp"
 #include "columns/boxes.hpp"
 #include "data/items.hpp"
 #include "flatpoint/data.hpp"
@@ -99,10 +100,12 @@ class DataFinder {
       if (!passed_over) return tl::unexpected(std::move(source.error()));
       return note(kNoDataBegin, chunk.row());
     }
-    note_file(source->number, *source->file, begun);
-    const std::uint64_t begin = source->tensor.data_begin();
-    if (source->is_compressed || !source->tensor.is_dense() || begin >= kNoDataBegin)
-      return note(kNoDataBegin, chunk.row());
+    note_file(*source, begun, storage);
+    if (source->is_compressed || !source->tensor.is_dense()) return note(kNoDataBegin, chunk.row());
+    // Behind the item where torch wrote by SerializationFormat.SAFETENSORS, which leaves the place of a header.
+    const std::uint64_t begin = source->first_element() - storage.byte_offset();
+    const bool is_in_item = base::in_range(begin, source->data_bytes(), storage.length());
+    if (!is_in_item || begin >= kNoDataBegin) return note(kNoDataBegin, chunk.row());
     if (options_.checksums) {
       const auto checksum = checksum_of(*source);
       if (!checksum) return tl::unexpected(at_item(checksum.error(), tensor.fqn(), storage));
@@ -119,11 +122,15 @@ class DataFinder {
     return {};
   }
 
-  void note_file(std::uint32_t number, const DataFile& file, std::int64_t begun) {
-    if (!states_.try_emplace(number, file.state()).second) return;
-    lengths_[number] = static_cast<std::uint64_t>(file.state().size);
-    if (file.state().modified_ns < begun - kRecently) times_[number] = file.state().modified_ns;
-    formats_[number] = FileFormat::TorchSave;
+  void note_file(const ChunkSource& source, std::int64_t begun, const StorageInfoView& storage) {
+    const FileState& state = source.file->state();
+    const std::uint32_t number = source.number;
+    if (!states_.try_emplace(number, state).second) return;
+    lengths_[number] = static_cast<std::uint64_t>(state.size);
+    if (state.modified_ns < begun - kRecently) times_[number] = state.modified_ns;
+    formats_[number] = source.is_archive                                 ? FileFormat::TorchSave
+                       : source.first_element() == storage.byte_offset() ? FileFormat::Safetensors
+                                                                         : FileFormat::Mixed;
   }
 
   Result<std::uint64_t> checksum_of(const ChunkSource& source) {

@@ -43,12 +43,14 @@ const safetensors::HeaderTensor* find_placed(const safetensors::Header& header, 
   return there.empty() ? nullptr : &there.front();
 }
 
-bool has_suffix(const DataFile& file) noexcept { return file.path().ends_with(".safetensors"); }
+bool is_safetensors(const DataFile& file) noexcept {
+  return file.format() == FileFormat::Safetensors || file.path().ends_with(".safetensors");
+}
 
 /// Whether an item is none of torch.save: it lies in a safetensors file, or such a file begins where it should
 /// (torch's SerializationFormat.SAFETENSORS gives all tensors of a file the place of one header).
 bool is_raw(const DataFile& file, const StorageInfoView& storage) {
-  if (has_suffix(file)) return true;
+  if (is_safetensors(file)) return true;
   std::array<std::byte, safetensors::kLengthBytes + 1> first;
   return file.read(storage.byte_offset(), first) && safetensors::looks_like_header(first);
 }
@@ -180,7 +182,7 @@ Result<std::shared_ptr<const safetensors::Header>> Items::header(const DataFile&
 
 Result<void> Items::find_raw(const TensorView& tensor, const ChunkView& chunk, const StorageInfoView& storage,
                              ChunkSource& source) {
-  const bool is_inside = has_suffix(*source.file);
+  const bool is_inside = is_safetensors(*source.file);
   const std::uint64_t begin = is_inside ? 0 : storage.byte_offset();
   const auto header = this->header(*source.file, source.number, begin);
   if (!header) return tl::unexpected(header.error());

@@ -35,7 +35,8 @@ class Importer {
   explicit Importer(Manifest manifest) : manifest_(std::move(manifest)) {}
 
   Result<Imported> run() {
-    const auto begun = std::chrono::system_clock::now().time_since_epoch();
+    using std::chrono::nanoseconds;
+    begun_ns_ = std::chrono::duration_cast<nanoseconds>(std::chrono::system_clock::now().time_since_epoch()).count();
     if (auto read = read_index(); !read) return tl::unexpected(std::move(read.error()));
     if (auto read = read_headers(); !read) return tl::unexpected(std::move(read.error()));
     compare_with_index();
@@ -43,8 +44,7 @@ class Importer {
     const auto digest = manifest_.digest();
     if (!digest) return tl::unexpected(digest.error());
     const std::string mark = manifest_.mark();
-    const bool recent =
-        manifest_.modified_ns() > std::chrono::duration_cast<std::chrono::nanoseconds>(begun).count() - kTick;
+    const bool recent = is_recent(manifest_.modified_ns());
     draft_.source = SourceRecord{.length = manifest_.length(),
                                  .digest = *digest,
                                  .modified_ns = manifest_.modified_ns(),
@@ -59,6 +59,9 @@ class Importer {
   }
 
  private:
+  /// Whether what has this time may have changed since and kept it.
+  [[nodiscard]] bool is_recent(std::int64_t modified_ns) const noexcept { return modified_ns > begun_ns_ - kTick; }
+
   [[nodiscard]] std::string path_of(std::string_view name) const { return (manifest_.folder / name).string(); }
 
   void find(std::string_view kind, std::string message) {
@@ -111,6 +114,10 @@ class Importer {
       if (!header) return fail_at(path, std::move(header.error()));
       if (file->size() != there->length || file->modified_ns() != there->modified_ns || !file->is_unchanged())
         return fail(ErrorCode::Io, fmt::format("{}: changed while it was imported", path));
+      draft_.file_facts.push_back(
+          {.length = there->length,
+           .modified_ns = is_recent(there->modified_ns) ? std::nullopt : std::optional(there->modified_ns),
+           .format = FileFormat::Safetensors});
       ShardOffsets shards;
       if (const auto note = header->metadata.find(std::string(kShardingInfo)); note != header->metadata.end()) {
         auto parsed = parse_sharding_info(note->second);
@@ -207,8 +214,10 @@ class Importer {
         whole[d] = std::max(whole[d], offsets[d] + tensor.shape[d]);
       }
       for (const std::int64_t size : tensor.shape) draft_.boxes.push_back(size);
-      draft_.rows.push_back(
-          {.file = part.file, .byte_offset = headers_[part.file].data_begin + tensor.offset, .length = tensor.length});
+      draft_.rows.push_back({.file = part.file,
+                             .byte_offset = headers_[part.file].data_begin + tensor.offset,
+                             .length = tensor.length,
+                             .data_begin = 0});
       ++entry.chunk_count;
     }
     entry.properties.dtype = first.dtype;
@@ -241,6 +250,7 @@ class Importer {
   }
 
   Manifest manifest_;
+  std::int64_t begun_ns_ = 0;
   std::optional<WeightMap> index_;
   std::deque<Header> headers_;       // by file
   std::deque<ShardOffsets> shards_;  // likewise

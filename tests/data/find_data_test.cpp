@@ -61,7 +61,7 @@ BOOST_AUTO_TEST_CASE(of_every_sample) {
   std::ifstream file(FLATPOINT_TEST_VALUES);
   const auto values = nlohmann::json::parse(file);
   for (const auto& [name, expected] : values.items()) {
-    if (name == "s13_safetensors_fs") continue;  // its files are no items of torch.save
+    if (name == "s13_safetensors_fs") continue;  // a test of its own
     BOOST_TEST_CONTEXT(name) {
       const auto opened = test::open_sample(name);
       data::FoundData facts;
@@ -69,6 +69,14 @@ BOOST_AUTO_TEST_CASE(of_every_sample) {
       compare_chunks(opened, found, facts);
     }
   }
+}
+
+BOOST_AUTO_TEST_CASE(behind_one_header_items_have_no_begin) {
+  const auto opened = test::open_sample("s13_safetensors_fs");
+  data::FoundData facts;
+  const MetadataFile found = found_in(opened, true, &facts);
+  BOOST_TEST(facts.not_plain == 2U);
+  BOOST_TEST((found.view().file_facts(0).format == FileFormat::Mixed));
 }
 
 BOOST_AUTO_TEST_CASE(a_common_begin_is_one_value_and_checksums_are_left_out) {

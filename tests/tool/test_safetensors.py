@@ -84,7 +84,12 @@ class Safetensors(ToolTest):
         self.assertEqual(opened(), ("safetensors", 1))
         answer = run("verify", folder, "--json")
         self.assertEqual((answer.code, answer.json["source"]), (1, "stale"))
-        self.check_error(["get", folder / ".metadata.flatpoint", "b", "-o", self.folder / "b.raw"], "bad_item", "'b'", "no tensor of 4 bytes there")
+        self.check_error(
+            ["get", folder / ".metadata.flatpoint", "b", "-o", self.folder / "b.raw"],
+            "changed",
+            "model-2.safetensors",
+            "the metadata knows one of",
+        )
         write(folder / "model-2.safetensors", {"bb": ("F16", [2], bytes(4))})  # a header as long as before
         self.check_error(["get", folder / ".metadata.flatpoint", "b", "-o", self.folder / "b.raw"], "dtype_mismatch", "'b'", "float16")
         answer = run("import", folder, "--force")
