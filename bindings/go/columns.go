@@ -203,6 +203,7 @@ func decode(flatbuffer []byte) (*Columns, *Error) {
 		}
 		source.scalar(vt(3), 1)
 		column[byte](&source, vt(4), "source.etag")
+		source.scalar(vt(5), 1) // kind
 	}
 	if b.err != nil {
 		return nil, b.err

@@ -37,6 +37,7 @@ SOURCE = (
     Scalar("modified_ns", "q"),
     Scalar("modified_recently", "B"),
     Vector("etag"),
+    Scalar("kind", "B"),
 )
 METADATA = (
     Scalar("format_major", "H"),

@@ -256,6 +256,7 @@ fn check_others(root: &Table<'_>) -> Result<Others, Error> {
         }
         source.scalar::<1>(S::VT_MODIFIED_RECENTLY)?;
         source.column::<u8>(S::VT_ETAG, "source.etag")?;
+        source.scalar::<1>(S::VT_KIND)?;
     }
     Ok(Others {
         fqn_order: root.column::<u32>(M::VT_FQN_ORDER, "fqn_order")?.len(),

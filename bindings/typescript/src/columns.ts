@@ -31,6 +31,7 @@ export const SOURCE = [
   scalar("modified_ns", "i64"),
   scalar("modified_recently", "u8"),
   vector("etag", "u8"),
+  scalar("kind", "u8"),
 ];
 export const METADATA = [
   scalar("format_major", "u16"),

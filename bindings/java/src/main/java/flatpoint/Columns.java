@@ -49,7 +49,8 @@ public final class Columns {
           number("digest", 8),
           number("modified_ns", 8),
           number("modified_recently", 1),
-          vector("etag", 1));
+          vector("etag", 1),
+          number("kind", 1));
   static final List<Field> METADATA =
       List.of(
           number("format_major", 2),
