@@ -4,6 +4,7 @@
 // the files that are too large to be kept.
 
 #include <algorithm>
+#include <array>
 #include <exception>
 #include <filesystem>
 #include <functional>
@@ -15,6 +16,7 @@
 #include "flatpoint/dcp.hpp"
 #include "flatpoint/write_file.hpp"
 #include "format/encode.hpp"
+#include "format/trailer.hpp"
 #include "support/editable_file.hpp"
 #include "support/random_model.hpp"
 #include "support/taken.hpp"
@@ -248,12 +250,55 @@ Buffer with_data(const Model& model, ChecksumKind kind, const std::function<void
   return taken(format::encode(columns));
 }
 
-std::uint32_t& begin_of(const Columns& c, Data& data, std::string_view fqn) {
+std::uint32_t row_of(const Columns& c, std::string_view fqn) {
   for (const EntryRow& row : c.entries) {
     const auto name = c.fqns.subspan(row.fqn_begin, row.fqn_length);
-    if (std::ranges::equal(name, fqn)) return data.begins[row.chunk_begin];
+    if (std::ranges::equal(name, fqn)) return row.chunk_begin;
   }
   throw std::runtime_error("no such entry");
+}
+
+/// Byte i of a data file of the case "data_files"; readers write such files, of 100 bytes, to read them.
+std::byte data_byte(std::string_view file_name, std::uint64_t i) {
+  return static_cast<std::byte>((7 * i + static_cast<unsigned char>(file_name.front())) & 0xFFU);
+}
+
+/// Data files as a reader meets them: as they were (a), written again since (b), of another length (c), elsewhere (d).
+Buffer data_files() {
+  Model m;
+  m.entries = {tensor("columns", {4, 6}, even_grid({4, 6}, {1, 2})), whole("rows", {2, 3}), whole("stale", {2}),
+               whole("longer", {2}), whole("outside", {2})};
+  for (ModelEntry& entry : m.entries) {
+    entry.properties.dtype = entry.fqn == "rows" ? ScalarType::Float32 : ScalarType::Uint8;
+  }
+  store_all(m, 3);
+  const std::array<StorageInfo, 6> infos{
+      StorageInfo{"a.bin", 0, 40, std::nullopt}, {"a.bin", 40, 40, std::nullopt}, {"b.bin", 0, 40, std::nullopt},
+      {"b.bin", 40, 20, std::nullopt},           {"c.bin", 0, 20, std::nullopt},  {"../d.bin", 0, 20, std::nullopt}};
+  for (std::size_t i = 0; i < infos.size(); ++i) m.storage_data->at(i).info = infos[i];
+  EditableFile file(encoded(m));
+  Columns c = *file.operator->();
+  constexpr std::uint32_t kBegin = 10;
+  Data data;
+  data.lengths = {100, 100, 99, kNoFileLength};
+  data.times = {kNoFileTime, 1, kNoFileTime, kNoFileTime};
+  data.formats.assign(4, FileFormat::TorchSave);
+  data.checksums.assign(c.chunk_files.size(), kNoChecksum);
+  const auto set_checksum = [&](std::uint32_t row, std::string_view name, std::uint64_t begin, std::size_t length) {
+    std::vector<std::byte> bytes;
+    for (std::size_t i = 0; i < length; ++i) bytes.push_back(data_byte(name, begin + kBegin + i));
+    data.checksums[row] = format::digest(bytes);
+  };
+  set_checksum(row_of(c, "columns"), "a.bin", 0, 12);
+  data.checksums[row_of(c, "columns") + 1] = 12345;  // not theirs
+  set_checksum(row_of(c, "rows"), "b.bin", 0, 24);
+  c.chunk_data_begins = {&kBegin, 1};
+  c.checksum_kind = ChecksumKind::Xxh3;
+  c.chunk_checksums = data.checksums;
+  c.file_lengths = data.lengths;
+  c.file_times = data.times;
+  c.file_formats = data.formats;
+  return taken(format::encode(c));
 }
 
 Model sharded(int tensors, std::int64_t chunks) {
@@ -277,8 +322,9 @@ void make_kept(const fs::path& folder) {
   write(folder / "features.flatpoint", encoded(features()));
   write(folder / "small.flatpoint", with_data(small(), ChecksumKind::Xxh3));
   write(folder / "placed.flatpoint", with_data(placed(), ChecksumKind::Crc32, [](Columns& c, Data& data) {
-          begin_of(c, data, "unknown") = kNoDataBegin;
+          data.begins[row_of(c, "unknown")] = kNoDataBegin;
         }));
+  write(folder / "data_files.flatpoint", data_files());
   write(folder / "placed_alike.flatpoint", with_data(placed(), ChecksumKind::Xxh3, [](Columns& c, Data& data) {
           data.begins.assign(1, 704);  // one for all rows, and then nothing may be transformed
           c.chunk_data_begins = data.begins;
