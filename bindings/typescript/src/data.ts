@@ -2,10 +2,9 @@
 import * as fs from "node:fs";
 import * as path from "node:path";
 
-import { xxh3 } from "@node-rs/xxhash";
-
 import { FlatpointError } from "./errors.js";
 import type { MetadataFile } from "./file.js";
+import { platform } from "./platform.js";
 import type { Chunk, ChunkData } from "./tensor.js";
 import { asText } from "./text.js";
 
@@ -53,7 +52,7 @@ export class DataFolder {
   private hasChecksum({ checksum }: ChunkData, bytes: Uint8Array): boolean | undefined {
     if (checksum === undefined) return undefined;
     const kind = this.metadata.checksumKind;
-    if (kind === "xxh3") return xxh3.xxh64(bytes) === checksum;
+    if (kind === "xxh3") return platform().xxh3(bytes) === checksum;
     return kind === "crc32" ? BigInt(crc32(bytes)) === checksum : undefined;
   }
 

@@ -1,19 +1,17 @@
 // Files: opening, and look-ups by name.
-import * as fs from "node:fs";
-import { endianness } from "node:os";
-
-import { xxh3 } from "@node-rs/xxhash";
 import { ByteBuffer } from "flatbuffers";
 
 import { Metadata } from "../../../generated/typescript/flatpoint/fb/metadata.js";
 import { Columns, type StorageMeta, TRAILER_SIZE, UNKNOWN, checkFrame } from "./columns.js";
 import { FlatpointError, corrupt } from "./errors.js";
 import { CHECKSUM_KINDS, FILE_FORMATS, knownName } from "./names.js";
+import { platform } from "./platform.js";
 import { inRange } from "./tables.js";
 import { Entry, type StorageInfo, partitionPoint, storageAt } from "./tensor.js";
-import { asBytes } from "./text.js";
+import { asBytes, compareBytes } from "./text.js";
 
 const MAX_PROBES = 32;
+const IS_LITTLE_ENDIAN = new Uint8Array(Uint16Array.of(1).buffer)[0] === 1;
 
 /** What was known of a data file. Undefined: unknown. */
 export interface FileFacts {
@@ -29,27 +27,23 @@ export class MetadataFile {
   readonly columns: Columns;
 
   private constructor(private readonly bytes: Uint8Array<ArrayBuffer>) {
-    if (endianness() !== "LE") throw new FlatpointError("io", "files are read in place on little-endian machines only");
+    if (!IS_LITTLE_ENDIAN) throw new FlatpointError("io", "files are read in place on little-endian machines only");
     this.columns = new Columns(bytes.subarray(0, bytes.length - TRAILER_SIZE));
   }
 
-  /** Reads a file and checks rules F1 to F8; nothing beside it is looked at. */
+  /**
+   * Reads a file, or the `.metadata.flatpoint` of a folder, and checks rules F1 to F8; nothing beside it is looked at. A
+   * browser opens no files: there `fromBlob` or `fromBytes` take what it has.
+   */
   static open(path: string | URL): MetadataFile {
-    let descriptor: number | undefined;
-    try {
-      descriptor = fs.openSync(path, "r");
-      const status = fs.fstatSync(descriptor);
-      if (!status.isFile()) throw new FlatpointError("io", `${String(path)}: not a regular file`);
-      const part = (begin: number, length: number) => readAt(descriptor!, begin, Math.min(length, status.size));
-      checkFrame(part(0, 8), part(Math.max(0, status.size - TRAILER_SIZE), TRAILER_SIZE), status.size);
-      return MetadataFile.fromBytes(part(0, status.size));
-    } catch (error) {
-      if (error instanceof FlatpointError) throw error;
-      const missing = (error as NodeJS.ErrnoException).code === "ENOENT";
-      throw new FlatpointError(missing ? "not_found" : "io", String((error as Error).message));
-    } finally {
-      if (descriptor !== undefined) fs.closeSync(descriptor);
-    }
+    return MetadataFile.fromBytes(platform().readFile(path));
+  }
+
+  /** Reads a Blob, such as the File that a person chose or what `fetch` brought. */
+  static async fromBlob(blob: Blob): Promise<MetadataFile> {
+    const part = async (begin: number, end: number) => new Uint8Array(await blob.slice(begin, end).arrayBuffer());
+    checkFrame(await part(0, 8), await part(Math.max(0, blob.size - TRAILER_SIZE), blob.size), blob.size);
+    return MetadataFile.fromBytes(await part(0, blob.size));
   }
 
   /** The same for bytes in memory: borrowed where they begin at a multiple of 8 of their ArrayBuffer, else copied. */
@@ -90,11 +84,11 @@ export class MetadataFile {
   /** The positions [begin, end) of all FQNs that begin with a prefix; undefined where there is none. */
   prefix(prefix: string | Uint8Array): { begin: number; end: number } | undefined {
     const wanted = asBytes(prefix);
-    const begin = partitionPoint(0, this.length, (i) => Buffer.compare(this.columns.name(i), wanted) < 0);
+    const begin = partitionPoint(0, this.length, (i) => compareBytes(this.columns.name(i), wanted) < 0);
     const end = partitionPoint(
       begin,
       this.length,
-      (i) => Buffer.compare(this.columns.name(i).subarray(0, wanted.length), wanted) <= 0,
+      (i) => compareBytes(this.columns.name(i).subarray(0, wanted.length), wanted) <= 0,
     );
     return begin < end ? { begin, end } : undefined;
   }
@@ -136,7 +130,7 @@ export class MetadataFile {
   digestMatches(): boolean {
     const body = this.bytes.length - TRAILER_SIZE;
     const stated = new DataView(this.bytes.buffer, this.bytes.byteOffset).getBigUint64(body, true);
-    return stated === xxh3.xxh64(this.bytes.subarray(0, body));
+    return stated === platform().xxh3(this.bytes.subarray(0, body));
   }
 
   /**
@@ -149,7 +143,7 @@ export class MetadataFile {
 
   private position(fqn: Uint8Array): number | undefined {
     const { fqnSlots, entryCount } = this.columns;
-    const hash = xxh3.xxh64(fqn);
+    const hash = platform().xxh3(fqn);
     const low = Number(hash & 0xffffffffn);
     const high = Number(hash >> 32n);
     const indexBits = 32 - Math.clz32(entryCount);
@@ -158,10 +152,10 @@ export class MetadataFile {
       if (slot === 0) return undefined;
       const position = (slot & ((1 << indexBits) - 1)) - 1;
       if (slot >>> indexBits !== high >>> indexBits || position < 0 || position >= entryCount) continue;
-      if (Buffer.compare(this.columns.name(position), fqn) === 0) return position;
+      if (compareBytes(this.columns.name(position), fqn) === 0) return position;
     }
-    const position = partitionPoint(0, entryCount, (i) => Buffer.compare(this.columns.name(i), fqn) < 0);
-    return position < entryCount && Buffer.compare(this.columns.name(position), fqn) === 0 ? position : undefined;
+    const position = partitionPoint(0, entryCount, (i) => compareBytes(this.columns.name(i), fqn) < 0);
+    return position < entryCount && compareBytes(this.columns.name(position), fqn) === 0 ? position : undefined;
   }
 
   /** Storage information without a chunk: sorted by FQN, no offset first, then offset. */
@@ -171,7 +165,7 @@ export class MetadataFile {
       const row = columns.loose(i);
       const name = columns.fqn(row.fqnBegin, row.fqnLength, `loose storage ${i}`);
       if (!inRange(row.offsetBegin, row.ndim, columns.sizes.length)) throw corrupt(`E2: offset of loose storage ${i}`);
-      const byName = Buffer.compare(name, fqn) || Number(row.hasOffset) - Number(offset !== undefined);
+      const byName = compareBytes(name, fqn) || Number(row.hasOffset) - Number(offset !== undefined);
       if (byName !== 0 || offset === undefined) return byName;
       for (let d = 0; d < Math.min(row.ndim, offset.length); ++d) {
         const value = columns.sizes[row.offsetBegin + d];
@@ -183,15 +177,4 @@ export class MetadataFile {
     if (i === columns.looseCount || compare(i) !== 0) return undefined;
     return storageAt(columns, columns.chunkRows + i, columns.loose(i).lengthBegin);
   }
-}
-
-function readAt(descriptor: number, begin: number, length: number): Uint8Array<ArrayBuffer> {
-  const bytes = new Uint8Array(length);
-  let done = 0;
-  while (done < length) {
-    const count = fs.readSync(descriptor, bytes, done, length - done, begin + done);
-    if (count === 0) throw new FlatpointError("truncated", "F2: the file ended while it was read");
-    done += count;
-  }
-  return bytes;
 }

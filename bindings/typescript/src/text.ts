@@ -37,3 +37,10 @@ export function asBytes(text: string | Uint8Array): Uint8Array {
   }
   return Uint8Array.from(bytes);
 }
+
+/** Below 0, 0 or above 0, by the first byte that differs, then by length. */
+export function compareBytes(a: Uint8Array, b: Uint8Array): number {
+  const length = Math.min(a.length, b.length);
+  for (let i = 0; i < length; ++i) if (a[i] !== b[i]) return a[i] - b[i];
+  return a.length - b.length;
+}

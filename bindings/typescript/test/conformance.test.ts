@@ -245,6 +245,22 @@ test("no metadata files", () => {
   assert.equal(code(sparse), "too_large");
 });
 
+test("folders and pickles", async () => {
+  const place = fs.mkdtempSync(path.join(folder, "checkpoint-"));
+  const code = (file: string) => codeOf(() => MetadataFile.open(file));
+  assert.equal(code(place), "not_found");
+  const pickle = path.join(place, ".metadata");
+  fs.writeFileSync(pickle, "\x80\x04N.", "latin1");
+  for (const name of [place, pickle]) {
+    assert.equal(code(name), "not_flatpoint");
+    assert.throws(() => MetadataFile.open(name), { message: new RegExp(`run .flatpoint import ${pickle}.`) });
+  }
+  fs.writeFileSync(path.join(place, ".metadata.flatpoint"), SMALL);
+  assert.equal(MetadataFile.open(place).length, MetadataFile.fromBytes(SMALL).length);
+  assert.equal((await MetadataFile.fromBlob(new Blob([SMALL]))).length, MetadataFile.fromBytes(SMALL).length);
+  await assert.rejects(MetadataFile.fromBlob(new Blob([SMALL.slice(0, -1)])), { code: "truncated" });
+});
+
 test("bytes that changed fail the digest", () => {
   const bytes = Uint8Array.from(SMALL);
   bytes[bytes.length - 25] ^= 1;

@@ -5,11 +5,11 @@
 import * as flatbuffers from 'flatbuffers';
 
 import { ChunkLayout } from '../../flatpoint/fb/chunk-layout.js';
-import { Layout } from '../flatpoint/fb/layout.js';
-import { MemoryFormat } from '../flatpoint/fb/memory-format.js';
-import { ScalarType } from '../flatpoint/fb/scalar-type.js';
+import { Layout } from './layout.js';
+import { MemoryFormat } from './memory-format.js';
+import { ScalarType } from './scalar-type.js';
 import { StorageType } from '../../flatpoint/fb/storage-type.js';
-import { StridesKind } from '../flatpoint/fb/strides-kind.js';
+import { StridesKind } from './strides-kind.js';
 import { TensorProperties } from '../../flatpoint/fb/tensor-properties.js';
 
 

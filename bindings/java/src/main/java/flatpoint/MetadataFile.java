@@ -41,18 +41,21 @@ public final class MetadataFile implements Iterable<Entry> {
   }
 
   /**
-   * Maps a file and checks rules F1 to F8; nothing beside it is looked at. The file must not be
-   * written in place while it is in use (publish by rename); for folders where others do, read it
-   * and use {@link #of}.
+   * Maps a file, or the {@code .metadata.flatpoint} of a folder, and checks rules F1 to F8; nothing
+   * beside it is looked at. The file must not be written in place while it is in use (publish by
+   * rename); for folders where others do, read it and use {@link #of}.
    */
   public static MetadataFile open(Path path) {
+    if (Files.isDirectory(path)) return openIn(path);
     if (Files.exists(path) && !Files.isRegularFile(path)) {
       throw new FlatpointException(Code.IO, path + ": not a regular file");
     }
     try (FileChannel channel = FileChannel.open(path)) {
       long size = channel.size();
+      byte[] head = part(channel, 0, Math.min(8, size));
+      refusePickle(path, head);
       checkFrame(
-          part(channel, 0, Math.min(8, size)),
+          head,
           part(channel, Math.max(0, size - TRAILER_SIZE), Math.min(TRAILER_SIZE, size)),
           size);
       return new MetadataFile(channel.map(FileChannel.MapMode.READ_ONLY, 0, size));
@@ -61,6 +64,25 @@ public final class MetadataFile implements Iterable<Entry> {
     } catch (IOException e) {
       throw new FlatpointException(Code.IO, path + ": " + e.getMessage());
     }
+  }
+
+  private static MetadataFile openIn(Path folder) {
+    Path file = folder.resolve(".metadata.flatpoint");
+    Path pickle = folder.resolve(".metadata");
+    if (Files.notExists(file) && Files.exists(pickle)) throw pickleError(pickle);
+    return open(file);
+  }
+
+  /** A pickle of protocol 2 or later, which is what torch writes. */
+  private static void refusePickle(Path path, byte[] head) {
+    if (head.length < 2 || head[0] != (byte) 0x80 || head[1] < 2 || head[1] > 5) return;
+    throw pickleError(path);
+  }
+
+  private static FlatpointException pickleError(Path path) {
+    return new FlatpointException(
+        Code.NOT_FLATPOINT,
+        path + ": a pickle, no flatpoint file: run `flatpoint import " + path + "`");
   }
 
   /** The same for bytes in memory, which are borrowed. */

@@ -2,6 +2,7 @@ package flatpoint;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertFalse;
+import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import java.io.IOException;
@@ -381,6 +382,21 @@ class ConformanceTest {
       file.setLength(1L << 31);
     }
     assertEquals("too_large", codeOf(() -> MetadataFile.open(sparse)));
+  }
+
+  @Test
+  void foldersAndPickles() throws IOException {
+    assertEquals("not_found", codeOf(() -> MetadataFile.open(folder)));
+    Path pickle = folder.resolve(".metadata");
+    Files.write(pickle, new byte[] {(byte) 0x80, 4, 'N', '.'});
+    for (Path path : List.of(folder, pickle)) {
+      assertEquals("not_flatpoint", codeOf(() -> MetadataFile.open(path)));
+      FlatpointException thrown =
+          assertThrows(FlatpointException.class, () -> MetadataFile.open(path));
+      assertTrue(thrown.getMessage().contains("run `flatpoint import " + pickle + "`"));
+    }
+    Files.write(folder.resolve(".metadata.flatpoint"), small());
+    assertEquals(MetadataFile.of(small()).size(), MetadataFile.open(folder).size());
   }
 
   @Test
