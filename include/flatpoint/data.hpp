@@ -130,6 +130,9 @@ class Reader {
   /// A bytes item that is a plain Python value, as JSON; nothing of it is executed. Errors also: NotPlain names the
   /// class.
   [[nodiscard]] Result<std::string> read_value(const EntryView& entry) const;
+  /// The same as a pickle of literals alone, which keeps tuples, sets, bytes and keys that are not str: whoever loads
+  /// it runs nothing.
+  [[nodiscard]] Result<Buffer> read_plain_pickle(const EntryView& entry) const;
 
   /// Compares a chunk's item with the metadata, and with `bytes` its checksums too. The result says whether a checksum
   /// covers the tensor's bytes. Errors also: Checksum.

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <iterator>
+#include <optional>
 #include <vector>
 
 #include "base/format.hpp"
@@ -10,8 +11,6 @@
 namespace flatpoint::archive {
 namespace {
 
-constexpr std::size_t kMaxOutput = std::size_t{1} << 28;
-constexpr int kMaxDepth = 200;
 constexpr std::size_t kMaxBigInt = 1024;  // bytes of a number: its digits take quadratic time
 
 /// Appends a JSON string; lone surrogates, which str may hold, become \udXXX. REQUIRES: UTF-8, surrogates passed.
@@ -91,18 +90,12 @@ class JsonWriter {
   Result<void> key(Value key);
   Result<void> scalar(Value value);
 
-  static tl::unexpected<Error> not_plain(std::string_view what) {
-    return fail(ErrorCode::NotPlain, fmt::format("not a plain value: {}", what));
-  }
-
   const Unpickled& pickle_;
   std::string out_;
 };
 
 Result<void> JsonWriter::value(Value value, int depth) {
-  if (depth > kMaxDepth) return fail(ErrorCode::TooLarge, fmt::format("a value nested deeper than {}", kMaxDepth));
-  if (out_.size() > kMaxOutput)
-    return fail(ErrorCode::TooLarge, fmt::format("a value whose text exceeds {} bytes", kMaxOutput));
+  if (auto fits = check_plain_size(depth, out_.size()); !fits) return fits;
   switch (value.tag()) {
     case Tag::Tuple:
     case Tag::FrozenSet: return array(value.node<Tuple>()->values(), depth);
@@ -126,9 +119,9 @@ Result<void> JsonWriter::scalar(Value value) {
       out_ += digits_of(bytes);
       return {};
     }
-    case Tag::Global: return not_plain(pickle_.global(value));
+    case Tag::Global: return not_plain_value(pickle_.global(value));
     case Tag::Bytes:
-    case Tag::ByteArray: return not_plain("bytes");
+    case Tag::ByteArray: return not_plain_value("bytes");
     default: break;
   }
   if (const auto number = Heap::integer(value)) {
@@ -136,22 +129,20 @@ Result<void> JsonWriter::scalar(Value value) {
   } else if (const auto text = pickle_.heap->text(value)) {
     append_string(out_, *text);
   } else {
-    return not_plain("a number as protocol 0 writes it");
+    return not_plain_value("a number as protocol 0 writes it");
   }
   return {};
 }
 
-/// An OrderedDict is a dict, a torch.Size a tuple. Nothing else that would be made by a call is plain.
 Result<void> JsonWriter::object(const Object& object, int depth) {
-  const std::string callable = pickle_.callable(object);
-  const auto arguments = Unpickled::arguments(object.args);
-  if (callable == "collections OrderedDict" && arguments.empty()) return dict(object.blocks, depth);
-  if (callable == "torch Size" && arguments.size() == 1 && arguments[0].is(Tag::Tuple))
-    return array(Unpickled::arguments(arguments[0]), depth);
-  const std::string cls = object.kind == Object::Kind::Reduce && !arguments.empty() && callable.starts_with("copyreg ")
-                              ? pickle_.global(arguments[0])
-                              : callable;
-  return not_plain(cls.empty() ? "an object" : cls);
+  const auto form = plain_form(pickle_, object);
+  if (!form) return tl::unexpected(form.error());
+  switch (form->kind) {
+    case PlainForm::Kind::Dict: return dict(*form->items, depth);
+    case PlainForm::Kind::Tuple: return array(form->values, depth);
+    case PlainForm::Kind::Bytes: return not_plain_value("bytes");
+    default: return list(*form->items, depth);
+  }
 }
 
 Result<void> JsonWriter::array(std::span<const Value> items, int depth) {
@@ -183,7 +174,7 @@ Result<void> JsonWriter::dict(const BlockList& blocks, int depth) {
   bool first = true;
   for (const Block* block = blocks.first; block != nullptr; block = block->next) {
     if (block->kind != Block::Kind::SetItem && block->kind != Block::Kind::SetItems)
-      return not_plain("a dict with a state of its own");
+      return not_plain_value("a dict with a state of its own");
     const auto values = block->values();
     for (std::size_t i = 0; i + 1 < values.size(); i += 2) {
       if (!first) out_ += ", ";
@@ -200,7 +191,7 @@ Result<void> JsonWriter::dict(const BlockList& blocks, int depth) {
 Result<void> JsonWriter::key(Value key) {
   if (pickle_.heap->text(key)) return scalar(key);
   const bool nests = key.is(Tag::Tuple) || key.is(Tag::FrozenSet) || key.is(Tag::Object);
-  if (nests) return not_plain("a dict with keys that are neither str nor numbers");
+  if (nests) return not_plain_value("a dict with keys that are neither str nor numbers");
   if (key.is(Tag::Float) && !std::isfinite(*key.node<double>())) return scalar(key);
   out_ += '"';
   auto written = scalar(key);
@@ -209,6 +200,74 @@ Result<void> JsonWriter::key(Value key) {
 }
 
 }  // namespace
+
+tl::unexpected<Error> not_plain_value(std::string_view what) {
+  return fail(ErrorCode::NotPlain, fmt::format("not a plain value: {}", what));
+}
+
+Result<void> check_plain_size(int depth, std::size_t written) {
+  if (depth > kMaxPlainDepth)
+    return fail(ErrorCode::TooLarge, fmt::format("a value nested deeper than {}", kMaxPlainDepth));
+  if (written > kMaxPlainOutput)
+    return fail(ErrorCode::TooLarge, fmt::format("a value that takes more than {} bytes", kMaxPlainOutput));
+  return {};
+}
+
+namespace {
+
+/// The bytes of a text that stands for one byte per character.
+std::optional<std::string> latin_1(std::string_view utf8) {
+  std::string bytes;
+  for (std::size_t i = 0; i < utf8.size(); ++i) {
+    auto byte = static_cast<unsigned char>(utf8[i]);
+    if (byte >= 0x80) {
+      if ((byte != 0xC2 && byte != 0xC3) || ++i == utf8.size()) return std::nullopt;
+      byte = static_cast<unsigned char>((byte & 3U) << 6U | (static_cast<unsigned char>(utf8[i]) & 0x3FU));
+    }
+    bytes += static_cast<char>(byte);
+  }
+  return bytes;
+}
+
+/// set([...]), frozenset([...]), bytes(), _codecs.encode("...", "latin1"): as Python's pickle writes them in
+/// protocol 2.
+std::optional<PlainForm> builtin_form(const Unpickled& pickle, std::string_view callable,
+                                      std::span<const Value> arguments) {
+  if (callable == "_codecs encode" && arguments.size() == 2 && pickle.heap->text(arguments[1]) == "latin1") {
+    const auto text = pickle.heap->text(arguments[0]);
+    auto bytes = text ? latin_1(*text) : std::nullopt;
+    if (bytes) return PlainForm{PlainForm::Kind::Bytes, nullptr, {}, std::move(*bytes)};
+  }
+  for (const std::string_view module : {"__builtin__ ", "builtins "}) {
+    if (!callable.starts_with(module)) continue;
+    const std::string_view name = callable.substr(module.size());
+    if (name == "bytes" && arguments.empty()) return PlainForm{PlainForm::Kind::Bytes, nullptr, {}, {}};
+    if (arguments.size() != 1 || !arguments[0].is(Tag::List)) continue;
+    const BlockList* const items = &arguments[0].node<Container>()->blocks;
+    if (name == "set") return PlainForm{PlainForm::Kind::Set, items, {}, {}};
+    if (name == "frozenset") return PlainForm{PlainForm::Kind::FrozenSet, items, {}, {}};
+  }
+  return std::nullopt;
+}
+
+}  // namespace
+
+Result<PlainForm> plain_form(const Unpickled& pickle, const Object& object) {
+  const std::string callable = pickle.callable(object);
+  const auto arguments = Unpickled::arguments(object.args);
+  if (callable == "collections OrderedDict" && arguments.empty())
+    return PlainForm{PlainForm::Kind::Dict, &object.blocks, {}, {}};
+  const bool is_reduced = object.kind == Object::Kind::Reduce;
+  const bool is_changed = object.blocks.first != nullptr;
+  if (!is_changed && callable == "torch Size" && arguments.size() == 1 && arguments[0].is(Tag::Tuple))
+    return PlainForm{PlainForm::Kind::Tuple, nullptr, Unpickled::arguments(arguments[0]), {}};
+  if (is_reduced && !is_changed) {
+    if (auto form = builtin_form(pickle, callable, arguments)) return std::move(*form);
+  }
+  const std::string cls =
+      is_reduced && !arguments.empty() && callable.starts_with("copyreg ") ? pickle.global(arguments[0]) : callable;
+  return not_plain_value(cls.empty() ? "an object" : cls);
+}
 
 Result<std::string> to_json(const Unpickled& pickle) { return JsonWriter(pickle).write(); }
 

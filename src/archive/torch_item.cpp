@@ -192,13 +192,19 @@ Result<TorchTensor> read_torch_tensor(const ItemSource& item) {
   return std::move(tensor);
 }
 
-Result<std::string> read_plain_value(const ItemSource& item) {
+namespace {
+
+Result<Unpickled> read_value_pickle(const ItemSource& item) {
   const auto zip = Zip::open(item);
   if (!zip) return tl::unexpected(zip.error());
-  const auto pickle = read_pickle(*zip, kMaxValuePickle);
-  if (!pickle) return tl::unexpected(pickle.error());
-  return to_json(*pickle);
+  return read_pickle(*zip, kMaxValuePickle);
 }
+
+}  // namespace
+
+Result<std::string> read_plain_value(const ItemSource& item) { return read_value_pickle(item).and_then(&to_json); }
+
+Result<Buffer> read_plain_pickle(const ItemSource& item) { return read_value_pickle(item).and_then(&to_plain_pickle); }
 
 Result<bool> check_records(const ItemSource& item, Records which) {
   const auto zip = Zip::open(item);

@@ -37,6 +37,10 @@ struct TorchTensor {
 /// NotPlain names the class of whatever is no plain value.
 [[nodiscard]] Result<std::string> read_plain_value(const ItemSource& item);
 
+/// The same value as a pickle of literals alone, which keeps tuples, sets, bytes and keys of other types: whoever loads
+/// it runs nothing.
+[[nodiscard]] Result<Buffer> read_plain_pickle(const ItemSource& item);
+
 enum class Records { All, BesideStorages };  // storages are the records "data/..."
 
 /// Compares records with their CRC-32. False where torch was told not to compute them. Errors: Checksum names the

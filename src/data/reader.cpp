@@ -417,16 +417,30 @@ Result<std::vector<std::vector<ByteRange>>> Reader::ranges(const LoadPlan& plan,
   return all;
 }
 
-Result<std::string> Reader::read_value(const EntryView& entry) const {
+namespace {
+
+/// Of a bytes item, what `read` makes of it.
+template <class T>
+Result<T> value_of(Items& items, const EntryView& entry, Result<T> (*read)(const archive::ItemSource&)) {
   const auto storage = entry.bytes_storage();
   if (storage.corrupt()) return corrupt(entry.fqn());
   if (storage.absent()) return fail(ErrorCode::Holes, fmt::format("FQN '{}' has no bytes item", entry.fqn()));
-  const auto bytes = state_->items.load(entry.fqn(), *storage);
+  const auto bytes = items.load(entry.fqn(), *storage);
   if (!bytes) return tl::unexpected(bytes.error());
   const base::MemorySource memory(*bytes);
-  auto value = archive::read_plain_value(archive::ItemSource(memory, 0, bytes->size()));
+  auto value = read(archive::ItemSource(memory, 0, bytes->size()));
   if (!value) return tl::unexpected(at_item(std::move(value.error()), entry.fqn(), *storage));
   return value;
+}
+
+}  // namespace
+
+Result<std::string> Reader::read_value(const EntryView& entry) const {
+  return value_of(state_->items, entry, &archive::read_plain_value);
+}
+
+Result<Buffer> Reader::read_plain_pickle(const EntryView& entry) const {
+  return value_of(state_->items, entry, &archive::read_plain_pickle);
 }
 
 Result<bool> Reader::check(const TensorView& tensor, const ChunkView& chunk, bool bytes) const {

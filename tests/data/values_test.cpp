@@ -4,6 +4,7 @@
 #include <nlohmann/json.hpp>
 
 #include "archive/crc32.hpp"
+#include "archive/plain_value.hpp"
 #include "data/support.hpp"
 
 using namespace flatpoint;
@@ -37,6 +38,13 @@ void compare_value(const data::Reader& reader, const EntryView& entry, const nlo
   }
   BOOST_REQUIRE_MESSAGE(text, text.error().message);
   BOOST_TEST(nlohmann::json::parse(*text) == expected["value"]);
+  const auto literals = reader.read_plain_pickle(entry);
+  BOOST_REQUIRE_MESSAGE(literals, literals.error().message);
+  const auto bytes = literals->bytes();
+  const auto again = archive::unpickle({reinterpret_cast<const char*>(bytes.data()), bytes.size()});
+  BOOST_REQUIRE_MESSAGE(again, again.error().message);
+  BOOST_TEST(again->heap->globals.size() == 0U, "a pickle of literals names nothing");
+  BOOST_TEST(archive::to_json(*again).value() == *text);
 }
 
 void compare_all(const std::shared_ptr<data::RangeReader>& ranges, const std::string& name,

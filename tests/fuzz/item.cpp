@@ -1,4 +1,5 @@
 // Any bytes as an item of a data file: refused with a message, or a tensor that lies inside it, or a value as JSON.
+#include "archive/pickle.hpp"
 #include "archive/torch_item.hpp"
 #include "base/byte_source.hpp"
 #include "base/checked.hpp"
@@ -27,6 +28,11 @@ std::vector<std::string> check(std::span<const std::byte> bytes) {
   }
   const auto value = archive::read_plain_value(item);
   if (!value && value.error().message.empty()) wrong.push_back("an error has a message");
+  if (const auto literals = archive::read_plain_pickle(item)) {
+    const auto text = literals->bytes();
+    const auto again = archive::unpickle({reinterpret_cast<const char*>(text.data()), text.size()});
+    if (!again || again->heap->globals.size() != 0) wrong.push_back("a pickle of literals names nothing");
+  }
   (void)archive::check_records(item, archive::Records::All);
   return wrong;
 }

@@ -3,6 +3,7 @@
     with flatpoint.open("ckpt/") as checkpoint:
         tensor = checkpoint["model.norm.weight"]
         tensor.dtype, tensor.shape, tensor.chunks[0].storage
+        tensor.numpy(), tensor[0:4], checkpoint["step"].value()
 
 `open` takes a checkpoint's folder, a `.metadata` that PyTorch wrote, or a flatpoint file. The answer is a read-only
 mapping of FQN to Tensor, Bytes or Opaque, in the order of DCP's dictionary; nothing of the file is read before it is
@@ -12,10 +13,10 @@ asked for. Objects that were taken from a checkpoint stay readable after it is c
 from collections.abc import ItemsView, KeysView, Mapping, Sequence, ValuesView
 from importlib.metadata import PackageNotFoundError, version
 
-from . import _edit, _opaque
+from . import _data, _edit, _opaque
 from ._columns import Columns
 from ._core import Bytes, Checkpoint, Chunk, Chunks, Fqns, LoadPlan, MeshPlan, Opaque, Tensor, from_bytes, open
-from ._errors import Error, ErrorCode, ExistsError, IoError, NotFoundError
+from ._errors import DtypeError, Error, ErrorCode, ExistsError, IoError, NotFoundError
 from ._merge import merge
 from ._records import (
     BrokenRule,
@@ -38,6 +39,7 @@ from ._records import (
     VerifyReport,
     Wanted,
 )
+from ._safe_open import safe_open
 
 __all__ = [
     "BrokenRule",
@@ -49,6 +51,7 @@ __all__ = [
     "Columns",
     "CoverageReport",
     "Diff",
+    "DtypeError",
     "Error",
     "ErrorCode",
     "ExistsError",
@@ -77,6 +80,7 @@ __all__ = [
     "from_bytes",
     "merge",
     "open",
+    "safe_open",
 ]
 
 try:
@@ -97,6 +101,11 @@ Checkpoint.__reduce__ = _edit.reduce
 # Nothing of a checkpoint changes but that it is closed: a copy is another door to the same file.
 Checkpoint.__copy__ = lambda self: self._share()
 Checkpoint.__deepcopy__ = lambda self, memo: self._share()
+Checkpoint.read = _data.read
+Tensor.numpy, Tensor.torch, Tensor.read_into = _data.to_numpy, _data.to_torch, _data.read_into
+Tensor.__getitem__, Tensor.__array__ = _data.get_item, _data.to_array
+Tensor.__iter__ = Tensor.__contains__ = None  # each step would read from the disk
+Bytes.value = _data.value
 for _name in ("chunks", "properties", "size"):
     setattr(Opaque, _name, _opaque.refusing(_name))
 Opaque.__reduce_ex__ = _opaque.refuse_pickling

@@ -5,7 +5,11 @@ from os import PathLike
 from types import TracebackType
 from typing import Any, Never, final, overload
 
+from numpy import ndarray
+from torch import Tensor as TorchTensor
+
 from ._columns import Columns
+from ._index import Index
 from ._records import (
     CoverageReport,
     Diff,
@@ -31,13 +35,16 @@ def open(
     rank: int | None = None,
     copy: bool = False,
     limits: Mapping[str, int] | None = None,
+    data_folder: str | PathLike[str] | None = None,
+    allow_outside: bool = False,
 ) -> Checkpoint:
     """Open a checkpoint's folder, a `.metadata`, or a flatpoint file.
 
     In a folder with both files a `.metadata.flatpoint` that was imported from the `.metadata` beside it wins; otherwise
     the `.metadata` is imported in memory, as data: nothing of it is executed. `rank` picks one of the `__R.metadata` of a
     save without collectives. `copy` reads the file instead of mapping it, for folders where others write in place.
-    `limits` are those of include/flatpoint/dcp.hpp: {"max_chunks": 1_000_000}.
+    `limits` are those of include/flatpoint/dcp.hpp: {"max_chunks": 1_000_000}. Data files are read from the folder of the
+    metadata, or from `data_folder`; where their paths leave it only with `allow_outside`.
 
     Raises Error; NotFoundError is a FileNotFoundError, IoError an OSError.
     """
@@ -49,9 +56,11 @@ def from_bytes(
     limits: Mapping[str, int] | None = None,
     modified_ns: int | None = None,
     etag: str = "",
+    data_folder: str | PathLike[str] | None = None,
+    allow_outside: bool = False,
 ) -> Checkpoint:
     """Open the bytes of a flatpoint file or of a `.metadata`, which are copied. `rank`: of the `__R.metadata` that they are;
-    `modified_ns` and `etag`: by what it is recognised later. Raises Error."""
+    `modified_ns` and `etag`: by what it is recognised later; `data_folder`: where the data files are. Raises Error."""
 
 def from_object(
     metadata: object,
@@ -87,6 +96,11 @@ def is_source(checkpoint: Checkpoint, length: int, etag: str, read: Callable[[],
 
 def matches_file(checkpoint: Checkpoint, pickle: str | PathLike[str]) -> bool:
     """Whether a checkpoint was imported from a pickle: by its time, or by its bytes. Raises Error."""
+
+def read_boxes(boxes: Iterable[tuple[Tensor, Sequence[int], Sequence[int], Any, Sequence[int] | None]], threads: int, verify: bool) -> None:
+    """Read boxes of tensors of one checkpoint: (tensor, offsets, sizes, to, byte strides). `to` is a writable buffer of
+    exactly the bytes of the box, or the address of memory that the caller vouches for, which strides belong to. Threads: 0
+    chooses. Raises Error."""
 
 @final
 class Checkpoint(Mapping[str, Tensor | Bytes | Opaque]):
@@ -128,6 +142,10 @@ class Checkpoint(Mapping[str, Tensor | Bytes | Opaque]):
         """relative_path of every data file."""
 
     @property
+    def data_folder(self) -> str | None:
+        """The folder of the data files: that of the metadata unless `open` was told another; None for bytes without one."""
+
+    @property
     def storage_meta(self) -> StorageMeta | None: ...
     @property
     def version(self) -> str | None:
@@ -158,6 +176,19 @@ class Checkpoint(Mapping[str, Tensor | Bytes | Opaque]):
         What does not fit is in the plan's issues. With `strict` an FQN that the checkpoint lacks is a fatal one. Ranges of
         one file at most `max_gap` bytes apart are read at once.
         """
+
+    def read(
+        self,
+        wanted: Mapping[str, Index] | Iterable[str],
+        out: Mapping[str, Any] | None = None,
+        *,
+        bits: bool = False,
+        threads: int = 0,
+        verify: bool = False,
+    ) -> dict[str, Any]:
+        """Read many tensors, or parts of them, in the order of their files: a mapping of FQN to an index, or FQNs alone. An
+        index is None (all of it), what `checkpoint[fqn][...]` takes, or a pair (offsets, sizes). The answer has, under each
+        FQN, the memory of `out` where it has the FQN, else an array of NumPy, or the value of a bytes item. Raises Error."""
 
     def diff(self, other: Checkpoint, *, aspects: Iterable[str] | None = None) -> Diff:
         """What another checkpoint says differently: facts are compared, not bytes. `aspects` selects what counts ("dtype",
@@ -212,6 +243,8 @@ class Checkpoint(Mapping[str, Tensor | Bytes | Opaque]):
     def _export(self, torch_major: int, torch_minor: int, opaque: str) -> tuple[bytes, tuple[str, ...]]: ...
     def _share(self) -> Checkpoint: ...
     @property
+    def _allow_outside(self) -> bool: ...
+    @property
     def _file_bytes(self) -> Column: ...
     @property
     def _has_storage_data(self) -> bool: ...
@@ -232,6 +265,14 @@ class Tensor:
     @property
     def shape(self) -> tuple[int, ...]: ...
     @property
+    def ndim(self) -> int:
+        """Number of dimensions."""
+
+    @property
+    def itemsize(self) -> int | None:
+        """Bytes per element; None for a dtype that this version does not know."""
+
+    @property
     def nbytes(self) -> int | None:
         """Elements times bytes per element; None for a dtype that this version does not know."""
 
@@ -245,6 +286,26 @@ class Tensor:
     def overlapping(self, offsets: Iterable[int], sizes: Iterable[int]) -> list[Overlap]:
         """The chunks that overlap a box, by ascending offsets: arithmetic where the chunks form a grid."""
 
+    def numpy(self, index: Index = None, *, bits: bool = False, threads: int = 0, verify: bool = False) -> ndarray:
+        """The tensor as an array of NumPy, or the part that `index` names. bfloat16 and float8 need the package ml_dtypes;
+        `bits` gives any dtype as unsigned integers of its width. `verify` checks the checksums of what is touched.
+        `threads`: 0 chooses. Raises Error, DtypeError, IndexError, TypeError."""
+
+    def torch(self, index: Index = None, *, threads: int = 0, verify: bool = False) -> TorchTensor:
+        """The tensor as one of PyTorch's in memory of its own, or the part that `index` names. Raises as `numpy` does."""
+
+    def read_into(self, out: Any, index: Index = None, *, threads: int = 0, verify: bool = False) -> None:
+        """Read the tensor, or the part that `index` names, into memory that is there: an array of NumPy or a CPU tensor of
+        PyTorch of the same dtype and shape, with any strides; or a writable buffer of as many bytes. After an error the
+        memory holds anything. Raises as `numpy` does; ValueError, TypeError where `out` does not fit."""
+
+    def __getitem__(self, index: Index) -> ndarray:
+        """That part alone is read: ints, slices and `...`."""
+
+    __iter__: None
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> ndarray:
+        """`numpy.asarray(tensor)`."""
+
 @final
 class Bytes:
     """An object that is saved as bytes (BytesStorageMetadata)."""
@@ -253,6 +314,11 @@ class Bytes:
     def fqn(self) -> str: ...
     @property
     def storage(self) -> StorageInfo | None: ...
+    def value(self) -> Any:
+        """The object that was saved, where it is a plain value: numbers, str, bytes, None, lists, tuples, sets and dicts of
+        them. Nothing of the item is run. Raises Error: NOT_PLAIN names the class of anything else."""
+
+    def _plain_pickle(self) -> bytes: ...
 
 @final
 class Opaque:

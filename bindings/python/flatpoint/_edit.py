@@ -74,12 +74,12 @@ def export(
 
 
 def reduce(self: _core.Checkpoint):
-    """Pickled as its bytes."""
-    return _restore, (bytes(memoryview(self._file_bytes)),)
+    """Pickled as its bytes, and the folder of its data files."""
+    return _restore, (bytes(memoryview(self._file_bytes)), self.data_folder, self._allow_outside)
 
 
-def _restore(data: bytes) -> _core.Checkpoint:
-    return _core.from_bytes(data)
+def _restore(data: bytes, data_folder: str | None = None, allow_outside: bool = False) -> _core.Checkpoint:
+    return _core.from_bytes(data, data_folder=data_folder, allow_outside=allow_outside)
 
 
 def repr_html(self: _core.Checkpoint) -> str:

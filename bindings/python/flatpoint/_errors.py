@@ -4,7 +4,7 @@ import enum
 
 
 class ErrorCode(enum.IntEnum):
-    """What kind of thing went wrong: include/flatpoint/error.hpp. Values are stable."""
+    """What kind of thing went wrong: include/flatpoint/error.hpp, and data_error.hpp from 32 on. Values are stable."""
 
     NOT_FOUND = 1
     IO = 2
@@ -55,6 +55,10 @@ class IoError(Error, OSError):
 
 class ExistsError(Error, FileExistsError):
     """ErrorCode.CONFLICT for a file that is there and not to be replaced, which a handler of FileExistsError catches too."""
+
+
+class DtypeError(Error, TypeError):
+    """A dtype that NumPy or PyTorch lacks as it is installed."""
 
 
 _types = {ErrorCode.NOT_FOUND: NotFoundError, ErrorCode.IO: IoError}

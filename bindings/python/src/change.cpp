@@ -52,7 +52,7 @@ nb::object edited(const Opened& mapped, nb::handle name_of, bool drop_opaque) {
                     {drop_opaque ? OpaqueRecords::Drop : OpaqueRecords::Refuse});
   names.rethrow();
   auto file = value_of(MetadataFile::from_buffer(value_of(std::move(bytes))));
-  return make_checkpoint({std::move(file), {}, dcp::Origin::Flatpoint, {}, {}});
+  return make_checkpoint({std::move(file), {}, dcp::Origin::Flatpoint, {}, {}}, mapped->place());
 }
 
 nb::tuple exported(const Opened& mapped, std::uint32_t torch_major, std::uint32_t torch_minor, nb::handle opaque) {

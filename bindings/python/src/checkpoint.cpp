@@ -113,6 +113,11 @@ nb::tuple files(const Checkpoint& checkpoint) {
   return nb::tuple(names);
 }
 
+nb::object data_folder(const Checkpoint& checkpoint) {
+  const auto& folder = checkpoint.get()->place().folder;
+  return folder.empty() ? nb::none() : checked(PyUnicode_DecodeFSDefault(folder.c_str()));
+}
+
 nb::object optional_text(const std::optional<std::string_view>& text) {
   return text ? nb::object(to_str(*text)) : nb::none();
 }
@@ -245,6 +250,8 @@ void bind_facts(nb::class_<Checkpoint>& type) {
           },
           "The rank that wrote this alone; None: it is a whole checkpoint's.")
       .def_prop_ro("files", &files, "relative_path of every data file.")
+      .def_prop_ro("data_folder", &data_folder, "The folder of the data files; None where nobody said.")
+      .def_prop_ro("_allow_outside", [](const Checkpoint& c) { return c.get()->place().allow_outside; })
       .def_prop_ro("storage_meta", &storage_meta, "StorageMeta, or None.")
       .def_prop_ro(
           "version", [](const Checkpoint& c) { return optional_text(c.view().version()); }, "DCP's version, or None.")
@@ -265,8 +272,14 @@ void bind_facts(nb::class_<Checkpoint>& type) {
 
 }  // namespace
 
-nb::object make_checkpoint(dcp::OpenedCheckpoint&& opened) {
-  return nb::cast(Checkpoint{std::make_shared<const dcp::OpenedCheckpoint>(std::move(opened))});
+nb::object make_checkpoint(dcp::OpenedCheckpoint&& opened, DataPlace place) {
+  return nb::cast(Checkpoint{std::make_shared<const OpenCheckpoint>(std::move(opened), std::move(place))});
+}
+
+DataPlace place_beside(const std::filesystem::path& metadata_path) {
+  std::error_code error;  // the current folder may be gone; a relative path is good until it changes
+  auto absolute = std::filesystem::absolute(metadata_path, error);
+  return {(error ? metadata_path : absolute).parent_path(), false};
 }
 
 Result<Opened> private_copy(const Opened& opened) {
@@ -275,8 +288,9 @@ Result<Opened> private_copy(const Opened& opened) {
   Buffer copy(bytes.size());
   std::memcpy(copy.mutable_bytes().data(), bytes.data(), bytes.size());
   return MetadataFile::from_buffer(std::move(copy)).map([&](MetadataFile&& file) -> Opened {
-    return std::make_shared<const dcp::OpenedCheckpoint>(
-        dcp::OpenedCheckpoint{std::move(file), opened->path, opened->origin, opened->notices, opened->findings});
+    return std::make_shared<const OpenCheckpoint>(
+        dcp::OpenedCheckpoint{std::move(file), opened->path, opened->origin, opened->notices, opened->findings},
+        opened->place());
   });
 }
 

@@ -18,10 +18,7 @@ struct Entry {
   Opened opened;
   EntryView view;
 };
-struct Tensor {
-  Opened opened;
-  TensorView view;
-};
+struct Tensor : OpenTensor {};
 struct Bytes : Entry {};
 struct Opaque : Entry {};
 /// A tensor's chunks in DCP's order.
@@ -103,7 +100,7 @@ nb::list boxes_of(const Tensor& tensor) {
 
 /// Of the checkpoint that was asked last: which record holds the value of an FQN. Who asks for one asks for others.
 struct OpaqueValues {
-  std::weak_ptr<const dcp::OpenedCheckpoint> of;
+  std::weak_ptr<const OpenCheckpoint> of;
   std::map<std::string_view, std::size_t> records;
 };
 
@@ -162,6 +159,15 @@ void bind_tensor(nb::module_& m) {
           "dtype", [](const Tensor& t) { return dtype_of(t.view); }, "torch's name without \"torch.\".")
       .def_prop_ro(
           "shape", [](const Tensor& t) { return to_tuple(t.view.size()); }, "Elements per dimension.")
+      .def_prop_ro(
+          "ndim", [](const Tensor& t) { return int{t.view.ndim()}; }, "Number of dimensions.")
+      .def_prop_ro(
+          "itemsize",
+          [](const Tensor& t) {
+            const std::uint32_t item = item_size(t.view.dtype());
+            return item == 0 ? nb::none() : nb::object(nb::int_(item));
+          },
+          "Bytes per element; None for an unknown dtype.")
       .def_prop_ro("nbytes", &nbytes_of, "Elements times bytes per element; None for an unknown dtype.")
       .def_prop_ro("properties", &properties_of, "TensorProperties: dtype, layout, strides, ...")
       .def_prop_ro(
@@ -210,6 +216,7 @@ void bind_other(nb::module_& m) {
       .def_prop_ro(
           "storage", [](const Bytes& b) { return storage_or_none(b.view.bytes_storage()); },
           "StorageInfo, or None where the checkpoint has none.")
+      .def("_plain_pickle", [](const Bytes& b) { return plain_pickle(b.opened, b.view); })
       .def("__repr__", [](const Bytes& b) { return repr("Bytes({!r})", b); });
   nb::class_<Opaque> opaque(m, "Opaque", nb::is_final(), "Metadata of a class that is not DCP's, kept as a pickle.");
   bind_equality<Opaque>(opaque, &position_of<Opaque>);
@@ -233,11 +240,17 @@ nb::object make_storage_info(const StorageInfoView& storage) {
 
 nb::object make_entry(const Opened& opened, const EntryView& entry) {
   switch (entry.type()) {
-    case StorageType::Tensor: return nb::cast(Tensor{opened, value_of(entry.tensor())});
+    case StorageType::Tensor: return nb::cast(Tensor{{opened, value_of(entry.tensor())}});
     case StorageType::Bytes: return nb::cast(Bytes{{opened, entry}});
     case StorageType::Opaque: return nb::cast(Opaque{{opened, entry}});
   }
   raise_corrupt();
+}
+
+OpenTensor tensor_of(nb::handle tensor) {
+  const Tensor* found = nullptr;
+  if (!nb::try_cast(tensor, found) || found == nullptr) throw nb::type_error("expected a Tensor");
+  return *found;
 }
 
 Lookup<EntryView> find_entry(const MetadataView& metadata, nb::handle fqn) {

@@ -16,7 +16,10 @@ nb::list open_folder(nb::handle folder, nb::handle limits) {
     return dcp::open_fragments(path, options);
   }());
   nb::list checkpoints;
-  for (dcp::OpenedCheckpoint& fragment : opened) checkpoints.append(make_checkpoint(std::move(fragment)));
+  for (dcp::OpenedCheckpoint& fragment : opened) {
+    DataPlace place = place_beside(fragment.path);
+    checkpoints.append(make_checkpoint(std::move(fragment), std::move(place)));
+  }
   return checkpoints;
 }
 
@@ -41,6 +44,18 @@ Result<dcp::OpenedCheckpoint> merge_all(std::vector<Opened> opened, const MergeO
   });
 }
 
+/// That of all, or none.
+DataPlace common_place(const std::vector<Opened>& opened) {
+  DataPlace place;
+  for (const Opened& each : opened) {
+    const DataPlace& other = each->place();
+    if (&each == &opened.front()) place = other;
+    if (other.folder != place.folder) return {};
+    place.allow_outside = place.allow_outside && other.allow_outside;
+  }
+  return place;
+}
+
 nb::object merge_checkpoints(nb::handle checkpoints, bool partial) {
   std::vector<Opened> opened;
   for (const nb::handle checkpoint : checkpoints) opened.push_back(opened_of(checkpoint));
@@ -48,7 +63,7 @@ nb::object merge_checkpoints(nb::handle checkpoints, bool partial) {
     const nb::gil_scoped_release release;
     return merge_all(opened, {.complete = !partial});
   }();
-  return make_checkpoint(value_of(std::move(merged)));
+  return make_checkpoint(value_of(std::move(merged)), common_place(opened));
 }
 
 }  // namespace

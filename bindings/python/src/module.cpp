@@ -16,7 +16,14 @@ namespace {
 Records types;                 // of flatpoint._records, which lives as long as the interpreter
 nb::handle make_error_object;  // flatpoint._errors.make_error
 
-nb::object open_path(nb::handle path, nb::handle rank, bool copy, nb::handle limits) {
+/// `folder` is None or what Python calls a path.
+void set_place(DataPlace& place, nb::handle folder, bool allow_outside) {
+  if (!folder.is_none()) place.folder = std::filesystem::absolute(to_path(folder));
+  place.allow_outside = allow_outside;
+}
+
+nb::object open_path(nb::handle path, nb::handle rank, bool copy, nb::handle limits, nb::handle data_folder,
+                     bool allow_outside) {
   const auto where = to_path(path);
   dcp::OpenOptions options;
   if (!rank.is_none()) options.rank = nb::cast<std::uint32_t>(rank);
@@ -26,7 +33,10 @@ nb::object open_path(nb::handle path, nb::handle rank, bool copy, nb::handle lim
     const nb::gil_scoped_release release;
     return dcp::open_checkpoint(where, options);
   }();
-  return make_checkpoint(value_of(std::move(opened)));
+  auto checkpoint = value_of(std::move(opened));
+  DataPlace place = place_beside(checkpoint.path);
+  set_place(place, data_folder, allow_outside);
+  return make_checkpoint(std::move(checkpoint), std::move(place));
 }
 
 Result<dcp::OpenedCheckpoint> import_bytes(std::span<const std::byte> pickle, const dcp::ImportOptions& options) {
@@ -63,7 +73,8 @@ class BorrowedBytes {
   Py_buffer view_{};
 };
 
-nb::object from_bytes(nb::handle data, nb::handle rank, nb::handle limits, nb::handle modified_ns, nb::str etag) {
+nb::object from_bytes(nb::handle data, nb::handle rank, nb::handle limits, nb::handle modified_ns, nb::str etag,
+                      nb::handle data_folder, bool allow_outside) {
   const BorrowedBytes bytes(data);
   dcp::ImportOptions options;
   if (!modified_ns.is_none()) options.modified_ns = nb::cast<std::int64_t>(modified_ns);
@@ -75,7 +86,9 @@ nb::object from_bytes(nb::handle data, nb::handle rank, nb::handle limits, nb::h
     const nb::gil_scoped_release release;
     return open_bytes(bytes.get(), options);
   }();
-  return make_checkpoint(value_of(std::move(opened)));
+  DataPlace place;
+  set_place(place, data_folder, allow_outside);
+  return make_checkpoint(value_of(std::move(opened)), std::move(place));
 }
 
 nb::object from_object(nb::handle metadata, nb::handle results, nb::handle rank, bool keep_pickle,
@@ -96,7 +109,7 @@ nb::object from_object(nb::handle metadata, nb::handle results, nb::handle rank,
   }();
   // Of equal keys, which the importer refuses, a dictionary keeps the last value.
   if (!opened && has_results && opened.error().code == ErrorCode::BadPickle) return nb::none();
-  return nb::make_tuple(make_checkpoint(value_of(std::move(opened))),
+  return nb::make_tuple(make_checkpoint(value_of(std::move(opened)), {}),
                         keep_pickle ? nb::object(nb::bytes(bytes.data(), bytes.size())) : nb::none(),
                         nb::make_tuple(storage.keys, storage.infos));
 }
@@ -233,11 +246,14 @@ NB_MODULE(_core, m) {
   bind_columns(m);
   bind_plan(m);
   bind_checkpoint(m);
+  bind_data(m);
   bind_merge(m);
   m.def("open", &open_path, nb::arg("path"), nb::kw_only(), nb::arg("rank") = nb::none(), nb::arg("copy") = false,
-        nb::arg("limits") = nb::none(), "Open a checkpoint's folder, a .metadata, or a flatpoint file.");
+        nb::arg("limits") = nb::none(), nb::arg("data_folder") = nb::none(), nb::arg("allow_outside") = false,
+        "Open a checkpoint's folder, a .metadata, or a flatpoint file.");
   m.def("from_bytes", &from_bytes, nb::arg("data"), nb::kw_only(), nb::arg("rank") = nb::none(),
         nb::arg("limits") = nb::none(), nb::arg("modified_ns") = nb::none(), nb::arg("etag") = "",
+        nb::arg("data_folder") = nb::none(), nb::arg("allow_outside") = false,
         "Open the bytes of a flatpoint file or of a .metadata, whose time and etag are recorded.");
   m.def("from_object", &from_object, nb::arg("metadata"), nb::arg("results") = nb::none(), nb::kw_only(),
         nb::arg("rank") = nb::none(), nb::arg("keep_pickle") = false, nb::arg("modified_ns") = nb::none(),

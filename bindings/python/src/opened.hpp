@@ -3,12 +3,16 @@
 
 #include <nanobind/nanobind.h>
 
+#include <filesystem>
 #include <memory>
+#include <mutex>
+#include <optional>
 #include <span>
 #include <string_view>
 #include <type_traits>
 #include <utility>
 
+#include "flatpoint/data.hpp"
 #include "flatpoint/dcp.hpp"
 #include "flatpoint/error.hpp"
 #include "flatpoint/load_plan.hpp"
@@ -19,8 +23,29 @@ namespace flatpoint::python {
 
 namespace nb = nanobind;
 
-/// An open checkpoint. Every object that reads it holds one, so that the mapping outlives the last of them.
-using Opened = std::shared_ptr<const dcp::OpenedCheckpoint>;
+/// Where the data files of a checkpoint lie.
+struct DataPlace {
+  std::filesystem::path folder;  // empty: unknown, as it is for bytes from anywhere
+  bool allow_outside = false;    // ReaderOptions has it
+};
+
+/// An open checkpoint, and the reader of its data files, which is made when it is first asked for.
+class OpenCheckpoint : public dcp::OpenedCheckpoint {
+ public:
+  OpenCheckpoint(dcp::OpenedCheckpoint&& opened, DataPlace place)
+      : dcp::OpenedCheckpoint(std::move(opened)), place_(std::move(place)) {}
+  [[nodiscard]] const DataPlace& place() const noexcept { return place_; }
+  /// Errors: InvalidArgument where nobody said in which folder the data files are.
+  [[nodiscard]] Result<const data::Reader*> reader() const;
+
+ private:
+  DataPlace place_;
+  mutable std::mutex mutex_;
+  mutable std::optional<data::Reader> reader_;
+};
+
+/// Every object that reads a checkpoint holds it open, so that the mapping outlives the last of them.
+using Opened = std::shared_ptr<const OpenCheckpoint>;
 
 /// Raises flatpoint.Error.
 [[noreturn]] void raise(ErrorCode code, std::string_view message);
@@ -114,7 +139,10 @@ nb::tuple opaque_records(const MetadataView& metadata);
 /// `aspects`: names of what counts, or None for everything.
 nb::object make_diff(const Opened& a, const Opened& b, nb::handle aspects);
 
-nb::object make_checkpoint(dcp::OpenedCheckpoint&& opened);
+/// `place`: of the data files.
+nb::object make_checkpoint(dcp::OpenedCheckpoint&& opened, DataPlace place);
+/// Beside the metadata file.
+DataPlace place_beside(const std::filesystem::path& metadata_path);
 /// What a Checkpoint has open; raises TypeError for other objects, ValueError where it is closed.
 Opened opened_of(nb::handle checkpoint);
 /// The same in memory of its own, for work that reads values more than once: others may write into a mapped file.
@@ -126,6 +154,14 @@ nb::object make_mesh_plan(const Opened& opened, nb::handle mesh, nb::handle plac
 nb::object edited(const Opened& opened, nb::handle name_of, bool drop_opaque);
 /// The `.metadata` that PyTorch reads, as bytes, and what was left out. `opaque`: "refuse", "keep" or "drop".
 nb::tuple exported(const Opened& opened, std::uint32_t torch_major, std::uint32_t torch_minor, nb::handle opaque);
+/// The tensor that a Tensor is; raises TypeError for other objects.
+struct OpenTensor {
+  Opened opened;
+  TensorView view;
+};
+OpenTensor tensor_of(nb::handle tensor);
+/// A bytes item's value as a pickle of literals.
+nb::object plain_pickle(const Opened& opened, const EntryView& entry);
 nb::object coverage_report(const Opened& opened, std::uint32_t max_findings);
 /// Raises ValueError, and lists what there is.
 [[noreturn]] void raise_unknown(const char* what, std::string_view name, std::span<const std::string_view> known);
@@ -134,6 +170,7 @@ void bind_entries(nb::module_& m);
 void bind_columns(nb::module_& m);
 void bind_plan(nb::module_& m);
 void bind_checkpoint(nb::module_& m);
+void bind_data(nb::module_& m);
 void bind_merge(nb::module_& m);
 
 }  // namespace flatpoint::python

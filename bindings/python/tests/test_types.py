@@ -17,6 +17,7 @@ def stub_names():
     for node in tree.body:
         if isinstance(node, ast.ClassDef):
             names = {item.name for item in node.body if isinstance(item, ast.FunctionDef)}
+            names |= {item.target.id for item in node.body if isinstance(item, ast.AnnAssign)}
             yield node.name, names, ast.get_docstring(node)
         elif isinstance(node, ast.FunctionDef):
             yield node.name, None, ast.get_docstring(node)
