@@ -13,7 +13,7 @@ asked for. Objects that were taken from a checkpoint stay readable after it is c
 from collections.abc import ItemsView, KeysView, Mapping, Sequence, ValuesView
 from importlib.metadata import PackageNotFoundError, version
 
-from . import _data, _edit, _opaque
+from . import _data, _edit, _opaque, _table
 from ._columns import Columns
 from ._core import Bytes, Checkpoint, Chunk, Chunks, Fqns, LoadPlan, MeshPlan, Opaque, Tensor, from_bytes, open
 from ._errors import DtypeError, Error, ErrorCode, ExistsError, IoError, NotFoundError
@@ -22,6 +22,7 @@ from ._records import (
     BrokenRule,
     ChangedEntry,
     CoverageReport,
+    DataReport,
     Diff,
     FileDifference,
     FileLoad,
@@ -33,6 +34,7 @@ from ._records import (
     Overlap,
     RankLoad,
     ReadItem,
+    Statistics,
     StorageInfo,
     StorageMeta,
     TensorProperties,
@@ -40,6 +42,7 @@ from ._records import (
     Wanted,
 )
 from ._safe_open import safe_open
+from ._table import Table
 
 __all__ = [
     "BrokenRule",
@@ -50,6 +53,7 @@ __all__ = [
     "Chunks",
     "Columns",
     "CoverageReport",
+    "DataReport",
     "Diff",
     "DtypeError",
     "Error",
@@ -71,8 +75,10 @@ __all__ = [
     "Overlap",
     "RankLoad",
     "ReadItem",
+    "Statistics",
     "StorageInfo",
     "StorageMeta",
+    "Table",
     "Tensor",
     "TensorProperties",
     "VerifyReport",
@@ -95,13 +101,13 @@ Checkpoint.items = lambda self: ItemsView(self)
 Checkpoint.values = lambda self: ValuesView(self)
 Checkpoint.columns = property(Columns, doc="The columns of the file, without a copy.")
 Checkpoint.rename, Checkpoint.keep, Checkpoint.drop = _edit.rename, _edit.keep, _edit.drop
-Checkpoint.export = _edit.export
+Checkpoint.export, Checkpoint.plan_mesh = _edit.export, _edit.plan_mesh
 Checkpoint._repr_html_ = _edit.repr_html
 Checkpoint.__reduce__ = _edit.reduce
 # Nothing of a checkpoint changes but that it is closed: a copy is another door to the same file.
 Checkpoint.__copy__ = lambda self: self._share()
 Checkpoint.__deepcopy__ = lambda self, memo: self._share()
-Checkpoint.read = _data.read
+Checkpoint.read, Checkpoint.table, Checkpoint.chunks_table = _data.read, _table.table, _table.chunks_table
 Tensor.numpy, Tensor.torch, Tensor.read_into = _data.to_numpy, _data.to_torch, _data.read_into
 Tensor.__getitem__, Tensor.__array__ = _data.get_item, _data.to_array
 Tensor.__iter__ = Tensor.__contains__ = None  # each step would read from the disk

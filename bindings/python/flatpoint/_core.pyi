@@ -9,9 +9,11 @@ from numpy import ndarray
 from torch import Tensor as TorchTensor
 
 from ._columns import Columns
+from ._edit import Placements
 from ._index import Index
 from ._records import (
     CoverageReport,
+    DataReport,
     Diff,
     FileRead,
     Finding,
@@ -20,12 +22,14 @@ from ._records import (
     OpaqueRecord,
     Overlap,
     ReadItem,
+    Statistics,
     StorageInfo,
     StorageMeta,
     TensorProperties,
     VerifyReport,
     Wanted,
 )
+from ._table import Table
 
 column_names: tuple[str, ...]
 
@@ -190,14 +194,23 @@ class Checkpoint(Mapping[str, Tensor | Bytes | Opaque]):
         index is None (all of it), what `checkpoint[fqn][...]` takes, or a pair (offsets, sizes). The answer has, under each
         FQN, the memory of `out` where it has the FQN, else an array of NumPy, or the value of a bytes item. Raises Error."""
 
+    def table(self) -> Table:
+        """A row per FQN, in DCP's order: fqn, kind, dtype, shape, nbytes, chunks, stored_bytes. Raises Error: CORRUPT."""
+
+    def chunks_table(self) -> Table:
+        """A row per chunk of a tensor and per bytes item, in DCP's order: fqn, chunk, offsets, sizes, file, byte_offset,
+        length, row. Raises Error: CORRUPT."""
+
     def diff(self, other: Checkpoint, *, aspects: Iterable[str] | None = None) -> Diff:
         """What another checkpoint says differently: facts are compared, not bytes. `aspects` selects what counts ("dtype",
         "shape", "location", ...: include/flatpoint/diff.hpp); FQNs that only one has always do."""
 
-    def plan_mesh(self, mesh: Sequence[int], placements: str | Iterable[object], *, max_gap: int = 0) -> MeshPlan:
-        """The plans of all ranks of a device mesh, (8, 4), that load every FQN under the same placements: "S0,R", or torch's
-        placements. A tensor without the dimension is replicated. Raises Error: INVALID_ARGUMENT."""
+    def plan_mesh(self, mesh: Sequence[int], placements: Placements, *, max_gap: int = 0) -> MeshPlan:
+        """The plans of all ranks of a device mesh, (8, 4), that load by placements: "S0,R", or torch's; under all FQNs the
+        same, or by pattern, {"*.o_proj.*": "S1,R", "*": "S0,R"}, of several the first that matches, or what a function says
+        of an FQN. FQNs without placements are not loaded. Raises Error: INVALID_ARGUMENT."""
 
+    def _plan_mesh(self, mesh: Sequence[int], placements: Any, max_gap: int) -> MeshPlan: ...
     def coverage(self, *, max_findings: int = 10) -> CoverageReport:
         """Whether the chunks of each tensor tile it: no hole, no overlap, nothing outside. Raises Error: CORRUPT."""
 
@@ -218,11 +231,24 @@ class Checkpoint(Mapping[str, Tensor | Bytes | Opaque]):
         *,
         torch: str = "2.15",
         opaque: str = "refuse",
+        dcp_classes: bool = False,
         overwrite: bool = False,
     ) -> bytes:
         """The `.metadata` that PyTorch reads; published at `path` where one is given. `torch` is the oldest version that has
         to read it. `opaque`: what becomes of records that need names which are not DCP's: "refuse", "keep" or "drop".
-        Raises Error; ExistsError, a FileExistsError."""
+        `dcp_classes`: DCP's own classes in the place of look-alikes. Raises Error; ExistsError, a FileExistsError."""
+
+    def check_data(self, depth: str = "files", *, max_messages: int = 100) -> DataReport:
+        """Whether the data files are there and whole. Depth: "files" looks at their lengths; "items" also compares size and
+        dtype of every item with the metadata, and finds items that share bytes; "bytes" also reads every byte and compares
+        checksums. Raises Error: CORRUPT."""
+
+    def find_data(self, *, checksums: bool = False) -> Checkpoint:
+        """A checkpoint in memory that says where the bytes of each chunk begin, for readers in other languages; with
+        `checksums` of all of them, which reads them once. `write` publishes it. Raises Error."""
+
+    def move_data(self, folder: str | PathLike[str]) -> Checkpoint:
+        """A checkpoint in memory whose data files lie below a folder, which is put before every relative path."""
 
     def verify(self, *, max_messages: int = 10) -> VerifyReport:
         """Check every rule of the format on every row, in time linear in the file's size."""
@@ -237,10 +263,13 @@ class Checkpoint(Mapping[str, Tensor | Bytes | Opaque]):
     def opaque(self) -> tuple[OpaqueRecord, ...]:
         """What fits no column, as pickles that nothing here executes."""
 
+    def _entries_table(self) -> TableColumns: ...
+    def _chunks_table(self) -> TableColumns: ...
     def _storage_items(self) -> list[tuple[tuple[str, tuple[int, ...] | None, int | None], tuple[Any, ...]]]: ...
     def _planner_fqns(self) -> list[str]: ...
     def _edit(self, name_of: Callable[[str], str | None], drop_opaque: bool) -> Checkpoint: ...
-    def _export(self, torch_major: int, torch_minor: int, opaque: str) -> tuple[bytes, tuple[str, ...]]: ...
+    def _export(self, torch_major: int, torch_minor: int, opaque: str, dcp_classes: bool) -> tuple[bytes, tuple[str, ...]]: ...
+    def _record_as_source(self, pickle: str | PathLike[str]) -> bool: ...
     def _share(self) -> Checkpoint: ...
     @property
     def _allow_outside(self) -> bool: ...
@@ -282,6 +311,10 @@ class Tensor:
     @property
     def chunks(self) -> Chunks:
         """In DCP's order."""
+
+    def stats(self) -> Statistics:
+        """What the elements are like, in one pass over their bytes. Raises Error as `numpy` does; NOT_PLAIN for dtypes that
+        are no real numbers."""
 
     def overlapping(self, offsets: Iterable[int], sizes: Iterable[int]) -> list[Overlap]:
         """The chunks that overlap a box, by ascending offsets: arithmetic where the chunks form a grid."""
@@ -382,6 +415,10 @@ class LoadPlan(Sequence[ReadItem]):
     @overload
     def __getitem__(self, index: slice) -> Sequence[ReadItem]: ...
     def __len__(self) -> int: ...
+    def ranges(self) -> tuple[tuple[tuple[str, int, int], ...], ...]:
+        """Per item the exact bytes of files that hold its elements, in their order: (relative_path, offset, length). Reads
+        nothing but the ends of items that are not known yet. Raises Error as `Tensor.numpy` does."""
+
     @property
     def reads(self) -> tuple[FileRead, ...]:
         """The ranges of files that serve the items, by file, then offset."""
@@ -421,6 +458,19 @@ class MeshPlan(Sequence[LoadPlan]):
     def __len__(self) -> int: ...
     def balance(self) -> LoadBalance:
         """How the load spreads over ranks and files."""
+
+@final
+class TableColumns:
+    """The columns of a Table, in memory of their own."""
+
+    @property
+    def names(self) -> tuple[str, ...]: ...
+    def __len__(self) -> int:
+        """Rows."""
+
+    def parts(self, name: str) -> tuple[str, Any, Any, bytes | None]: ...
+    def stream(self) -> object: ...
+    def schema(self) -> object: ...
 
 @final
 class Column:

@@ -5,11 +5,13 @@ from __future__ import annotations
 import fnmatch
 import os
 import re
-from collections.abc import Callable, Mapping
+import warnings
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from . import _core
 from ._errors import Error, ErrorCode
 
+Placements = str | Iterable[object] | Mapping[str, str | Iterable[object]] | Callable[[str], str | Iterable[object] | None]
 Names = Mapping[str, str] | Callable[[str], str | None]
 
 
@@ -41,6 +43,17 @@ def drop(self: _core.Checkpoint, *patterns: str, drop_opaque: bool = False) -> _
     return self._edit(lambda fqn: None if matches(fqn) else fqn, drop_opaque)
 
 
+def plan_mesh(self: _core.Checkpoint, mesh: Sequence[int], placements: Placements, *, max_gap: int = 0) -> _core.MeshPlan:
+    """The plans of all ranks of a device mesh, (8, 4), that load by placements: "S0,R", or torch's; under all FQNs the same,
+    or by pattern, {"*.o_proj.*": "S1,R", "*": "S0,R"}, of several the first that matches (patterns are those of `keep`), or
+    what a function says of an FQN. FQNs without placements are not loaded. A tensor without the dimension is replicated.
+    Raises Error: INVALID_ARGUMENT."""
+    if not isinstance(placements, Mapping):
+        return self._plan_mesh(mesh, placements, max_gap)
+    rules = [(re.compile(fnmatch.translate(pattern)).match, each) for pattern, each in placements.items()]
+    return self._plan_mesh(mesh, lambda fqn: next((each for matches, each in rules if matches(fqn)), None), max_gap)
+
+
 def _matcher(checkpoint: _core.Checkpoint, patterns: tuple[str, ...]) -> Callable[[str], bool]:
     if not patterns:
         raise TypeError("expected a pattern, such as 'model.*'")
@@ -56,20 +69,26 @@ def export(
     *,
     torch: str = "2.15",
     opaque: str = "refuse",
+    dcp_classes: bool = False,
     overwrite: bool = False,
 ) -> bytes:
     """The `.metadata` that PyTorch reads, equal to what the checkpoint was imported from; published at `path` where one is
     given. `torch` is the oldest version that has to read it. `opaque`: what becomes of records that need names which are
-    not DCP's: "refuse" (an Error that names them), "keep" or "drop".
+    not DCP's: "refuse" (an Error that names them), "keep" or "drop". `dcp_classes` writes DCP's own classes in the place of
+    look-alikes of another project, such as OLMo-core's. A pickle beside the flatpoint file that it comes from becomes the
+    source of that file, so that it does not pass for stale; a warning says where it holds less, as one for an older torch
+    may, and is read in its place from then on.
 
     Raises Error: OPAQUE_RECORDS, INVALID_ARGUMENT (a fact that this PyTorch cannot hold); ExistsError, a FileExistsError.
     """
     version = re.fullmatch(r"(\d+)\.(\d+)(\..*)?", torch)
     if version is None:
         raise ValueError(f'torch is a version such as "2.14", not {torch!r}')
-    data, _ = self._export(int(version[1]), int(version[2]), opaque)
+    data, _ = self._export(int(version[1]), int(version[2]), opaque, dcp_classes)
     if path is not None:
         _core.write_file(path, data, overwrite=overwrite)
+        if not self._record_as_source(path):
+            warnings.warn(f"{self.path} says more than {path}, which is read in its place from now on", stacklevel=2)
     return data
 
 

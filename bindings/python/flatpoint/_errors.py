@@ -4,7 +4,7 @@ import enum
 
 
 class ErrorCode(enum.IntEnum):
-    """What kind of thing went wrong: include/flatpoint/error.hpp, and data_error.hpp from 32 on. Values are stable."""
+    """What kind of thing went wrong: include/flatpoint/error.hpp. Values are stable."""
 
     NOT_FOUND = 1
     IO = 2

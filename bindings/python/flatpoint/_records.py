@@ -226,3 +226,47 @@ class LoadBalance(NamedTuple):
     """Stored bytes that are read for each byte that is needed; 0 where none is."""
     chunks_unstored: int
     """Needed, but without storage information: counted once for each rank."""
+    issues: tuple[LoadIssue, ...]
+    """What does not fit in the plan of some rank, once for each FQN and kind."""
+    loadable: bool
+    """Whether every rank's plan is."""
+
+
+class DataReport(NamedTuple):
+    """What `Checkpoint.check_data` found."""
+
+    sound: bool
+    broken: tuple[Finding, ...]
+    """Kinds: "not_found", "truncated", "outside", "io"; of items also those of ErrorCode, and "overlap"."""
+    findings: tuple[Finding, ...]
+    """What is merely odd: "unnamed_file", "not_plain"."""
+    suppressed: int
+    """Messages beyond `max_messages`."""
+    files: int
+    missing: int
+    too_short: int
+    fqns: int
+    """With items."""
+    lost: int
+    """Of these, FQNs of which an item is not whole."""
+    items: int
+    """That were looked into."""
+    checked_bytes: int
+    """Of items whose checksum holds."""
+    without_checksum: int
+    """Items."""
+
+
+class Statistics(NamedTuple):
+    """What the elements of a tensor are like. Mean and deviation are those of the finite ones, the least and the greatest
+    those of all but NaN; 0 where there is none."""
+
+    elements: int
+    zeros: int
+    nans: int
+    infinities: int
+    min: float
+    max: float
+    mean: float
+    std: float
+    """Of the whole, not of a sample."""

@@ -6,6 +6,8 @@
 
 #include "flatpoint/coverage.hpp"
 #include "flatpoint/edit.hpp"
+#include "flatpoint/source.hpp"
+#include "flatpoint/write_file.hpp"
 #include "opened.hpp"
 #include "text.hpp"
 
@@ -55,7 +57,8 @@ nb::object edited(const Opened& mapped, nb::handle name_of, bool drop_opaque) {
   return make_checkpoint({std::move(file), {}, dcp::Origin::Flatpoint, {}, {}}, mapped->place());
 }
 
-nb::tuple exported(const Opened& mapped, std::uint32_t torch_major, std::uint32_t torch_minor, nb::handle opaque) {
+nb::tuple exported(const Opened& mapped, std::uint32_t torch_major, std::uint32_t torch_minor, nb::handle opaque,
+                   bool dcp_classes) {
   const Opened opened = value_of(private_copy(mapped));
   constexpr std::array<std::string_view, 3> kWays{"refuse", "keep", "drop"};
   constexpr std::array kForeignNames{dcp::ForeignNames::Refuse, dcp::ForeignNames::Keep, dcp::ForeignNames::Drop};
@@ -67,6 +70,7 @@ nb::tuple exported(const Opened& mapped, std::uint32_t torch_major, std::uint32_
   options.torch_major = torch_major;
   options.torch_minor = torch_minor;
   options.foreign_names = kForeignNames[at];
+  options.dcp_classes = dcp_classes;
   const dcp::Exported made = value_of([&] {
     const nb::gil_scoped_release release;
     return dcp::export_pickle(opened->file.view(), options);
@@ -75,6 +79,30 @@ nb::tuple exported(const Opened& mapped, std::uint32_t torch_major, std::uint32_
   for (const std::string& what : made.dropped) dropped.append(to_str(what));
   const auto bytes = made.bytes.bytes();
   return nb::make_tuple(nb::bytes(bytes.data(), bytes.size()), nb::tuple(dropped));
+}
+
+nb::object moved(const Opened& mapped, nb::handle folder) {
+  const Opened opened = value_of(private_copy(mapped));
+  const auto path = to_path(folder);
+  auto bytes = value_of(move_data(opened->file.view().columns(), path.native()));
+  auto file = value_of(MetadataFile::from_buffer(std::move(bytes)));
+  return make_checkpoint({std::move(file), {}, dcp::Origin::Flatpoint, {}, {}}, {});
+}
+
+bool record_as_source(const Opened& opened, nb::handle pickle) {
+  const auto path = to_path(pickle);
+  if (opened->path.empty() || opened->origin != dcp::Origin::Flatpoint) return true;
+  const nb::gil_scoped_release release;
+  std::error_code ignored;
+  const auto beside = dcp::source_beside(opened->path, opened->file.view());
+  if (!std::filesystem::equivalent(beside, path, ignored)) return true;
+  auto bytes = dcp::record_source(opened->file.view(), path);
+  if (!bytes && bytes.error().code == ErrorCode::Conflict) return false;
+  auto written =
+      std::move(bytes).and_then([&](Buffer&& recorded) { return write_file(opened->path, recorded.bytes()); });
+  const nb::gil_scoped_acquire acquire;
+  value_of(std::move(written));
+  return true;
 }
 
 nb::object coverage_report(const Opened& mapped, std::uint32_t max_findings) {

@@ -206,19 +206,31 @@ void bind_queries(nb::class_<Checkpoint>& type) {
             return make_diff(a.get(), b.get(), aspects);
           },
           nb::arg("other"), nb::kw_only(), nb::arg("aspects") = nb::none(), "What another checkpoint says differently.")
-      .def(
-          "plan_mesh",
-          [](const Checkpoint& c, nb::handle mesh, nb::handle placements, std::uint64_t max_gap) {
-            return make_mesh_plan(c.get(), mesh, placements, {true, max_gap});
-          },
-          nb::arg("mesh"), nb::arg("placements"), nb::kw_only(), nb::arg("max_gap") = 0,
-          "The plans of all ranks of a device mesh, (8, 4), that load everything under the same placements, \"S0,R\".")
+      .def("_plan_mesh",
+           [](const Checkpoint& c, nb::handle mesh, nb::handle placements, std::uint64_t max_gap) {
+             return make_mesh_plan(c.get(), mesh, placements, {true, max_gap});
+           })
       .def(
           "coverage", [](const Checkpoint& c, std::uint32_t most) { return coverage_report(c.get(), most); },
           nb::kw_only(), nb::arg("max_findings") = 10, "Whether the chunks of each tensor tile it: a CoverageReport.")
+      .def("_entries_table", [](const Checkpoint& c) { return entries_table(c.get()); })
+      .def("_chunks_table", [](const Checkpoint& c) { return chunks_table(c.get()); })
       .def("_edit", [](const Checkpoint& c, nb::handle name_of, bool drop) { return edited(c.get(), name_of, drop); })
-      .def("_export", [](const Checkpoint& c, std::uint32_t major, std::uint32_t minor,
-                         nb::handle opaque) { return exported(c.get(), major, minor, opaque); })
+      .def("_export", [](const Checkpoint& c, std::uint32_t major, std::uint32_t minor, nb::handle opaque,
+                         bool dcp_classes) { return exported(c.get(), major, minor, opaque, dcp_classes); })
+      .def("_record_as_source", [](const Checkpoint& c, nb::handle path) { return record_as_source(c.get(), path); })
+      .def(
+          "check_data",
+          [](const Checkpoint& c, nb::handle depth, std::size_t most) { return data_report(c.get(), depth, most); },
+          nb::arg("depth") = "files", nb::kw_only(), nb::arg("max_messages") = 100,
+          "Whether the data files are there and whole: a DataReport. Depth: \"files\", \"items\" or \"bytes\".")
+      .def(
+          "find_data", [](const Checkpoint& c, bool checksums) { return with_data_begins(c.get(), checksums); },
+          nb::kw_only(), nb::arg("checksums") = false,
+          "A checkpoint in memory that says where the bytes of each chunk begin, for readers in other languages.")
+      .def(
+          "move_data", [](const Checkpoint& c, nb::handle folder) { return moved(c.get(), folder); }, nb::arg("folder"),
+          "A checkpoint in memory whose data files lie below a folder.")
       .def("_share", [](const Checkpoint& c) { return Checkpoint{c.get()}; })
       .def("__eq__",
            [](const Checkpoint& a, nb::handle b) {

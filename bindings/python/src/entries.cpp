@@ -177,6 +177,9 @@ void bind_tensor(nb::module_& m) {
           },
           "The chunks, in DCP's order.")
       .def("_boxes", &boxes_of)
+      .def(
+          "stats", [](const Tensor& t) { return tensor_statistics(t.opened, t.view); },
+          "What the elements are like, in one pass over their bytes: Statistics.")
       .def("overlapping", &overlapping, nb::arg("offsets"), nb::arg("sizes"),
            "The chunks that overlap a box, and where, by ascending offsets.")
       .def("__repr__", [](const Tensor& t) {

@@ -172,7 +172,9 @@ void load_types() {
            .coverage_report = type("CoverageReport"),
            .rank_load = type("RankLoad"),
            .file_load = type("FileLoad"),
-           .load_balance = type("LoadBalance")};
+           .load_balance = type("LoadBalance"),
+           .data_report = type("DataReport"),
+           .statistics = type("Statistics")};
   make_error_object = nb::object(nb::module_::import_("flatpoint._errors").attr("make_error")).release();
 }
 
@@ -247,6 +249,7 @@ NB_MODULE(_core, m) {
   bind_plan(m);
   bind_checkpoint(m);
   bind_data(m);
+  bind_table(m);
   bind_merge(m);
   m.def("open", &open_path, nb::arg("path"), nb::kw_only(), nb::arg("rank") = nb::none(), nb::arg("copy") = false,
         nb::arg("limits") = nb::none(), nb::arg("data_folder") = nb::none(), nb::arg("allow_outside") = false,

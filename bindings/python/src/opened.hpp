@@ -78,7 +78,7 @@ T value_of(const Lookup<T>& lookup) {
 struct Records {
   nb::handle finding, broken_rule, verify_report, storage_info, storage_meta, tensor_properties, overlap, wanted,
       read_item, file_read, load_issue, opaque_record, diff, changed_entry, file_difference, coverage_report, rank_load,
-      file_load, load_balance;
+      file_load, load_balance, data_report, statistics;
 };
 const Records& records();
 
@@ -112,6 +112,7 @@ void bind_sequence(nb::class_<T>& type, std::uint32_t (*size)(const T&), nb::obj
   });
 }
 
+nb::tuple make_issues(std::span<const LoadIssue> issues);
 /// What os.fspath makes of it.
 std::filesystem::path to_path(nb::handle path);
 /// From a mapping of the limits' names.
@@ -153,7 +154,8 @@ nb::object make_mesh_plan(const Opened& opened, nb::handle mesh, nb::handle plac
 /// A checkpoint in memory with other names: `name_of` gives an FQN's new one, or None to drop it.
 nb::object edited(const Opened& opened, nb::handle name_of, bool drop_opaque);
 /// The `.metadata` that PyTorch reads, as bytes, and what was left out. `opaque`: "refuse", "keep" or "drop".
-nb::tuple exported(const Opened& opened, std::uint32_t torch_major, std::uint32_t torch_minor, nb::handle opaque);
+nb::tuple exported(const Opened& opened, std::uint32_t torch_major, std::uint32_t torch_minor, nb::handle opaque,
+                   bool dcp_classes);
 /// The tensor that a Tensor is; raises TypeError for other objects.
 struct OpenTensor {
   Opened opened;
@@ -162,6 +164,19 @@ struct OpenTensor {
 OpenTensor tensor_of(nb::handle tensor);
 /// A bytes item's value as a pickle of literals.
 nb::object plain_pickle(const Opened& opened, const EntryView& entry);
+/// Entries, and chunks with bytes items, as columns.
+nb::object entries_table(const Opened& opened);
+nb::object chunks_table(const Opened& opened);
+/// What the data files show. `depth`: "files", "items" or "bytes".
+nb::object data_report(const Opened& opened, nb::handle depth, std::size_t max_messages);
+nb::object tensor_statistics(const Opened& opened, const TensorView& tensor);
+/// The checkpoint in memory, with where the bytes of each chunk begin.
+nb::object with_data_begins(const Opened& opened, bool checksums);
+/// The checkpoint in memory, with paths below a folder.
+nb::object moved(const Opened& opened, nb::handle folder);
+/// Makes a pickle that was exported the source of the flatpoint file beside it. What it leaves out makes the answer
+/// False.
+bool record_as_source(const Opened& opened, nb::handle pickle);
 nb::object coverage_report(const Opened& opened, std::uint32_t max_findings);
 /// Raises ValueError, and lists what there is.
 [[noreturn]] void raise_unknown(const char* what, std::string_view name, std::span<const std::string_view> known);
@@ -171,6 +186,7 @@ void bind_columns(nb::module_& m);
 void bind_plan(nb::module_& m);
 void bind_checkpoint(nb::module_& m);
 void bind_data(nb::module_& m);
+void bind_table(nb::module_& m);
 void bind_merge(nb::module_& m);
 
 }  // namespace flatpoint::python

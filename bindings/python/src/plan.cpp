@@ -1,8 +1,11 @@
 // Load plans: what is wanted as Python says it, and the plan as a sequence of read items.
 #include <algorithm>
 #include <array>
+#include <exception>
 #include <mutex>
 #include <optional>
+#include <string>
+#include <unordered_map>
 #include <vector>
 
 #include "flatpoint/load_plan.hpp"
@@ -108,14 +111,26 @@ nb::object make_read_item(const Plan& plan, std::uint32_t i) {
                      to_tuple(item.lengths), to_str(path), view.byte_offset(), view.length());
 }
 
-nb::tuple issues_of(const Plan& plan) {
-  nb::list issues;
-  for (const LoadIssue& issue : plan.plan.issues()) {
-    const std::string_view kind = to_string(issue.kind);
-    issues.append(make_record(records().load_issue, nb::str(kind.data(), kind.size()), issue.fatal, to_str(issue.fqn),
-                              to_str(issue.message)));
+nb::tuple issues_of(const Plan& plan) { return make_issues(plan.plan.issues()); }
+
+/// Per item the exact bytes of its file that hold its elements: (relative_path, offset, length).
+nb::tuple ranges_of(const Plan& plan) {
+  const auto ranges = value_of([&]() -> Result<std::vector<std::vector<data::ByteRange>>> {
+    const nb::gil_scoped_release release;
+    const auto reader = plan.opened->reader();
+    if (!reader) return tl::unexpected(reader.error());
+    return (*reader)->ranges(plan.plan);
+  }());
+  nb::list items;
+  for (const auto& item : ranges) {
+    nb::list parts;
+    for (const data::ByteRange& range : item) {
+      const auto path = value_of(plan.opened->file.view().file_name(range.file));
+      parts.append(nb::make_tuple(to_str(path), range.offset, range.length));
+    }
+    items.append(nb::tuple(parts));
   }
-  return nb::tuple(issues);
+  return nb::tuple(items);
 }
 
 nb::tuple reads_of(const Plan& plan) {
@@ -163,7 +178,8 @@ nb::object make_balance(const MeshPlan& mesh) {
     files.append(make_record(records().file_load, to_str(path), balance.files[i].bytes, balance.files[i].ranks));
   }
   return make_record(records().load_balance, nb::tuple(ranks), nb::tuple(files), make_rank_load(balance.total),
-                     balance.most_loaded_rank, balance.read_amplification(), balance.chunks_unstored);
+                     balance.most_loaded_rank, balance.read_amplification(), balance.chunks_unstored,
+                     make_issues(balance.issues), balance.loadable());
 }
 
 std::vector<Placement> to_placements(nb::handle placements) {
@@ -176,10 +192,58 @@ std::vector<Placement> to_placements(nb::handle placements) {
   return all;
 }
 
+/// Asks a function of Python's for the placements of each FQN once. What it raises is kept until the library returned.
+class PlacementsOfPython {
+ public:
+  explicit PlacementsOfPython(nb::handle function) : function_(function) {}
+
+  std::optional<std::span<const Placement>> operator()(std::string_view fqn) {
+    const auto [at, is_new] = known_.try_emplace(std::string(fqn));
+    if (is_new && !error_) at->second = ask(fqn);
+    if (!at->second) return std::nullopt;
+    return *at->second;
+  }
+  void rethrow() const {
+    if (error_) std::rethrow_exception(error_);
+  }
+
+ private:
+  std::optional<std::vector<Placement>> ask(std::string_view fqn) {
+    try {
+      const nb::object placements = function_(to_str(fqn));
+      if (placements.is_none()) return std::nullopt;
+      return to_placements(placements);
+    } catch (...) {
+      error_ = std::current_exception();
+      return std::nullopt;
+    }
+  }
+
+  nb::handle function_;
+  std::unordered_map<std::string, std::optional<std::vector<Placement>>> known_;
+  std::exception_ptr error_;
+};
+
 }  // namespace
+
+nb::tuple make_issues(std::span<const LoadIssue> issues) {
+  nb::list made;
+  for (const LoadIssue& issue : issues) {
+    made.append(make_record(records().load_issue, to_str(to_string(issue.kind)), issue.fatal, to_str(issue.fqn),
+                            to_str(issue.message)));
+  }
+  return nb::tuple(made);
+}
 
 nb::object make_mesh_plan(const Opened& opened, nb::handle mesh, nb::handle placements, const LoadOptions& options) {
   const auto shape = to_values(mesh);
+  if (PyCallable_Check(placements.ptr()) != 0) {
+    PlacementsOfPython placements_of(placements);
+    auto planner = MeshPlanner::create(
+        opened->file.view(), shape, [&](std::string_view fqn) { return placements_of(fqn); }, options);
+    placements_of.rethrow();
+    return nb::cast(MeshPlan{opened, std::make_shared<MeshPlanner>(value_of(std::move(planner)))});
+  }
   const auto parsed = to_placements(placements);
   auto planner = [&] {
     const nb::gil_scoped_release release;
@@ -216,7 +280,9 @@ void bind_plan(nb::module_& m) {
   nb::class_<Plan> type(m, "LoadPlan", nb::is_final(), "What one rank reads: a sequence of ReadItem, grouped by file.");
   bind_sequence<Plan>(
       type, [](const Plan& p) { return p.plan.size(); }, &make_read_item);
-  type.def_prop_ro("reads", &reads_of, "FileRead: the ranges of files that serve the items, by file, then offset.")
+  type.def("ranges", &ranges_of,
+           "Per item the exact bytes that hold its elements: (relative_path, offset, length). Reads the ends of items.")
+      .def_prop_ro("reads", &reads_of, "FileRead: the ranges of files that serve the items, by file, then offset.")
       .def_prop_ro("issues", &issues_of, "LoadIssue: everything that does not fit, in the order of what was wanted.")
       .def_prop_ro("unexpected", &unexpected_of, "FQNs of the checkpoint that were not wanted, sorted.")
       .def_prop_ro(

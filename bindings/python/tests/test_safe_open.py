@@ -3,9 +3,10 @@
 import flatpoint
 import numpy
 import pytest
-import safetensors
 import safetensors.numpy
 from conftest import SAMPLES
+
+import safetensors
 
 SAMPLE = SAMPLES / "d02_dtensor_2d"
 
