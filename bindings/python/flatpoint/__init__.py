@@ -112,7 +112,7 @@ Tensor.numpy, Tensor.torch, Tensor.read_into = _data.to_numpy, _data.to_torch, _
 Tensor.__getitem__, Tensor.__array__ = _data.get_item, _data.to_array
 Tensor.__iter__ = Tensor.__contains__ = None  # each step would read from the disk
 Bytes.value = _data.value
-for _name in ("chunks", "properties", "size"):
+for _name in ("chunks", "properties", "size", "numpy", "torch", "value"):
     setattr(Opaque, _name, _opaque.refusing(_name))
 Opaque.__reduce_ex__ = _opaque.refuse_pickling
 Opaque.__copy__ = Opaque.__deepcopy__ = _opaque.itself

@@ -140,8 +140,10 @@ def read(
     """
     if isinstance(wanted, str):
         wanted = [wanted]
-    has_indices = isinstance(wanted, Mapping) and not isinstance(wanted, _core.Checkpoint)
-    indices = wanted if has_indices else dict.fromkeys(wanted)
+    if isinstance(wanted, Mapping) and not isinstance(wanted, _core.Checkpoint):
+        indices = wanted
+    else:
+        indices = dict.fromkeys(wanted)
     out = {} if out is None else out
     for fqn in out:
         if fqn not in indices:

@@ -394,3 +394,14 @@ print("torch" in sys.modules)
 """
     done = subprocess.run([sys.executable, "-c", code, TWO_DIMENSIONS], capture_output=True, text=True, check=True)
     assert done.stdout == "False\n"
+
+
+def test_opaque_entries_say_what_they_are():
+    found = 0
+    for path in sorted((SAMPLES.parent / "dcp/pickles").glob("*.pickle")):
+        checkpoint = flatpoint.open(path)
+        for fqn in [fqn for fqn, entry in checkpoint.items() if isinstance(entry, flatpoint.Opaque)]:
+            refused("OPAQUE_RECORDS", lambda: checkpoint.read([fqn]), repr(fqn), "no value")
+            refused("OPAQUE_RECORDS", lambda: checkpoint[fqn].numpy(), repr(fqn), "no numpy")
+            found += 1
+    assert found

@@ -16,8 +16,7 @@ NAMES = {"model.0.weight": "model.embed.weight", "model.0.bias": "model.norm.wei
 def test_blocks_run(tmp_path, monkeypatch):
     shutil.copytree(SAMPLE, tmp_path / "ckpt")
     sample = flatpoint.open(SAMPLE)
-    value = next(fqn for fqn, entry in sample.items() if isinstance(entry, flatpoint.Bytes))
-    sample.rename(NAMES | {value: "step"}).write(tmp_path / "ckpt/.metadata.flatpoint")
+    sample.rename(NAMES).write(tmp_path / "ckpt/.metadata.flatpoint")
     (tmp_path / "ckpt/.metadata").unlink()
     monkeypatch.chdir(tmp_path)
     blocks = re.findall(r"```python\n(.*?)```", PAGE.read_text(), re.DOTALL)
@@ -29,5 +28,5 @@ def test_blocks_run(tmp_path, monkeypatch):
     whole = sample["model.0.weight"].numpy()
     assert names["rows"].tolist() == whole[:4].tolist() and names["block"].shape == (3, 8)
     assert names["mine"][:4].tolist() == whole[4:8].tolist() and names["mine"][8:12].tolist() == whole[:4].tolist()
-    assert set(names["everything"]) == set(names["checkpoint"]) and names["step"] == sample[value].value()
+    assert set(names["everything"]) == set(names["checkpoint"]) and names["step"] == sample["step"].value()
     assert names["bad"] == [] and names["small"].files == names["checkpoint"].files

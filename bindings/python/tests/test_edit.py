@@ -108,7 +108,7 @@ def test_shown_in_notebooks(checkpoint):
 
 
 def test_help_shows_arguments(checkpoint):
-    text = pydoc.render_doc(flatpoint.Checkpoint)
+    text = pydoc.plain(pydoc.render_doc(flatpoint.Checkpoint))
     for shown in ("find(self", "fqn", "plan_mesh(self", "mesh", "*patterns", "drop_opaque", "overwrite"):
         assert shown in text, shown
     assert "path" in pydoc.render_doc(flatpoint.open)
