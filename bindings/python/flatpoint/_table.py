@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import html
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from . import _core
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     import numpy
 
 
-class Table(Mapping[str, Any]):
+class Table:
     """Columns by name, of as many rows each: what `Checkpoint.table` and `Checkpoint.chunks_table` make.
 
         table = checkpoint.chunks_table()
@@ -29,6 +29,8 @@ class Table(Mapping[str, Any]):
         self._columns = columns
         self._arrays: dict[str, numpy.ndarray] = {}
 
+    # No Mapping by its type: polars would take the arrays one by one, and not the stream.
+
     @property
     def num_rows(self) -> int:
         """Rows; `len()` counts columns."""
@@ -38,6 +40,10 @@ class Table(Mapping[str, Any]):
         if name not in self._arrays:
             self._arrays[name] = _array(self._columns.parts(name))
         return self._arrays[name]
+
+    def keys(self) -> tuple[str, ...]:
+        """Names of the columns."""
+        return self._columns.names
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._columns.names)
