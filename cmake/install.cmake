@@ -31,7 +31,7 @@ install(FILES "${PROJECT_BINARY_DIR}/flatpointConfig.cmake" "${PROJECT_BINARY_DI
 # Paths inside are relative to the .pc file: the prefix may be moved, as with the CMake package.
 file(RELATIVE_PATH pkgconfig_to_prefix
   "${CMAKE_INSTALL_FULL_LIBDIR}/pkgconfig" "${CMAKE_INSTALL_PREFIX}")
-foreach(name IN ITEMS flatpoint flatpoint-dcp)
+foreach(name IN ITEMS flatpoint flatpoint-dcp flatpoint-data)
   configure_file(cmake/${name}.pc.in ${name}.pc @ONLY)
   install(FILES "${PROJECT_BINARY_DIR}/${name}.pc" DESTINATION "${CMAKE_INSTALL_LIBDIR}/pkgconfig")
 endforeach()

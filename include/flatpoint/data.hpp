@@ -18,6 +18,7 @@
 #include <string_view>
 #include <vector>
 
+#include "flatpoint/box_ranges.hpp"
 #include "flatpoint/buffer.hpp"
 #include "flatpoint/dcp.hpp"
 #include "flatpoint/load_plan.hpp"
@@ -115,6 +116,12 @@ class Reader {
   /// nothing but the ends of items that are not known yet. Errors as `locate`; TooLarge for more than `max_ranges`.
   [[nodiscard]] Result<std::vector<std::vector<ByteRange>>> ranges(const LoadPlan& plan,
                                                                    std::size_t max_ranges = std::size_t{1} << 24) const;
+
+  /// The bytes of a box, with their place in it (box_ranges.hpp, whose promise holds). Looks into a data file only
+  /// where the metadata does not know where a chunk's data begin. Errors as `locate`; InvalidArgument, Holes, TooLarge.
+  [[nodiscard]] Result<std::vector<BoxRange>> ranges(const TensorView& tensor, std::span<const std::int64_t> offsets,
+                                                     std::span<const std::int64_t> sizes,
+                                                     std::size_t max_ranges = std::size_t{1} << 24) const;
 
   /// A box of a tensor. Errors also: TooLarge as box_bytes; Holes names what no chunk holds; InvalidArgument for a box
   /// outside the tensor. After an error the memory holds anything.

@@ -13,6 +13,7 @@
 #include "data/items.hpp"
 #include "flatpoint/data.hpp"
 #include "flatpoint/overlap.hpp"
+#include "plan/list_ranges.hpp"
 
 namespace flatpoint::data {
 
@@ -415,6 +416,18 @@ Result<std::vector<std::vector<ByteRange>>> Reader::ranges(const LoadPlan& plan,
       return fail(ErrorCode::TooLarge, fmt::format("the plan needs more than max_ranges = {} ranges", max_ranges));
   }
   return all;
+}
+
+Result<std::vector<BoxRange>> Reader::ranges(const TensorView& tensor, std::span<const std::int64_t> offsets,
+                                             std::span<const std::int64_t> sizes, std::size_t max_ranges) const {
+  return plan::list_ranges(tensor, offsets, sizes, max_ranges, [&](const ChunkView& chunk) -> Result<ChunkData> {
+    const auto known = chunk.data();
+    if (known.corrupt()) return corrupt(tensor.fqn());
+    if (known) return *known;
+    const auto found = locate(tensor, chunk);
+    if (!found) return tl::unexpected(found.error());
+    return ChunkData{found->range.file, found->range.offset, found->range.length};
+  });
 }
 
 namespace {

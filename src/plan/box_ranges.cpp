@@ -5,6 +5,7 @@
 #include "base/checked.hpp"
 #include "base/format.hpp"
 #include "flatpoint/overlap.hpp"
+#include "plan/list_ranges.hpp"
 
 namespace flatpoint {
 namespace {
@@ -26,8 +27,9 @@ struct SharedDimension {
 
 class Lister {
  public:
-  Lister(const TensorView& tensor, std::span<const std::int64_t> sizes, std::size_t max_ranges)
-      : tensor_(tensor), sizes_(sizes), max_ranges_(max_ranges) {}
+  Lister(const TensorView& tensor, std::span<const std::int64_t> sizes, std::size_t max_ranges,
+         const plan::FindData& find)
+      : tensor_(tensor), sizes_(sizes), max_ranges_(max_ranges), find_(find) {}
 
   Result<void> add(const Overlaps& hit) {
     const std::size_t ndim = sizes_.size();
@@ -35,15 +37,8 @@ class Lister {
       if (hit.length(d) <= 0) return {};
     }
     const ChunkView chunk = *tensor_.chunk_by_row(hit.chunk());
-    const auto data = chunk.data();
-    const auto storage = chunk.storage();
-    if (data.corrupt() || storage.corrupt()) return corrupt();
-    if (data.absent() && storage) {
-      return fail(ErrorCode::NotPlain,
-                  fmt::format("FQN '{}': where the elements of row {} begin is not known", tensor_.fqn(), chunk.row()));
-    }
-    if (data.absent())
-      return fail(ErrorCode::Holes, fmt::format("FQN '{}': row {} has no storage", tensor_.fqn(), chunk.row()));
+    const auto data = find_(chunk);
+    if (!data) return tl::unexpected(data.error());
     std::uint64_t chunk_stride = item_size(tensor_.dtype());
     std::uint64_t box_stride = chunk_stride;
     BoxRange first{data->file, data->byte_offset, 0, 0};
@@ -85,11 +80,6 @@ class Lister {
     return std::move(ranges_);
   }
 
-  [[nodiscard]] tl::unexpected<Error> corrupt() const {
-    return fail(ErrorCode::Corrupt,
-                fmt::format("FQN '{}': the metadata breaks a rule; `verify` names it", tensor_.fqn()));
-  }
-
  private:
   /// `levels` dimensions are left, the last of `dimensions_` first.
   Result<void> list(BoxRange at, std::size_t levels) {
@@ -113,15 +103,38 @@ class Lister {
   const TensorView& tensor_;
   std::span<const std::int64_t> sizes_;
   std::size_t max_ranges_;
+  const plan::FindData& find_;
   std::uint64_t run_ = 0;  // bytes
   std::vector<SharedDimension> dimensions_;
   std::vector<BoxRange> ranges_;
 };
 
+/// As the metadata says.
+Result<ChunkData> known_data(const TensorView& tensor, const ChunkView& chunk) {
+  const auto data = chunk.data();
+  if (data) return *data;
+  const auto storage = chunk.storage();
+  if (data.corrupt() || storage.corrupt()) {
+    return fail(ErrorCode::Corrupt,
+                fmt::format("FQN '{}': the metadata breaks a rule; `verify` names it", tensor.fqn()));
+  }
+  if (storage.absent())
+    return fail(ErrorCode::Holes, fmt::format("FQN '{}': row {} has no storage", tensor.fqn(), chunk.row()));
+  return fail(ErrorCode::NotPlain,
+              fmt::format("FQN '{}': where the elements of row {} begin is not known", tensor.fqn(), chunk.row()));
+}
+
 }  // namespace
 
 Result<std::vector<BoxRange>> box_ranges(const TensorView& tensor, std::span<const std::int64_t> offsets,
                                          std::span<const std::int64_t> sizes, std::size_t max_ranges) {
+  const auto find = [&](const ChunkView& chunk) { return known_data(tensor, chunk); };
+  return plan::list_ranges(tensor, offsets, sizes, max_ranges, find);
+}
+
+Result<std::vector<BoxRange>> plan::list_ranges(const TensorView& tensor, std::span<const std::int64_t> offsets,
+                                                std::span<const std::int64_t> sizes, std::size_t max_ranges,
+                                                const FindData& find) {
   if (!lies_inside(tensor, offsets, sizes)) {
     return fail(ErrorCode::InvalidArgument,
                 fmt::format("FQN '{}': a box at [{}] with sizes [{}] does not lie in size [{}]", tensor.fqn(),
@@ -136,7 +149,7 @@ Result<std::vector<BoxRange>> box_ranges(const TensorView& tensor, std::span<con
   if (bytes == 0)
     return fail(ErrorCode::NotPlain,
                 fmt::format("FQN '{}': dtype {} has no item size", tensor.fqn(), tensor.dtype_name()));
-  Lister lister(tensor, sizes, max_ranges);
+  Lister lister(tensor, sizes, max_ranges, find);
   for (Overlaps hit(tensor, offsets, sizes); !hit.done(); hit.next()) {
     if (auto added = lister.add(hit); !added) return tl::unexpected(std::move(added.error()));
   }

@@ -68,6 +68,7 @@ PUBLIC_HEADERS = {
     "safetensors.hpp": "safetensors",
     "source.hpp": "checkpoint",
     "data.hpp": "data",
+    "flatpoint.h": "data",
 }
 
 FORMAT = "src/base/format."

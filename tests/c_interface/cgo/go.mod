@@ -1,0 +1,3 @@
+module example.org/flatpoint/cgo
+
+go 1.23
