@@ -15,19 +15,36 @@ namespace flatpoint {
 
 using ByteColumn = std::span<const std::uint8_t>;
 
-enum class StridesKind : std::uint8_t { Absent = 0, Contiguous, Explicit };
-enum class ChunkLayout : std::uint8_t { Whole = 0, Explicit, Grid, EvenGrid };
+/// How TensorProperties.strides is kept.
+enum class StridesKind : std::uint8_t {
+  Absent = 0,  // None, as in every file from before torch 2.15
+  Contiguous,  // the contiguous strides of the first chunk in DCP's order; of the tensor where it has no chunk
+  Explicit,    // `ndim` values in `sizes`, right behind the size
+};
+
+/// How the boxes of a tensor's chunks lie in `boxes`, from EntryRow::box_begin on.
+enum class ChunkLayout : std::uint8_t {
+  Whole = 0,  // one chunk that is the whole tensor: nothing is stored
+  Explicit,   // per row `ndim` offsets, then `ndim` sizes
+  Grid,       // `ndim` counts of cells, then per dimension its count + 1 split points, ascending
+  EvenGrid,   // `ndim` counts of cells, then `ndim` steps: cell i of n elements is [min(i * step, n), min((i + 1) *
+              // step, n))
+};
+
+/// The Python type of a sequence of transform descriptors.
 enum class SequenceType : std::uint8_t { List = 0, Tuple };
+
+/// Where an opaque record belongs, and what its name says.
 enum class OpaqueKind : std::uint8_t {
-  Attribute = 0,
-  StateDictItem,
-  StateDictValue,
-  PlannerData,
-  PlannerItem,
-  StorageData,
-  StorageItem,
-  StorageMeta,
-  Version
+  Attribute = 0,   // an attribute of Metadata that DCP does not define; the name is the attribute's
+  StateDictItem,   // (key, value) of state_dict_metadata whose key is no str
+  StateDictValue,  // the value of an entry of StorageType::Opaque; the name is the FQN
+  PlannerData,     // planner_data as a whole
+  PlannerItem,     // (key, value) of planner_data
+  StorageData,     // storage_data as a whole
+  StorageItem,     // (key, value) of storage_data
+  StorageMeta,     // storage_meta as a whole
+  Version,         // version, which is no str
 };
 
 std::string_view to_string(ChunkLayout layout) noexcept;  // "whole", "explicit", "grid", "even_grid"
@@ -38,10 +55,20 @@ std::string_view to_string(OpaqueKind kind) noexcept;     // "attribute", "state
 inline constexpr std::uint32_t kNoFile = 0xFFFFFFFF;
 
 /// How a data file is to be parsed where the begin of a chunk's data is not known: a hint, no promise.
-enum class FileFormat : std::uint8_t { Unknown = 0, TorchSave, Safetensors, Archive, Mixed };
+enum class FileFormat : std::uint8_t {
+  Unknown = 0,
+  TorchSave,    // each range is what torch.save wrote: one tensor or one object
+  Safetensors,  // a header, then raw tensors
+  Archive,      // an archive of torch.save with many storages
+  Mixed,        // ranges of several kinds
+};
 
-/// What `chunk_checksums` holds: XXH3-64 of a chunk's bytes, or the CRC-32 of the zip record that is those bytes.
-enum class ChecksumKind : std::uint8_t { Absent = 0, Xxh3, Crc32 };
+/// What the values of `chunk_checksums` are.
+enum class ChecksumKind : std::uint8_t {
+  Absent = 0,
+  Xxh3,   // XXH3-64 of the chunk's bytes
+  Crc32,  // the CRC-32 of the zip record that is those bytes
+};
 
 std::string_view to_string(FileFormat format) noexcept;  // "unknown", "torch_save", ...; empty for others
 std::string_view to_string(ChecksumKind kind) noexcept;  // "absent", "xxh3", "crc32"; empty for others
@@ -60,6 +87,7 @@ struct FileFacts {
   bool operator==(const FileFacts&) const = default;
 };
 
+/// TensorProperties. A bool of the file is one byte, true where it is not 0.
 struct TensorPropertiesRow {
   ScalarType dtype;
   Layout layout;
@@ -72,61 +100,68 @@ struct TensorPropertiesRow {
   bool operator==(const TensorPropertiesRow&) const = default;
 };
 
+/// One FQN. Each begin is a position in the column that the comment names.
 struct EntryRow {
-  std::uint32_t fqn_begin;
+  std::uint32_t fqn_begin;  // fqns
   std::uint32_t fqn_length;
-  std::uint32_t size_begin;
-  std::uint32_t box_begin;
-  std::uint32_t chunk_begin;
-  std::uint32_t chunk_count;
-  std::uint32_t order_begin;
-  std::uint32_t length_begin;
-  TensorPropertiesRow properties;
-  std::uint8_t ndim;
+  std::uint32_t size_begin;        // sizes: `ndim` values
+  std::uint32_t box_begin;         // boxes: as chunk_layout says
+  std::uint32_t chunk_begin;       // the chunk columns: `chunk_count` rows
+  std::uint32_t chunk_count;       // of bytes: 1, or 0 without storage information
+  std::uint32_t order_begin;       // chunk_order, where reordered
+  std::uint32_t length_begin;      // chunk_lengths: one value for all rows, or one per row where lengths_differ
+  TensorPropertiesRow properties;  // of a tensor
+  std::uint8_t ndim;               // number of dimensions
   StorageType storage_type;
   ChunkLayout chunk_layout;
-  std::uint8_t reordered;
-  std::uint8_t lengths_differ;
+  std::uint8_t reordered;       // DCP's chunk i is row chunk_begin + chunk_order[order_begin + i], not chunk_begin + i
+  std::uint8_t lengths_differ;  // between the rows
   std::uint8_t padding;
 };
 
+/// MetadataIndex.index of a row, where it is not the chunk's position in DCP's order (of bytes and loose storage:
+/// None).
 struct IndexHintRow {
-  std::uint32_t row;
-  std::uint8_t known;
+  std::uint32_t row;   // of the chunk columns
+  std::uint8_t known;  // false: None
   std::uint8_t padding[3];
   std::int64_t index;
 };
 
+/// Storage information whose MetadataIndex names no chunk. Number k has row chunk_rows() + k of the chunk columns.
 struct LooseStorageRow {
-  std::uint32_t fqn_begin;
+  std::uint32_t fqn_begin;  // fqns, behind the names of the entries
   std::uint32_t fqn_length;
-  std::uint32_t offset_begin;
-  std::uint32_t length_begin;
-  std::uint8_t has_offset;
+  std::uint32_t offset_begin;  // sizes: `ndim` values
+  std::uint32_t length_begin;  // chunk_lengths
+  std::uint8_t has_offset;     // false: MetadataIndex.offset is None
   std::uint8_t ndim;
   std::uint8_t padding[2];
 };
 
+/// A list of transform descriptors: texts [the end of the list before, text_end) of transform_names.
 struct TransformListRow {
   std::uint32_t text_end;
   SequenceType type;
   std::uint8_t padding[3];
 };
 
+/// An element of a planner path: so many components of the FQN, which dots part, as one key.
 struct PathElementRow {
   std::uint16_t components;
-  std::uint8_t is_index;
+  std::uint8_t is_index;  // the key is an int, not a str: one component, its decimal
   std::uint8_t padding;
   bool operator==(const PathElementRow&) const = default;
 };
 
+/// A self-contained pickle, which nothing here executes. records.hpp shows it as a view.
 struct OpaqueRecordRow {
   OpaqueKind kind;
   std::uint8_t padding[3];
-  std::uint32_t position;
-  std::uint32_t name_begin;
+  std::uint32_t position;    // in its dictionary's order
+  std::uint32_t name_begin;  // opaque_names
   std::uint32_t name_length;
-  std::uint32_t pickle_begin;
+  std::uint32_t pickle_begin;  // opaque_pickles
   std::uint32_t pickle_length;
 };
 
@@ -176,54 +211,64 @@ struct SourceRecord {
 struct Columns {
   std::uint16_t format_major = 0;
   std::uint16_t format_minor = 0;
-  std::int32_t fragment_rank = -1;
+  std::int32_t fragment_rank = -1;  // the rank that wrote this alone; -1: a whole checkpoint's metadata
 
-  std::span<const EntryRow> entries;
-  ByteColumn fqns;
-  std::span<const std::uint32_t> fqn_slots;
-  std::span<const std::uint32_t> fqn_order;
+  // FQNs.
+  std::span<const EntryRow> entries;         // sorted by the bytes of their FQNs
+  ByteColumn fqns;                           // of the entries in their order, then those of loose_storage
+  std::span<const std::uint32_t> fqn_slots;  // hash column: 0 is empty, else entry + 1 below a tag
+  std::span<const std::uint32_t> fqn_order;  // DCP's order: entry of each position. Absent: as sorted
 
-  std::span<const std::int64_t> sizes;
-  std::span<const std::int64_t> boxes;
-  std::span<const std::uint32_t> chunk_order;
+  // Shapes and boxes. Equal ranges are shared.
+  std::span<const std::int64_t> sizes;         // of tensors; explicit strides; offsets of loose storage
+  std::span<const std::int64_t> boxes;         // as ChunkLayout says
+  std::span<const std::uint32_t> chunk_order;  // per reordered entry: its row of each of DCP's positions, from 0
 
-  std::span<const std::uint32_t> chunk_files;
-  std::span<const std::uint64_t> chunk_byte_offsets;
-  std::span<const std::uint64_t> chunk_lengths;
-  std::span<const std::uint16_t> chunk_transforms;
+  // The chunk columns: _StorageInfo. A row per chunk, entry by entry, sorted by offsets; then one per loose storage.
+  std::span<const std::uint32_t> chunk_files;         // number in file_names, or kNoFile
+  std::span<const std::uint64_t> chunk_byte_offsets;  // absent where no row has a file
+  std::span<const std::uint64_t> chunk_lengths;       // shared, see EntryRow::length_begin
+  std::span<const std::uint16_t> chunk_transforms;    // 0: None, else list number + 1. Absent: None everywhere
 
-  TextColumn file_names;
-  TextColumn type_names;
-  TextColumn transform_names;
+  TextColumn file_names;       // relative_path, by first use in storage_data
+  TextColumn type_names;       // of dtypes and layouts that have no number
+  TextColumn transform_names;  // transform descriptors
   std::span<const TransformListRow> transform_lists;
 
-  bool has_storage_data = false;
-  std::span<const std::uint32_t> storage_order;
-  std::span<const IndexHintRow> index_hints;
-  std::span<const LooseStorageRow> loose_storage;
+  // storage_data: MetadataIndex -> _StorageInfo.
+  bool has_storage_data = false;                   // false: None
+  std::span<const std::uint32_t> storage_order;    // DCP's order: row of each position. Absent: by file, offset, row
+  std::span<const IndexHintRow> index_hints;       // sorted by row
+  std::span<const LooseStorageRow> loose_storage;  // sorted by FQN, no offset first, then offset
 
-  bool has_planner_data = false;
-  std::span<const std::uint16_t> fqn_paths;
-  std::span<const PathElementRow> path_elements;
-  std::span<const std::uint32_t> path_ends;
-  std::span<const std::uint32_t> planner_order;
+  // planner_data: FQN -> path.
+  bool has_planner_data = false;                  // false: None
+  std::span<const std::uint16_t> fqn_paths;       // per entry: 0: no key of planner_data, else path number + 1
+  std::span<const PathElementRow> path_elements;  // of all paths
+  std::span<const std::uint32_t> path_ends;       // path p has elements [path_ends[p - 1], path_ends[p])
+  std::span<const std::uint32_t> planner_order;   // DCP's order: entry of each position. Absent: as in fqn_order
 
-  std::optional<StorageMetaColumns> storage_meta;
-  std::optional<ByteColumn> version;
+  std::optional<StorageMetaColumns> storage_meta;  // unset: None
+  std::optional<ByteColumn> version;               // unset: None
 
-  std::span<const OpaqueRecordRow> opaque;
+  std::span<const OpaqueRecordRow> opaque;  // sorted by kind, then position, then name
   ByteColumn opaque_names;
   ByteColumn opaque_pickles;
 
-  std::optional<ByteColumn> metadata_class;
-  std::optional<ByteColumn> storage_info_class;
-  std::optional<SourceRecord> source;
+  std::optional<ByteColumn> metadata_class;      // "module qualname" where it is not DCP's own Metadata
+  std::optional<ByteColumn> storage_info_class;  // likewise for _StorageInfo
+  std::optional<SourceRecord> source;            // unset: the file was not imported
 
-  std::span<const std::uint32_t> chunk_data_begins;  // one value for all rows, or one per row
+  // Where the data begin: from byte (begin of a row's range + this) on, the chunk's elements lie row-major,
+  // little-endian, dense, of the stated dtype. One value for all rows, or one per row; kNoDataBegin: unknown, or not
+  // plain.
+  std::span<const std::uint32_t> chunk_data_begins;
   ChecksumKind checksum_kind = ChecksumKind::Absent;
-  std::span<const std::uint64_t> chunk_checksums;
-  std::span<const std::uint64_t> file_lengths;
-  std::span<const std::int64_t> file_times;
+  std::span<const std::uint64_t> chunk_checksums;  // per row, of those bytes, or kNoChecksum
+
+  // Per data file, as it was when the begins were read.
+  std::span<const std::uint64_t> file_lengths;  // bytes, or kNoFileLength
+  std::span<const std::int64_t> file_times;     // modification time, nanoseconds since 1970, or kNoFileTime
   std::span<const FileFormat> file_formats;
 
   /// Rows of the chunk columns that belong to chunks; the rest belong to loose_storage.

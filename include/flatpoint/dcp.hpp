@@ -32,6 +32,12 @@ struct ImportLimits {
   std::uint64_t max_output_bytes = std::uint64_t{2} << 30;  // the same, for the finished file
 };
 
+/// The names of the limits, "max_input_bytes" and so on: what the tool's --limit and Python's `limits` take.
+[[nodiscard]] std::span<const std::string_view> limit_names() noexcept;
+/// Sets a limit by its name; false where there is none of that name. What is beyond a limit's range is its greatest
+/// value.
+[[nodiscard]] bool set_limit(ImportLimits& limits, std::string_view name, std::uint64_t value) noexcept;
+
 struct ImportOptions {
   ImportLimits limits;
   /// Recorded: the pickle's modification time, nanoseconds since 1970, and whether reading began within a tick of it;

@@ -59,6 +59,14 @@ inline constexpr std::string_view kChunkDimensions = "chunk_dimensions";
 inline constexpr std::string_view kOtherTypes = "other_types";
 /// Bytes follow the end of a `.metadata`'s pickle.
 inline constexpr std::string_view kBytesAfterStop = "bytes_after_stop";
+/// Unpickling a `.metadata` runs more than DCP's own classes.
+inline constexpr std::string_view kForeignCode = "foreign_code";
+
+// Of data files (data.hpp). What is broken there bears the name of an error's code as well: "not_found", "truncated".
+/// A file with an ending of data files, in which no item lies.
+inline constexpr std::string_view kUnnamedFile = "unnamed_file";
+/// An item begins inside another of its file.
+inline constexpr std::string_view kItemOverlap = "overlap";
 }  // namespace finding_kind
 
 }  // namespace flatpoint

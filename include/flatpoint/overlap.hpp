@@ -105,9 +105,7 @@ class Overlaps {
   void start_grid(const TensorView& tensor) noexcept;
   void start_rows(const TensorView& tensor) noexcept;
   void start_index(const OverlapIndex& index) noexcept;
-  bool select_cells(std::uint8_t dimension, std::int64_t size) noexcept;
   void set_cell(std::size_t dimension, std::uint32_t cell) noexcept;
-  [[nodiscard]] std::int64_t split_point(std::int64_t at) const noexcept;
   void next_cell() noexcept;
   void next_row() noexcept;
   void next_in_index() noexcept;

@@ -23,6 +23,13 @@
 
 namespace flatpoint::pickle {
 
+/// How a pickle names a class or a function.
+struct ModuleAndName {
+  std::string_view module;
+  std::string_view name;
+  bool operator==(const ModuleAndName&) const = default;
+};
+
 /// Owns what it wrote. Knows nothing of values or the memo but the number that MEMOIZE uses next. Not safe to use from
 /// two threads at once.
 class PickleWriter {

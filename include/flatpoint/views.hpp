@@ -184,6 +184,9 @@ class MetadataView {
 
   [[nodiscard]] std::optional<StorageMetaView> storage_meta() const noexcept;
   [[nodiscard]] std::optional<std::string_view> version() const noexcept;
+  /// "module qualname" where it is not DCP's own Metadata or _StorageInfo.
+  [[nodiscard]] std::optional<std::string_view> metadata_class() const noexcept;
+  [[nodiscard]] std::optional<std::string_view> storage_info_class() const noexcept;
   /// Every column as it lies in the file, for bulk work. Values are unchecked: a file that `verify` passes keeps the
   /// rules.
   [[nodiscard]] const Columns& columns() const noexcept { return *columns_; }

@@ -62,6 +62,13 @@ constexpr bool add(std::int64_t a, std::int64_t b, std::int64_t& sum) noexcept {
   return !__builtin_add_overflow(a, b, &sum);
 }
 
+/// Begin of interval i of an even cut of [0, n). Products that leave int64 stand at n.
+constexpr std::int64_t even_point(std::int64_t i, std::int64_t step, std::int64_t n) noexcept {
+  std::int64_t point = 0;
+  if (__builtin_mul_overflow(i, step, &point)) return n;
+  return point < n ? point : n;
+}
+
 /// a - b modulo 2^64: for numbers that only a broken file makes leave int64.
 constexpr std::int64_t wrapping_subtract(std::int64_t a, std::int64_t b) noexcept {
   return static_cast<std::int64_t>(static_cast<std::uint64_t>(a) - static_cast<std::uint64_t>(b));

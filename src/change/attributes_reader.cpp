@@ -5,6 +5,7 @@
 #include "base/checked.hpp"
 #include "base/format.hpp"
 #include "columns/text.hpp"
+#include "columns/transform_lists.hpp"
 
 namespace flatpoint::change {
 namespace {
@@ -24,37 +25,28 @@ std::vector<T> copy_of(std::span<const T> column) {
 Result<std::vector<std::string_view>> read_texts(const TextColumn& column, const char* what) {
   std::vector<std::string_view> texts;
   texts.reserve(column.ends.size());
-  std::uint32_t begin = 0;
-  for (const std::uint32_t end : copy_of(column.ends)) {
-    if (end < begin || end > column.bytes.size()) return corrupt("V7", what);
-    texts.push_back(as_text(column.bytes.subspan(begin, end - begin)));
-    begin = end;
-  }
+  if (!each_text(column, [&](std::string_view text) { texts.push_back(text); })) return corrupt("V7", what);
   return texts;
 }
 
 Result<std::vector<write::DraftTransformList>> read_transform_lists(const Columns& columns) {
-  const auto texts = read_texts(columns.transform_names, "transform descriptors");
-  if (!texts) return tl::unexpected(texts.error());
   std::vector<write::DraftTransformList> lists;
-  std::uint32_t begin = 0;
-  for (const TransformListRow& row : copy_of(columns.transform_lists)) {
-    if (row.text_end < begin || row.text_end > texts->size() || row.type > SequenceType::Tuple)
-      return corrupt("V7", "lists of transform descriptors");
-    lists.push_back({{texts->begin() + begin, texts->begin() + row.text_end}, row.type});
-    begin = row.text_end;
-  }
+  bool known = true;
+  const bool read =
+      columns::each_transform_list(columns, [&](std::span<const std::string_view> texts, SequenceType type) {
+        known &= type <= SequenceType::Tuple;
+        lists.push_back({{texts.begin(), texts.end()}, type});
+      });
+  if (!read || !known) return corrupt("V7", "lists of transform descriptors");
   return lists;
 }
 
 Result<std::vector<std::vector<PathElementRow>>> read_paths(const Columns& columns) {
   std::vector<std::vector<PathElementRow>> paths;
-  std::uint32_t begin = 0;
-  for (const std::uint32_t end : copy_of(columns.path_ends)) {
-    if (end < begin || end > columns.path_elements.size()) return corrupt("V7", "planner paths");
-    paths.push_back(copy_of(columns.path_elements.subspan(begin, end - begin)));
-    begin = end;
-  }
+  const bool read = columns::each_piece(columns.path_ends, columns.path_elements.size(), [&](columns::Piece piece) {
+    paths.push_back(copy_of(piece.of(columns.path_elements)));
+  });
+  if (!read) return corrupt("V7", "planner paths");
   return paths;
 }
 

@@ -6,36 +6,30 @@
 #include "base/format.hpp"
 #include "base/text_map.hpp"
 #include "change/comparison.hpp"
-#include "columns/grid.hpp"
+#include "columns/entry_rules.hpp"
+#include "columns/planner_path.hpp"
+#include "columns/transform_lists.hpp"
 
 namespace flatpoint {
 namespace change {
 namespace {
 
-/// The texts of a column; what follows a broken end is empty, so that all together are no longer than the column.
+/// The texts of a column; what follows a broken end is empty.
 std::vector<std::string> texts_of(const TextColumn& column) {
-  std::vector<std::string> texts(column.ends.size());
-  std::uint32_t begin = 0;
-  for (std::size_t i = 0; i < texts.size(); ++i) {
-    const std::uint32_t end = base::read_once(column.ends, i);
-    if (end < begin || end > column.bytes.size()) break;
-    texts[i] = as_text(column.bytes.subspan(begin, end - begin));
-    begin = end;
-  }
+  std::vector<std::string> texts;
+  static_cast<void>(each_text(column, [&](std::string_view text) { texts.emplace_back(text); }));
+  texts.resize(column.ends.size());
   return texts;
 }
 
 /// Lists of transform descriptors, each as one text: its descriptors with their lengths in front.
 std::vector<std::string> lists_of(const Columns& c) {
-  const std::vector<std::string> descriptors = texts_of(c.transform_names);
-  std::vector<std::string> lists(c.transform_lists.size());
-  std::uint32_t at = 0;
-  for (std::size_t i = 0; i < lists.size(); ++i) {
-    const TransformListRow row = base::read_once(c.transform_lists, i);
-    if (row.text_end < at || row.text_end > descriptors.size()) break;
-    lists[i] = row.type == SequenceType::Tuple ? "tuple" : "list";
-    for (; at < row.text_end; ++at) lists[i] += fmt::format(":{}:{}", descriptors[at].size(), descriptors[at]);
-  }
+  std::vector<std::string> lists;
+  static_cast<void>(columns::each_transform_list(c, [&](std::span<const std::string_view> texts, SequenceType type) {
+    std::string& list = lists.emplace_back(type == SequenceType::Tuple ? "tuple" : "list");
+    for (const std::string_view text : texts) list += fmt::format(":{}:{}", text.size(), text);
+  }));
+  lists.resize(c.transform_lists.size());
   return lists;
 }
 
@@ -52,24 +46,6 @@ bool equal_properties(const TensorView& x, const TensorView& y, bool same_first_
   return x.properties().strides == y.properties().strides;
 }
 
-/// The values that a layout takes in `boxes`.
-std::span<const std::int64_t> box_values(const Columns& c, const EntryRow& row) noexcept {
-  const std::uint64_t ndim = row.ndim;
-  std::uint64_t count = 0;
-  switch (row.chunk_layout) {
-    case ChunkLayout::Whole: break;
-    case ChunkLayout::Explicit: count = 2 * ndim * row.chunk_count; break;
-    case ChunkLayout::EvenGrid: count = 2 * ndim; break;
-    case ChunkLayout::Grid:
-      count = 2 * ndim;
-      columns::GridAxes axes = columns::grid_axes(c, row);
-      for (unsigned d = 0; d < ndim; ++d) count += static_cast<std::uint64_t>(axes.next().count);
-      break;
-  }
-  return base::in_range(row.box_begin, count, c.boxes.size()) ? c.boxes.subspan(row.box_begin, count)
-                                                              : std::span<const std::int64_t>();
-}
-
 bool equal_order(const TensorView& x, const TensorView& y) {
   const std::uint32_t count = x.chunk_count();
   if (x.row().reordered == 0 && y.row().reordered == 0) return true;
@@ -82,14 +58,9 @@ bool equal_order(const TensorView& x, const TensorView& y) {
 }
 
 std::optional<std::vector<PathElementRow>> path_of(const Columns& c, const EntryView& entry) {
-  if (c.fqn_paths.empty()) return std::nullopt;
-  const std::uint16_t path = base::read_once(c.fqn_paths, entry.position());
-  if (path == 0 || path > c.path_ends.size()) return std::nullopt;
-  const std::uint32_t begin = path == 1 ? 0 : base::read_once(c.path_ends, path - 2U);
-  const std::uint32_t end = base::read_once(c.path_ends, path - 1U);
-  if (begin > end || end > c.path_elements.size()) return std::nullopt;
-  const auto elements = c.path_elements.subspan(begin, end - begin);
-  return std::vector<PathElementRow>(elements.begin(), elements.end());
+  const auto elements = columns::path_of(c, entry.position());
+  if (!elements) return std::nullopt;
+  return std::vector<PathElementRow>(elements->begin(), elements->end());
 }
 
 }  // namespace
@@ -189,7 +160,9 @@ bool Comparison::equal_boxes(const TensorView& x, const TensorView& y, bool same
   const EntryRow& q = y.row();
   if (p.ndim != q.ndim || p.chunk_count != q.chunk_count) return false;
   if (p.chunk_count == 0) return true;
-  if (p.chunk_layout == q.chunk_layout && equal_values(box_values(ca_, p), box_values(cb_, q))) {
+  const auto values = columns::box_values(ca_, p);
+  const auto other_values = columns::box_values(cb_, q);
+  if (p.chunk_layout == q.chunk_layout && values && other_values && equal_values(*values, *other_values)) {
     const bool counts_on_size = p.chunk_layout == ChunkLayout::Whole || p.chunk_layout == ChunkLayout::EvenGrid;
     if (same_size || !counts_on_size) return true;
   }

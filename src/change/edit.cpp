@@ -1,7 +1,6 @@
 #include "flatpoint/edit.hpp"
 
 #include <algorithm>
-#include <charconv>
 #include <deque>
 #include <limits>
 #include <utility>
@@ -9,6 +8,7 @@
 
 #include "base/format.hpp"
 #include "change/expand.hpp"
+#include "columns/planner_path.hpp"
 
 namespace flatpoint {
 namespace {
@@ -23,12 +23,6 @@ std::vector<std::string_view> split_at_dots(std::string_view name) {
     if (dot == std::string_view::npos) return components;
     begin = dot + 1;
   }
-}
-
-bool is_position(std::string_view text) {
-  std::int64_t value = 0;
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
-  return error == std::errc() && end == text.data() + text.size() && fmt::format("{}", value) == text;
 }
 
 /// A planner path that cut `old_name`, for `new_name`.
@@ -64,7 +58,7 @@ Result<std::vector<PathElementRow>> edit_path(std::vector<PathElementRow> path, 
   std::size_t at = 0;
   for (PathElementRow& key : path) {
     if (at >= after.size()) return one_key;
-    if (key.components != 1 || !is_position(after[at])) key.is_index = 0;
+    if (key.components != 1 || !columns::is_index_text(after[at])) key.is_index = 0;
     at += key.components;
   }
   return at == after.size() ? path : one_key;

@@ -3,14 +3,12 @@
 #include <algorithm>
 #include <cerrno>
 
+#include "base/digest.hpp"
 #include "base/file.hpp"
 #include "base/format.hpp"
 #include "flatpoint/buffer.hpp"
 #include "flatpoint/safetensors.hpp"
 #include "safetensors/manifest.hpp"
-
-#define XXH_INLINE_ALL
-#include <xxhash.h>
 
 namespace flatpoint::dcp {
 namespace {
@@ -19,8 +17,7 @@ namespace {
 Result<std::uint64_t> file_digest(const base::File& file, const std::filesystem::path& path) {
   constexpr std::size_t kBlock = std::size_t{1} << 18;  // hashed while the cache holds it
   Buffer block(std::min(file.size(), kBlock));
-  XXH3_state_t state;
-  XXH3_64bits_reset(&state);
+  base::Digest digest;
   for (std::size_t done = 0; done < file.size();) {
     const auto piece = block.mutable_bytes().first(std::min(file.size() - done, kBlock));
     const auto count = file.read(done, piece);
@@ -28,10 +25,10 @@ Result<std::uint64_t> file_digest(const base::File& file, const std::filesystem:
     if (count != std::ssize(piece)) {
       return fail(ErrorCode::Io, fmt::format("{}: shrank from {} bytes while it was read", path.string(), file.size()));
     }
-    XXH3_64bits_update(&state, piece.data(), piece.size());
+    digest.add(piece);
     done += piece.size();
   }
-  return XXH3_64bits_digest(&state);
+  return digest.value();
 }
 
 /// A mark says more than a time: it is of all files.
@@ -64,9 +61,7 @@ Result<SourceCheck> match_source(const SourceRecord& record, const PickleFacts& 
                      fmt::format("its XXH3-64 is {:016x}, the source record says {:016x}", *actual, record.digest)};
 }
 
-std::uint64_t content_digest(std::span<const std::byte> content) noexcept {
-  return XXH3_64bits(content.data(), content.size());
-}
+std::uint64_t content_digest(std::span<const std::byte> content) noexcept { return base::digest(content); }
 
 Result<SourceCheck> check_source(const MetadataView& metadata, const std::filesystem::path& source,
                                  TrustTime trust_time) {

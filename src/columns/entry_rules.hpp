@@ -1,6 +1,8 @@
 // columns/entry_rules.hpp - the rules E1 to E5 of docs/format.md: whether an entry's ranges lie in their columns.
 #pragma once
 
+#include <optional>
+#include <span>
 #include <string_view>
 
 #include "base/checked.hpp"
@@ -14,6 +16,9 @@ inline std::string_view broken_entry_rule(const Columns& columns, const EntryRow
   if (!base::in_range(entry.chunk_begin, entry.chunk_count, columns.chunk_rows())) return "E4";
   return {};
 }
+
+/// Rule E3: the values of `boxes` that an entry's layout takes, none for Whole; unset where it breaks the rule.
+std::optional<std::span<const std::int64_t>> box_values(const Columns& columns, const EntryRow& entry) noexcept;
 
 /// The same for E2 (size), E3 (boxes) and E5 (order) of a tensor.
 std::string_view broken_tensor_rule(const Columns& columns, const EntryRow& entry) noexcept;

@@ -14,17 +14,16 @@ namespace flatpoint::columns {
 
 inline constexpr std::uint64_t kNoCell = ~std::uint64_t{0};
 
-/// Begin of interval i of an even cut of [0, n). Products that leave int64 stand at n.
-constexpr std::int64_t even_point(std::int64_t i, std::int64_t step, std::int64_t n) noexcept {
-  std::int64_t point = 0;
-  if (__builtin_mul_overflow(i, step, &point)) return n;
-  return std::min(point, n);
-}
-
 /// A value of a column that may change underneath, read once; 0 outside.
 inline std::int64_t value_at(std::span<const std::int64_t> values, std::uint64_t i) noexcept {
   return i < values.size() ? base::read_once(values, i) : 0;
 }
+
+/// Cells first, ..., last.
+struct CellRange {
+  std::int64_t first = 0;
+  std::int64_t last = -1;
+};
 
 /// One dimension of a grid. `values` may lie in a mapping that changes underneath: nothing that it says leads outside.
 struct GridAxis {
@@ -37,7 +36,7 @@ struct GridAxis {
 
   /// Where cell i begins, and the one before it ends.
   [[nodiscard]] std::int64_t point(std::uint64_t i) const noexcept {
-    return is_even ? even_point(static_cast<std::int64_t>(i), step, size) : value_at(values, splits + i);
+    return is_even ? base::even_point(static_cast<std::int64_t>(i), step, size) : value_at(values, splits + i);
   }
   /// The first cell that begins at an offset; kNoCell where none does, and in an even grid that runs backwards.
   [[nodiscard]] std::uint64_t find(std::int64_t offset) const noexcept {
@@ -50,6 +49,19 @@ struct GridAxis {
       if (offset != 0) cell = static_cast<std::uint64_t>(offset / step + (offset % step != 0 ? 1 : 0));
     }
     return cell < cells && point(cell) == offset ? cell : kNoCell;
+  }
+  /// The cells that overlap [begin, end), as `overlap` of boxes.hpp has it; none where the first comes behind the last.
+  /// REQUIRES: 0 < count < 2^32.
+  [[nodiscard]] CellRange overlapping(std::int64_t begin, std::int64_t end) const noexcept {
+    if (!is_even) {
+      const auto cells = static_cast<std::uint64_t>(count);
+      const auto first = first_where(cells, [&](std::uint64_t i) { return point(i + 1) > begin; });
+      const auto behind = first_where(cells, [&](std::uint64_t i) { return point(i) >= end; });
+      return {static_cast<std::int64_t>(first), static_cast<std::int64_t>(behind) - 1};
+    }
+    const std::int64_t lowest = std::min<std::int64_t>(size, 0);  // only a broken file has a negative size
+    if (step < 0 || end <= lowest || begin >= (step == 0 ? lowest : size)) return {};
+    return {begin <= 0 ? 0 : begin / step, step == 0 || end > size ? count - 1 : std::min((end - 1) / step, count - 1)};
   }
 };
 

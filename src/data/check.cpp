@@ -3,6 +3,7 @@
 #include <vector>
 
 #include "base/format.hpp"
+#include "columns/byte_ranges.hpp"
 #include "flatpoint/data.hpp"
 
 namespace flatpoint::data {
@@ -87,16 +88,14 @@ class Checker {
   }
 
   void find_overlaps() {
-    const PlacedItem* before = nullptr;  // the one that reaches farthest
-    for (const PlacedItem& item : items_) {
-      if (before != nullptr && before->file == item.file && item.length > 0 && item.offset < before->end() &&
-          !are_apart(item, *before)) {
-        add(report_.broken, "overlap",
-            fmt::format("{}: the item of FQN '{}' at byte {} begins inside that of FQN '{}' at byte {} with {} bytes",
-                        file_name(item.file), fqn(item), item.offset, fqn(*before), before->offset, before->length));
-      }
-      if (before == nullptr || before->file != item.file || item.end() > before->end()) before = &item;
-    }
+    const auto range_of = [](const PlacedItem& item) { return columns::ByteRange{item.file, item.offset, item.end()}; };
+    columns::each_overlap(
+        std::span<const PlacedItem>(items_), range_of, [&](const PlacedItem& item, const PlacedItem& before) {
+          if (are_apart(item, before)) return;
+          add(report_.broken, finding_kind::kItemOverlap,
+              fmt::format("{}: the item of FQN '{}' at byte {} begins inside that of FQN '{}' at byte {} with {} bytes",
+                          file_name(item.file), fqn(item), item.offset, fqn(before), before.offset, before.length));
+        });
   }
 
   void check_item(const PlacedItem& item) {
@@ -110,7 +109,7 @@ class Checker {
       const ErrorCode code = checked.error().code;
       const bool odd = code == ErrorCode::NotPlain || code == ErrorCode::UnknownTransform;
       if (odd) ++report_.without_checksum;
-      add(odd ? report_.findings : report_.broken, std::string(to_string(code)), checked.error().message);
+      add(odd ? report_.findings : report_.broken, to_string(code), checked.error().message);
     } else if (!*checked) {
       ++report_.without_checksum;
     } else if (bytes) {
@@ -118,11 +117,11 @@ class Checker {
     }
   }
 
-  void add(std::vector<Finding>& list, std::string kind, std::string message) {
+  void add(std::vector<Finding>& list, std::string_view kind, std::string message) {
     if (report_.broken.size() + report_.findings.size() >= options_.max_messages && !list.empty()) {
       ++report_.suppressed;
     } else {
-      list.push_back({std::move(kind), std::move(message)});
+      list.push_back({std::string(kind), std::move(message)});
     }
   }
 

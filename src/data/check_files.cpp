@@ -80,7 +80,7 @@ class FilesChecker {
     const std::string_view relative = name ? *name : std::string_view();
     if (relative.find('\0') != std::string_view::npos || (leaves_folder(relative) && !options_.allow_outside)) {
       ++report_.missing;
-      return add(report_.broken, "outside",
+      return add(report_.broken, to_string(ErrorCode::Outside),
                  fmt::format("{}: the path of a data file leaves the checkpoint's folder", relative));
     }
     const fs::path path = folder_ / relative;
@@ -89,15 +89,16 @@ class FilesChecker {
     if (!fs::is_regular_file(status)) {
       ++report_.missing;
       if (!fs::exists(status) && (!error || error == std::errc::no_such_file_or_directory))
-        return add(report_.broken, "not_found", fmt::format("{}: the data file is missing", path.string()));
-      return add(report_.broken, "io",
+        return add(report_.broken, to_string(ErrorCode::NotFound),
+                   fmt::format("{}: the data file is missing", path.string()));
+      return add(report_.broken, to_string(ErrorCode::Io),
                  fmt::format("{}: {}", path.string(), error ? error.message() : std::string("is no file")));
     }
     const std::uintmax_t length = fs::file_size(path, error);
     report_.lengths[file] = error ? 0 : length;
     if (report_.lengths[file] >= ends_[file]) return;
     ++report_.too_short;
-    add(report_.broken, "truncated",
+    add(report_.broken, to_string(ErrorCode::Truncated),
         fmt::format("{}: has {} bytes, but its last item ends at byte {}", path.string(), length, ends_[file]));
   }
 
@@ -116,14 +117,15 @@ class FilesChecker {
     }
     std::ranges::sort(unnamed);
     for (const auto& path : unnamed)
-      add(report_.findings, "unnamed_file", fmt::format("{}: no item of the metadata lies in it", path.string()));
+      add(report_.findings, finding_kind::kUnnamedFile,
+          fmt::format("{}: no item of the metadata lies in it", path.string()));
   }
 
-  void add(std::vector<Finding>& list, std::string kind, std::string message) {
+  void add(std::vector<Finding>& list, std::string_view kind, std::string message) {
     if (list.size() >= options_.max_messages) {
       ++report_.suppressed;
     } else {
-      list.push_back({std::move(kind), std::move(message)});
+      list.push_back({std::string(kind), std::move(message)});
     }
   }
 

@@ -102,7 +102,7 @@ Result<ModuleAndName> Exporter::class_of(const std::optional<ByteColumn>& named,
   const std::size_t space = name.find(' ');
   if (space == std::string_view::npos || !is_utf8(name)) return corrupt("the name of a class");
   const ModuleAndName foreign{name.substr(0, space), name.substr(space + 1)};
-  const bool is_own = foreign.module == own.module && foreign.name == own.name;
+  const bool is_own = foreign == own;
   if (is_own || options_.dcp_classes) return own;
   if (options_.foreign_names == ForeignNames::Keep) {
     foreign_classes_.emplace_back(name);
@@ -117,9 +117,9 @@ Result<ModuleAndName> Exporter::class_of(const std::optional<ByteColumn>& named,
 }
 
 Result<void> Exporter::root() {
-  const auto cls = class_of(columns_.metadata_class, {kMetadata, "Metadata"});
+  const auto cls = class_of(columns_.metadata_class, names::kMetadata);
   if (!cls) return tl::unexpected(cls.error());
-  const auto info = class_of(columns_.storage_info_class, {kFileSystem, "_StorageInfo"});
+  const auto info = class_of(columns_.storage_info_class, names::kStorageInfo);
   if (!info) return tl::unexpected(info.error());
   info_class_ = *info;
 
@@ -197,13 +197,11 @@ Result<void> Exporter::storage_meta(const StorageMetaColumns& meta) {
     pickle_.opcode(Opcode::EMPTY_LIST);
     pickle_.memoize();
     Batches modules(pickle_, meta.modules.ends.size(), Opcode::APPEND, Opcode::APPENDS);
-    std::uint32_t begin = 0;
     for (std::size_t i = 0; i < meta.modules.ends.size(); ++i) {
-      const std::uint32_t end = base::read_once(meta.modules.ends, i);
-      if (begin > end || end > meta.modules.bytes.size()) return corrupt("the modules of storage_meta");
+      const auto module = text_at(meta.modules, i);
+      if (!module) return corrupt("the modules of storage_meta");
       modules.next();
-      if (auto done = text(as_text(meta.modules.bytes.subspan(begin, end - begin)), "storage_meta"); !done) return done;
-      begin = end;
+      if (auto done = text(*module, "storage_meta"); !done) return done;
     }
     modules.finish();
   }
@@ -212,16 +210,14 @@ Result<void> Exporter::storage_meta(const StorageMetaColumns& meta) {
 }
 
 Result<void> Exporter::checkpoint_id(const StorageMetaColumns& meta) {
-  static constexpr std::string_view kPaths[] = {"PosixPath", "WindowsPath", "PurePosixPath", "PureWindowsPath"};
   if (!meta.checkpoint_id) {
     pickle_.none();
     return {};
   }
   const std::string_view id = as_text(*meta.checkpoint_id);
   if (meta.checkpoint_id_type <= PathType::Str) return text(id, "storage_meta");
-  const auto number = static_cast<std::size_t>(meta.checkpoint_id_type) - static_cast<std::size_t>(PathType::PosixPath);
-  if (number >= std::size(kPaths)) return corrupt("the checkpoint_id of storage_meta");
-  global({"pathlib", kPaths[number]});
+  if (meta.checkpoint_id_type > PathType::PureWindowsPath) return corrupt("the checkpoint_id of storage_meta");
+  global({names::kPathModule, to_string(meta.checkpoint_id_type)});
   if (auto done = text(id, "storage_meta"); !done) return done;
   call();
   return {};
@@ -237,20 +233,20 @@ void Exporter::word(Word word) {
 }
 
 void Exporter::cls(Class cls) {
-  static constexpr ModuleAndName kClasses[] = {{kMetadata, "TensorStorageMetadata"},
-                                               {kMetadata, "BytesStorageMetadata"},
-                                               {kMetadata, "ChunkStorageMetadata"},
-                                               {kMetadata, "TensorProperties"},
-                                               {kMetadata, "_MEM_FORMAT_ENCODING"},
-                                               {kMetadata, "MetadataIndex"},
-                                               {"torch", "Size"},
-                                               {"torch.serialization", "_get_layout"},
-                                               {kMetadata, "StorageMeta"}};
+  static constexpr ModuleAndName kClasses[] = {names::kTensorStorageMetadata,
+                                               names::kBytesStorageMetadata,
+                                               names::kChunkStorageMetadata,
+                                               names::kTensorProperties,
+                                               names::kMemFormatEncoding,
+                                               names::kMetadataIndex,
+                                               names::kSize,
+                                               names::kGetLayout,
+                                               names::kStorageMeta};
   std::uint32_t& id = classes_[static_cast<std::size_t>(cls)];
   if (id != kNone) return pickle_.fetch(id);
   ModuleAndName name = kClasses[static_cast<std::size_t>(cls)];
-  if (older_than(kFirstWithProperties) && cls == Class::TensorProperties) name = {kOldProperties, "TensorProperties"};
-  if (older_than(kFirstWithProperties) && cls == Class::MemFormat) name = {kOldProperties, "MEM_FORMAT_ENCODING"};
+  if (older_than(kFirstWithProperties) && cls == Class::TensorProperties) name = names::kOldTensorProperties;
+  if (older_than(kFirstWithProperties) && cls == Class::MemFormat) name = names::kOldMemFormatEncoding;
   text(name.module);
   text(name.name);
   pickle_.opcode(Opcode::STACK_GLOBAL);

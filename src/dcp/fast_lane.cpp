@@ -101,7 +101,7 @@ void FastLane::note_class(Value value, std::uint64_t id) {
     default: break;
   }
   // Other storage layers bring a class of that name with the same attributes.
-  if (name.name == "_StorageInfo") is(heap_.info_class, names_.info_class);
+  if (name.name == names::kStorageInfo.name) is(heap_.info_class, names_.info_class);
 }
 
 // Spells out what is known by now.

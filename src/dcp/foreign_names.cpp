@@ -18,22 +18,22 @@ constexpr std::size_t kMaxDigits = 4300;  // Python refuses longer ints, or read
 
 /// Classes whose objects are made bare and given attributes.
 constexpr ModuleAndName kClasses[] = {
-    {kMetadata, "Metadata"},
-    {kMetadata, "TensorStorageMetadata"},
-    {kMetadata, "BytesStorageMetadata"},
-    {kMetadata, "MetadataIndex"},
-    {kMetadata, "ChunkStorageMetadata"},
-    {kMetadata, "StorageMeta"},
-    {kMetadata, "TensorProperties"},
-    {kFileSystem, "_StorageInfo"},
-    {kFileSystem, "_StoragePrefix"},
-    {kPlanner, "SavePlan"},
-    {kPlanner, "LoadPlan"},
-    {kPlanner, "WriteItem"},
-    {kPlanner, "ReadItem"},
-    {kPlanner, "TensorWriteData"},
-    {kPlanner, "BytesIOWriteData"},
-    {kOldProperties, "TensorProperties"},
+    names::kMetadata,
+    names::kTensorStorageMetadata,
+    names::kBytesStorageMetadata,
+    names::kMetadataIndex,
+    names::kChunkStorageMetadata,
+    names::kStorageMeta,
+    names::kTensorProperties,
+    names::kStorageInfo,
+    {names::kFileSystemModule, "_StoragePrefix"},
+    {names::kPlannerModule, "SavePlan"},
+    {names::kPlannerModule, "LoadPlan"},
+    {names::kPlannerModule, "WriteItem"},
+    {names::kPlannerModule, "ReadItem"},
+    {names::kPlannerModule, "TensorWriteData"},
+    {names::kPlannerModule, "BytesIOWriteData"},
+    names::kOldTensorProperties,
 };
 
 struct Enumeration {
@@ -44,23 +44,17 @@ struct Enumeration {
 constexpr std::array<std::string_view, 3> kMemoryFormats = {"TORCH_CONTIGUOUS_FORMAT", "TORCH_CHANNELS_LAST",
                                                             "TORCH_PRESERVE_FORMAT"};
 constexpr Enumeration kEnumerations[] = {
-    {{kMetadata, "_MEM_FORMAT_ENCODING"}, 0, kMemoryFormats},
-    {{kOldProperties, "MEM_FORMAT_ENCODING"}, 0, kMemoryFormats},
-    {{kPlanner, "WriteItemType"}, 1, {"TENSOR", "SHARD", "BYTE_IO"}},
-    {{kPlanner, "LoadItemType"}, 1, {"TENSOR", "BYTE_IO"}},
+    {names::kMemFormatEncoding, 0, kMemoryFormats},
+    {names::kOldMemFormatEncoding, 0, kMemoryFormats},
+    {{names::kPlannerModule, "WriteItemType"}, 1, {"TENSOR", "SHARD", "BYTE_IO"}},
+    {{names::kPlannerModule, "LoadItemType"}, 1, {"TENSOR", "BYTE_IO"}},
 };
 
 /// What a call makes, as far as it matters for what may be done to it.
 enum class Made { Foreign, Instance, Index, Properties, Constant, Size, Unhashable, OrderedDict };
 
-bool is(const GlobalName& global, ModuleAndName name) noexcept {
-  return global.name == name.name && global.module == name.module;
-}
-
 bool is_path_class(const GlobalName& global) noexcept {
-  constexpr std::string_view kPaths[] = {"PosixPath", "WindowsPath", "PurePosixPath", "PureWindowsPath"};
-  return (global.module == "pathlib" || global.module == "pathlib._local") &&
-         std::ranges::find(kPaths, global.name) != std::end(kPaths);
+  return path_type_of(static_cast<Known>(global.meaning)) != PathType::Absent;
 }
 
 Arguments values_of(Value tuple) { return tuple.node<Tuple>()->values(); }
@@ -104,7 +98,7 @@ class Maker {
   [[nodiscard]] Made bare(Value cls) const {
     const GlobalName* const name = global(cls);
     if (name == nullptr) return Made::Foreign;
-    if (std::ranges::none_of(kClasses, [&](ModuleAndName own) { return is(*name, own); })) return Made::Foreign;
+    if (std::ranges::none_of(kClasses, [&](ModuleAndName own) { return *name == own; })) return Made::Foreign;
     if (heap_.known(cls) == Known::MetadataIndex) return Made::Index;
     return heap_.known(cls) == Known::TensorProperties ? Made::Properties : Made::Instance;
   }
@@ -127,11 +121,10 @@ class Maker {
         return arguments.size() == 3 && heap_.known(arguments[1]) == Known::Object && arguments[2].is(Tag::None)
                    ? bare(arguments[0])
                    : Made::Foreign;
-      default: break;
+      case Known::OrderedDict: return if_fits(arguments.empty(), Made::OrderedDict);
+      case Known::Encode: return if_fits(is_latin(arguments), Made::Constant);
+      default: return Made::Foreign;
     }
-    if (is(callable, {"collections", "OrderedDict"})) return if_fits(arguments.empty(), Made::OrderedDict);
-    if (is(callable, {"_codecs", "encode"})) return if_fits(is_latin(arguments), Made::Constant);
-    return Made::Foreign;
   }
 
   [[nodiscard]] Made called_builtin(std::string_view name, Arguments arguments) const {
@@ -173,8 +166,7 @@ class Maker {
   }
 
   [[nodiscard]] static const Enumeration* enumeration(const GlobalName& name) noexcept {
-    const auto* const found =
-        std::ranges::find_if(kEnumerations, [&](const Enumeration& e) { return is(name, e.cls); });
+    const auto* const found = std::ranges::find_if(kEnumerations, [&](const Enumeration& e) { return name == e.cls; });
     return found == std::end(kEnumerations) ? nullptr : found;
   }
   [[nodiscard]] static bool is_member(const Enumeration& enumeration, Value number) {
@@ -395,9 +387,9 @@ class Walk {
     const GlobalName& name = heap_.globals[global.number()];
     static constexpr std::string_view kBuiltins[] = {"getattr", "bytearray", "bytes", "complex",
                                                      "range",   "slice",     "object"};
-    const auto named = [&](ModuleAndName own) { return is(name, own); };
+    const auto named = [&](ModuleAndName own) { return name == own; };
     const bool own = std::ranges::any_of(kClasses, named) || is_path_class(name) || maker_.is_dtype(global) ||
-                     std::ranges::any_of(kEnumerations, [&](const Enumeration& e) { return is(name, e.cls); }) ||
+                     std::ranges::any_of(kEnumerations, [&](const Enumeration& e) { return name == e.cls; }) ||
                      (name.module == "builtins" && std::ranges::find(kBuiltins, name.name) != std::end(kBuiltins)) ||
                      (name.module == "torch" && (name.name == "Size" || name.name == "device")) ||
                      heap_.known(global) == Known::GetLayout || heap_.known(global) == Known::NewObj ||

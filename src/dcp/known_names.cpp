@@ -9,19 +9,19 @@ struct Spelling {
 };
 
 constexpr Spelling kSpellings[] = {
-    {Known::Metadata, {kMetadata, "Metadata"}},
-    {Known::TensorStorageMetadata, {kMetadata, "TensorStorageMetadata"}},
-    {Known::BytesStorageMetadata, {kMetadata, "BytesStorageMetadata"}},
-    {Known::ChunkStorageMetadata, {kMetadata, "ChunkStorageMetadata"}},
-    {Known::TensorProperties, {kMetadata, "TensorProperties"}},
-    {Known::TensorProperties, {kOldProperties, "TensorProperties"}},
-    {Known::MemFormatEncoding, {kMetadata, "_MEM_FORMAT_ENCODING"}},
-    {Known::MemFormatEncoding, {kOldProperties, "MEM_FORMAT_ENCODING"}},
-    {Known::MetadataIndex, {kMetadata, "MetadataIndex"}},
-    {Known::StorageMeta, {kMetadata, "StorageMeta"}},
-    {Known::StorageInfo, {kFileSystem, "_StorageInfo"}},
-    {Known::Size, {"torch", "Size"}},
-    {Known::GetLayout, {"torch.serialization", "_get_layout"}},
+    {Known::Metadata, names::kMetadata},
+    {Known::TensorStorageMetadata, names::kTensorStorageMetadata},
+    {Known::BytesStorageMetadata, names::kBytesStorageMetadata},
+    {Known::ChunkStorageMetadata, names::kChunkStorageMetadata},
+    {Known::TensorProperties, names::kTensorProperties},
+    {Known::TensorProperties, names::kOldTensorProperties},
+    {Known::MemFormatEncoding, names::kMemFormatEncoding},
+    {Known::MemFormatEncoding, names::kOldMemFormatEncoding},
+    {Known::MetadataIndex, names::kMetadataIndex},
+    {Known::StorageMeta, names::kStorageMeta},
+    {Known::StorageInfo, names::kStorageInfo},
+    {Known::Size, names::kSize},
+    {Known::GetLayout, names::kGetLayout},
     {Known::GetAttr, {"builtins", "getattr"}},
     {Known::Reconstructor, {"copyreg", "_reconstructor"}},
     {Known::NewObj, {"copyreg", "__newobj__"}},
@@ -31,15 +31,15 @@ constexpr Spelling kSpellings[] = {
     {Known::NumpyScalar, {"numpy._core.multiarray", "scalar"}},
     {Known::NumpyScalar, {"numpy.core.multiarray", "scalar"}},  // numpy 1
     {Known::NumpyDtype, {"numpy", "dtype"}},
-    {Known::PosixPath, {"pathlib", "PosixPath"}},
-    {Known::PosixPath, {"pathlib._local", "PosixPath"}},  // Python 3.13
-    {Known::WindowsPath, {"pathlib", "WindowsPath"}},
-    {Known::WindowsPath, {"pathlib._local", "WindowsPath"}},
-    {Known::PurePosixPath, {"pathlib", "PurePosixPath"}},
-    {Known::PurePosixPath, {"pathlib._local", "PurePosixPath"}},
-    {Known::PureWindowsPath, {"pathlib", "PureWindowsPath"}},
-    {Known::PureWindowsPath, {"pathlib._local", "PureWindowsPath"}},
 };
+
+/// REQUIRES: `module` is one of pathlib's.
+Known path_class(std::string_view name) {
+  for (const Known known : {Known::PosixPath, Known::WindowsPath, Known::PurePosixPath, Known::PureWindowsPath}) {
+    if (name == to_string(path_type_of(known))) return known;
+  }
+  return Known::Other;
+}
 
 }  // namespace
 
@@ -47,6 +47,8 @@ std::uint8_t meaning_of_name(std::string_view module, std::string_view name) {
   for (const Spelling& entry : kSpellings) {
     if (entry.spelled.name == name && entry.spelled.module == module) return static_cast<std::uint8_t>(entry.known);
   }
+  if (module == names::kPathModule || module == names::kNewPathModule)
+    return static_cast<std::uint8_t>(path_class(name));
   return static_cast<std::uint8_t>(module == "torch" ? Known::Torch : Known::Other);
 }
 

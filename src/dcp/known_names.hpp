@@ -4,15 +4,11 @@
 #include <cstdint>
 #include <string_view>
 
+#include "flatpoint/dcp_names.hpp"
+#include "flatpoint/types.hpp"
 #include "pickle/globals.hpp"
 
 namespace flatpoint::dcp {
-
-// The modules of DCP's classes; the last is that of TensorProperties before torch 2.3.
-inline constexpr std::string_view kMetadata = "torch.distributed.checkpoint.metadata";
-inline constexpr std::string_view kFileSystem = "torch.distributed.checkpoint.filesystem";
-inline constexpr std::string_view kPlanner = "torch.distributed.checkpoint.planner";
-inline constexpr std::string_view kOldProperties = "torch.distributed._shard.sharded_tensor.metadata";
 
 /// The names that mean something to the importer. Whatever else a pickle names stays a name.
 enum class Known : std::uint8_t {
@@ -37,11 +33,18 @@ enum class Known : std::uint8_t {
   Encode,  // _codecs.encode
   NumpyScalar,
   NumpyDtype,
-  PosixPath,
+  PosixPath,  // these four in the order of PathType
   WindowsPath,
   PurePosixPath,
   PureWindowsPath,
 };
+
+/// The path that a class of pathlib makes; Absent for every other name.
+constexpr PathType path_type_of(Known known) noexcept {
+  if (known < Known::PosixPath || known > Known::PureWindowsPath) return PathType::Absent;
+  return static_cast<PathType>(static_cast<unsigned>(PathType::PosixPath) + static_cast<unsigned>(known) -
+                               static_cast<unsigned>(Known::PosixPath));
+}
 
 /// The Known of a name, as a number (Globals::Meaning).
 std::uint8_t meaning_of_name(std::string_view module, std::string_view name);

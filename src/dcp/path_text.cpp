@@ -70,15 +70,15 @@ std::optional<PathText> read_path(const Heap& heap, Value value) {
     if (!text) return std::nullopt;
     segments.push_back(*text);
   }
-  const Known cls = heap.known(object->callable);
-  switch (cls) {
-    case Known::PosixPath: return PathText{PathType::PosixPath, posix_text(segments)};
-    case Known::PurePosixPath: return PathText{PathType::PurePosixPath, posix_text(segments)};
-    case Known::WindowsPath:
-    case Known::PureWindowsPath: {
+  const PathType type = path_type_of(heap.known(object->callable));
+  switch (type) {
+    case PathType::PosixPath:
+    case PathType::PurePosixPath: return PathText{type, posix_text(segments)};
+    case PathType::WindowsPath:
+    case PathType::PureWindowsPath: {
       auto text = windows_text(segments);
       if (!text) return std::nullopt;
-      return PathText{cls == Known::WindowsPath ? PathType::WindowsPath : PathType::PureWindowsPath, std::move(*text)};
+      return PathText{type, std::move(*text)};
     }
     default: return std::nullopt;
   }

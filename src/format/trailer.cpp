@@ -3,21 +3,17 @@
 #include <bit>
 #include <cstring>
 
-#define XXH_INLINE_ALL
-#include <xxhash.h>
-
 #include "base/checked.hpp"
+#include "base/digest.hpp"
 #include "format/constants.hpp"
 
 static_assert(std::endian::native == std::endian::little, "the format is read in place, little-endian");
 
 namespace flatpoint::format {
 
-std::uint64_t digest(std::span<const std::byte> bytes) noexcept { return XXH3_64bits(bytes.data(), bytes.size()); }
-
 void write_trailer(std::span<std::byte> file) noexcept {
   const auto body = file.first(file.size() - kTrailerSize);
-  const Trailer trailer{digest(body), body.size()};
+  const Trailer trailer{base::digest(body), body.size()};
   std::memcpy(file.data() + body.size(), &trailer, sizeof trailer);
   std::memcpy(file.data() + body.size() + sizeof trailer, kTrailerMagic, 8);
 }

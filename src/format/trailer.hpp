@@ -7,11 +7,8 @@
 
 namespace flatpoint::format {
 
-/// XXH3-64 with seed 0, the only digest of the format.
-std::uint64_t digest(std::span<const std::byte> bytes) noexcept;
-
 struct Trailer {
-  std::uint64_t digest;             // of all bytes before the trailer
+  std::uint64_t digest;             // XXH3-64 of all bytes before the trailer
   std::uint64_t flatbuffer_length;  // bytes before the trailer
 };
 

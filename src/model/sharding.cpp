@@ -12,11 +12,13 @@
 #include <numeric>
 #include <utility>
 
+#include "base/checked.hpp"
 #include "base/format.hpp"
 
 namespace flatpoint {
 namespace {
 
+using base::even_point;
 using detail::MeshDim;
 using detail::ShardingAxis;
 
@@ -35,19 +37,13 @@ struct Run {
   std::int64_t length;
 };
 
-// min(i * step, length), which cannot overflow. REQUIRES: i >= 0, step >= 0, length >= 0.
-std::int64_t cut_at(std::int64_t length, std::int64_t step, std::int64_t i) noexcept {
-  if (step == 0) return 0;
-  return i > length / step ? length : i * step;
-}
-
 std::int64_t ceil_divide(std::int64_t a, std::int64_t b) noexcept { return a / b + (a % b != 0 ? 1 : 0); }
 
 // Part i of `parts`, as torch.chunk cuts.
 Run part(std::int64_t length, std::int64_t parts, std::int64_t i) noexcept {
   const std::int64_t step = ceil_divide(length, parts);
-  const std::int64_t begin = cut_at(length, step, i);
-  return {begin, cut_at(length, step, i + 1) - begin};
+  const std::int64_t begin = even_point(i, step, length);
+  return {begin, even_point(i + 1, step, length) - begin};
 }
 
 // The elements that a cut keeps of a list: `run` of each of the `pieces` equal pieces, `tail` of a last, shorter one.
@@ -298,7 +294,7 @@ std::optional<std::int64_t> Sharding::even_step(std::size_t dimension) const noe
   const auto points = split_points(dimension);
   const std::int64_t step = points[1];
   for (std::size_t i = 0; i < points.size(); ++i) {
-    if (points[i] != cut_at(size_[dimension], step, static_cast<std::int64_t>(i))) return std::nullopt;
+    if (points[i] != even_point(static_cast<std::int64_t>(i), step, size_[dimension])) return std::nullopt;
   }
   return step;
 }

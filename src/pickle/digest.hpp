@@ -1,10 +1,11 @@
-// pickle/digest.hpp - XXH3-64 of the pickle, taken while the machine walks through it.
+// pickle/digest.hpp - the digest of the pickle, taken while the machine walks through it.
 #pragma once
 
 #include <cstddef>
 #include <cstdint>
-#include <memory>
 #include <span>
+
+#include "base/digest.hpp"
 
 namespace flatpoint::pickle {
 
@@ -12,25 +13,24 @@ namespace flatpoint::pickle {
 /// frame ahead of the machine, which then finds its bytes in the cache.
 class ContentDigest {
  public:
-  explicit ContentDigest(std::span<const std::uint8_t> content);
-  ~ContentDigest();
-  ContentDigest(const ContentDigest&) = delete;
-  ContentDigest& operator=(const ContentDigest&) = delete;
+  explicit ContentDigest(std::span<const std::uint8_t> content) : content_(content) {}
 
   /// Covers everything below `end` at least. REQUIRES: end <= size of the content.
   void cover(std::size_t end) {
-    if (end > covered_) advance(end);
+    if (end <= covered_) return;
+    digest_.add(std::as_bytes(content_.subspan(covered_, end - covered_)));
+    covered_ = end;
   }
   /// The digest of all of it.
-  std::uint64_t finish();
+  std::uint64_t finish() {
+    cover(content_.size());
+    return digest_.value();
+  }
 
  private:
-  struct State;
-  void advance(std::size_t end);
-
   std::span<const std::uint8_t> content_;
   std::size_t covered_ = 0;
-  std::unique_ptr<State> state_;
+  base::Digest digest_;
 };
 
 }  // namespace flatpoint::pickle

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "base/text_map.hpp"
+#include "flatpoint/pickle_writer.hpp"
 
 namespace flatpoint::pickle {
 
@@ -14,12 +15,10 @@ struct GlobalName {
   std::string module;
   std::string name;
   std::uint8_t meaning = 0;  // what Globals::Meaning said of it
+
+  bool operator==(const ModuleAndName& other) const noexcept { return name == other.name && module == other.module; }
 };
 
-struct ModuleAndName {
-  std::string_view module;
-  std::string_view name;
-};
 /// Protocols 0 to 2 spell names as Python 2 did; this is how Python 3 reads them.
 ModuleAndName python_3_name(std::string_view module, std::string_view name) noexcept;
 

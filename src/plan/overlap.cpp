@@ -7,8 +7,17 @@
 #include "read/view_access.hpp"
 
 namespace flatpoint {
-using columns::even_point;
 using columns::first_where;
+
+namespace {
+
+/// A tensor that is one chunk is an even grid of one cell.
+columns::GridAxis axis_of(std::span<const std::int64_t> boxes, ChunkLayout layout,
+                          const detail::OverlapDimension& d) noexcept {
+  return {boxes, static_cast<std::uint64_t>(d.cut), d.cells, d.cut, d.size, layout != ChunkLayout::Grid};
+}
+
+}  // namespace
 
 Overlaps::Overlaps(const TensorView& tensor, std::span<const std::int64_t> offsets, std::span<const std::int64_t> sizes,
                    const OverlapIndex* index) noexcept
@@ -55,7 +64,6 @@ void Overlaps::start_grid(const TensorView& tensor) noexcept {
   columns::GridAxes axes(boxes_, entry.box_begin, ndim_, layout_ == ChunkLayout::EvenGrid, {});
   std::uint64_t cells = 1;
   for (std::size_t i = 0; i < ndim_; ++i) {
-    const auto d = static_cast<std::uint8_t>(i);
     const std::int64_t size = base::read_once(sizes, i);
     const columns::GridAxis axis = axes.next();
     const std::int64_t count = layout_ == ChunkLayout::Whole ? 1 : axis.count;
@@ -69,53 +77,22 @@ void Overlaps::start_grid(const TensorView& tensor) noexcept {
       case ChunkLayout::EvenGrid: dimension.cut = axis.step; break;
       default: dimension.cut = size;
     }
-    if (!select_cells(d, size)) return;
+    const auto [first, last] = axis_of(boxes_, layout_, dimension).overlapping(dimension.box_begin, dimension.box_end);
+    if (first > last || first >= count) return;
+    dimension.first = static_cast<std::uint32_t>(first);
+    dimension.last = static_cast<std::uint32_t>(last);
     set_cell(i, dimension.first);
     chunk_ = chunk_ * dimension.cells + dimension.first;
   }
   done_ = false;
 }
 
-/// Finds the cells that overlap the box along a dimension; false where there are none.
-bool Overlaps::select_cells(std::uint8_t d, std::int64_t size) noexcept {
-  detail::OverlapDimension& dimension = dimensions_[d];
-  const std::int64_t box_begin = dimension.box_begin;
-  const std::int64_t box_end = dimension.box_end;
-  if (layout_ == ChunkLayout::Grid) {
-    const auto ends_after = [&](std::uint32_t i) { return split_point(dimension.cut + i + 1) > box_begin; };
-    const auto begins_after = [&](std::uint32_t i) { return split_point(dimension.cut + i) >= box_end; };
-    dimension.first = first_where(dimension.cells, ends_after);
-    dimension.last = first_where(dimension.cells, begins_after) - 1;
-    return dimension.first < dimension.cells && dimension.last != ~std::uint32_t{0} &&
-           dimension.first <= dimension.last;
-  }
-  const std::int64_t step = dimension.cut;
-  const std::int64_t lowest = std::min<std::int64_t>(size, 0);  // only a broken file has a negative size
-  if (step < 0 || box_end <= lowest || box_begin >= (step == 0 ? lowest : size)) return false;
-  const std::int64_t last_cell = std::int64_t{dimension.cells} - 1;
-  const std::int64_t first = box_begin <= 0 ? 0 : box_begin / step;
-  const std::int64_t last = step == 0 || box_end > size ? last_cell : std::min((box_end - 1) / step, last_cell);
-  if (first > last) return false;
-  dimension.first = static_cast<std::uint32_t>(first);
-  dimension.last = static_cast<std::uint32_t>(last);
-  return true;
-}
-
-std::int64_t Overlaps::split_point(std::int64_t at) const noexcept {
-  const auto i = static_cast<std::uint64_t>(at);
-  return i < boxes_.size() ? base::read_once(boxes_, i) : 0;
-}
-
 void Overlaps::set_cell(std::size_t d, std::uint32_t cell) noexcept {
   detail::OverlapDimension& dimension = dimensions_[d];
+  const columns::GridAxis axis = axis_of(boxes_, layout_, dimension);
   dimension.at = cell;
-  if (layout_ == ChunkLayout::Grid) {
-    dimension.chunk_begin = split_point(dimension.cut + cell);
-    dimension.chunk_end = split_point(dimension.cut + cell + 1);
-  } else {
-    dimension.chunk_begin = even_point(cell, dimension.cut, dimension.size);
-    dimension.chunk_end = even_point(std::int64_t{cell} + 1, dimension.cut, dimension.size);
-  }
+  dimension.chunk_begin = axis.point(cell);
+  dimension.chunk_end = axis.point(std::uint64_t{cell} + 1);
 }
 
 /// Counts up like an odometer, the last dimension fastest: the order of rows.

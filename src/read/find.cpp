@@ -3,6 +3,7 @@
 #include <array>
 #include <cstring>
 
+#include "columns/search.hpp"
 #include "format/slot_group.hpp"
 #include "read/view_access.hpp"
 
@@ -31,18 +32,14 @@ std::optional<std::string_view> fqn_at(const Columns& columns, std::uint32_t pos
 /// The first position whose name is not `before(name)`; unset where a name on the way is corrupt.
 template <class Before>
 std::optional<std::uint32_t> partition_point(const Columns& columns, std::uint32_t begin, Before&& before) noexcept {
-  std::uint32_t end = static_cast<std::uint32_t>(columns.entries.size());
-  while (begin < end) {
-    const std::uint32_t middle = begin + (end - begin) / 2;
-    const auto name = fqn_at(columns, middle);
-    if (!name) return std::nullopt;
-    if (before(*name)) {
-      begin = middle + 1;
-    } else {
-      end = middle;
-    }
-  }
-  return begin;
+  bool is_corrupt = false;
+  const auto count = static_cast<std::uint32_t>(columns.entries.size()) - begin;
+  const std::uint32_t first = columns::first_where(count, [&](std::uint32_t i) {
+    const auto name = fqn_at(columns, begin + i);
+    is_corrupt |= !name;
+    return is_corrupt || !before(*name);
+  });
+  return is_corrupt ? std::nullopt : std::optional(begin + first);
 }
 
 /// Whether the entry has that name. Inlined wherever it is called: a look-up's time is its instructions, since those of
@@ -116,22 +113,22 @@ std::strong_ordering compare_loose(const Columns& columns, const LooseStorageRow
 /// Storage information whose key names no chunk: binary search in loose_storage.
 Lookup<StorageInfoView> find_loose(const Columns& columns, std::string_view fqn,
                                    std::optional<std::span<const std::int64_t>> offset) noexcept {
-  std::size_t begin = 0;
-  std::size_t end = columns.loose_storage.size();
-  while (begin < end) {
-    const std::size_t middle = begin + (end - begin) / 2;
-    const LooseStorageRow row = base::read_once(columns.loose_storage, middle);
+  const auto rows = columns.loose_storage;
+  bool is_corrupt = false;
+  const auto compare = [&](const LooseStorageRow& row) {
     const auto name = text_at(columns.fqns, row.fqn_begin, row.fqn_length);
-    if (!name || !base::in_range(row.offset_begin, row.ndim, columns.sizes.size())) return LookupStatus::Corrupt;
-    const auto order = compare_loose(columns, row, *name, fqn, offset);
-    if (order == 0) return ViewAccess::storage(columns, columns.chunk_rows() + middle, row.length_begin);
-    if (order < 0) {
-      begin = middle + 1;
-    } else {
-      end = middle;
-    }
-  }
-  return LookupStatus::Absent;
+    is_corrupt |= !name || !base::in_range(row.offset_begin, row.ndim, columns.sizes.size());
+    return is_corrupt ? std::strong_ordering::equal : compare_loose(columns, row, *name, fqn, offset);
+  };
+  const std::size_t at =
+      columns::first_where(rows.size(), [&](std::size_t i) { return compare(base::read_once(rows, i)) >= 0; });
+  if (is_corrupt) return LookupStatus::Corrupt;
+  if (at == rows.size()) return LookupStatus::Absent;
+  const LooseStorageRow row = base::read_once(rows, at);
+  const auto order = compare(row);
+  if (is_corrupt) return LookupStatus::Corrupt;
+  if (order != 0) return LookupStatus::Absent;
+  return ViewAccess::storage(columns, columns.chunk_rows() + at, row.length_begin);
 }
 
 }  // namespace

@@ -1,19 +1,10 @@
 // Storage information, data files, StorageMeta.
 #include "columns/file_rows.hpp"
+#include "columns/transform_lists.hpp"
 #include "read/view_access.hpp"
 
 namespace flatpoint {
 namespace {
-
-/// A list of transform descriptors as a range of texts; false where the file is corrupt.
-bool transform_range(const Columns& columns, std::uint16_t list, std::uint32_t& begin, std::uint32_t& count) noexcept {
-  if (list >= columns.transform_lists.size()) return false;
-  begin = list == 0 ? 0 : base::read_once(columns.transform_lists, list - 1U).text_end;
-  const std::uint32_t end = base::read_once(columns.transform_lists, list).text_end;
-  if (begin > end || end > columns.transform_names.ends.size()) return false;
-  count = end - begin;
-  return true;
-}
 
 std::optional<std::string> copied(const std::optional<ByteColumn>& column) {
   const auto text = as_text(column);
@@ -41,8 +32,10 @@ Lookup<StorageInfoView> ViewAccess::storage(const Columns& columns, std::uint64_
   view.length_ = stored->length;
   if (stored->transforms != 0) {
     view.has_transforms_ = true;
-    const auto number = static_cast<std::uint16_t>(stored->transforms - 1);
-    if (!transform_range(columns, number, view.transforms_begin_, view.transforms_count_)) return answer;
+    const auto list = columns::transform_list(columns, stored->transforms - 1U);
+    if (!list) return answer;
+    view.transforms_begin_ = list->begin;
+    view.transforms_count_ = list->size;
   }
   answer.status_ = LookupStatus::Found;
   return answer;
@@ -142,6 +135,14 @@ std::optional<StorageMetaView> MetadataView::storage_meta() const noexcept {
 }
 
 std::optional<std::string_view> MetadataView::version() const noexcept { return as_text(columns_->version); }
+
+std::optional<std::string_view> MetadataView::metadata_class() const noexcept {
+  return as_text(columns_->metadata_class);
+}
+
+std::optional<std::string_view> MetadataView::storage_info_class() const noexcept {
+  return as_text(columns_->storage_info_class);
+}
 
 std::optional<std::string_view> StorageMetaView::checkpoint_id() const noexcept {
   return as_text(columns_->storage_meta->checkpoint_id);

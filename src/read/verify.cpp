@@ -1,5 +1,6 @@
 #include "flatpoint/verify.hpp"
 
+#include "base/digest.hpp"
 #include "format/constants.hpp"
 #include "format/decode.hpp"
 #include "format/trailer.hpp"
@@ -26,7 +27,7 @@ namespace {
 void check_digest(std::span<const std::byte> file, read::ReportBuilder& report) {
   bool magic_ok = false;
   const format::Trailer trailer = format::read_trailer(file, magic_ok);
-  const std::uint64_t actual = format::digest(file.first(file.size() - format::kTrailerSize));
+  const std::uint64_t actual = base::digest(file.first(file.size() - format::kTrailerSize));
   if (trailer.digest != actual) {
     report.broken("F9", "the digest of the file is {:016x}, its trailer says {:016x}", actual, trailer.digest);
   }

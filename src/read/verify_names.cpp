@@ -5,70 +5,37 @@
 #include <map>
 #include <tuple>
 
+#include "columns/planner_path.hpp"
 #include "format/fqn_slots.hpp"
 #include "read/verifier.hpp"
 
 namespace flatpoint::read {
 namespace {
 
-/// Whether text is the canonical decimal of an int64, as `str(int)` writes it.
-bool is_canonical_int(std::string_view text) {
-  std::int64_t value = 0;
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
-  return error == std::errc() && end == text.data() + text.size() && std::to_string(value) == text;
-}
-
-/// Takes dot-separated components off an FQN, from its front.
-class ComponentReader {
- public:
-  explicit ComponentReader(std::string_view fqn) : rest_(fqn) {}
-
-  /// The next `count` components; unset where there are fewer.
-  std::optional<std::string_view> take(std::uint16_t count) {
-    if (done_ || count == 0) return std::nullopt;
-    std::size_t end = std::min(rest_.find('.'), rest_.size());
-    for (std::uint16_t i = 1; i < count; ++i) {
-      if (end == rest_.size()) return std::nullopt;
-      end = std::min(rest_.find('.', end + 1), rest_.size());
-    }
-    const std::string_view taken = rest_.substr(0, end);
-    done_ = end == rest_.size();
-    rest_.remove_prefix(done_ ? end : end + 1);
-    return taken;
-  }
-  [[nodiscard]] bool done() const noexcept { return done_; }
-
- private:
-  std::string_view rest_;
-  bool done_ = false;
-};
-
 /// Rule V10 for one FQN: the path's components are exactly the FQN's; an index is a canonical int.
 bool path_fits(std::string_view fqn, std::span<const PathElementRow> path) {
-  if (path.empty()) return fqn.empty();
-  ComponentReader components(fqn);
+  auto rest = columns::FqnRest::of(fqn, path);
   for (const PathElementRow& element : path) {
-    const auto taken = components.take(element.components);
+    const auto taken = rest.take(element.components);
     if (!taken) return false;
-    if (element.is_index != 0 && (element.components != 1 || !is_canonical_int(*taken))) return false;
+    if (element.is_index != 0 && (element.components != 1 || !columns::is_index_text(*taken))) return false;
   }
-  return components.done();
+  return rest.at_end;
 }
 
 /// Rule V7: `size` is the length of the column that is cut at `ends`; end_of takes the number out of an element.
 template <class T, class EndOf>
 void check_ends(ReportBuilder& report, std::string_view name, std::span<const T> ends, EndOf&& end_of,
                 std::size_t size) {
+  std::size_t sound = 0;
   std::uint32_t before = 0;
-  for (std::size_t i = 0; i < ends.size(); ++i) {
-    const std::uint32_t end = end_of(ends[i]);
-    if (end < before || end > size) {
-      report.broken("V7", "{}: number {} ends at {}, which is not between {} and {}", name, i, end, before, size);
-      return;
-    }
-    before = end;
+  const auto take = [&](columns::Piece piece) { ++sound, before = piece.begin + piece.size; };
+  if (!columns::each_piece(ends, size, take, end_of)) {
+    report.broken("V7", "{}: number {} ends at {}, which is not between {} and {}", name, sound,
+                  std::invoke(end_of, ends[sound]), before, size);
+  } else if (before != size) {
+    report.broken("V7", "{}: the last ends at {} of {}", name, before, size);
   }
-  if (before != size) report.broken("V7", "{}: the last ends at {} of {}", name, before, size);
 }
 
 void check_texts(ReportBuilder& report, std::string_view name, const TextColumn& column) {
@@ -226,7 +193,7 @@ void Verifier::texts() {
   check_texts(report_, "type_names", c_.type_names);
   check_texts(report_, "transform_names", c_.transform_names);
   if (c_.storage_meta) check_texts(report_, "storage_meta.modules", c_.storage_meta->modules);
-  check_ends(report_, "transform_lists", c_.transform_lists, std::mem_fn(&TransformListRow::text_end),
+  check_ends(report_, "transform_lists", c_.transform_lists, &TransformListRow::text_end,
              c_.transform_names.ends.size());
   check_ends(report_, "path_ends", c_.path_ends, std::identity(), c_.path_elements.size());
   for (std::size_t i = 0; i < c_.transform_lists.size(); ++i) {
@@ -254,11 +221,10 @@ void Verifier::path(std::size_t entry, std::uint16_t number) {
     report_.broken("V10", "entry {}: path {} of {}", entry, number - 1, c_.path_ends.size());
     return;
   }
-  const std::uint32_t begin = number == 1 ? 0 : c_.path_ends[number - 2U];
-  const std::uint32_t end = c_.path_ends[number - 1U];
-  if (!names_apart_ || begin > end || end > c_.path_elements.size()) return;  // E1, V1 or V7
+  const auto elements = columns::path_of(c_, entry);
+  if (!names_apart_ || !elements) return;  // E1, V1 or V7
   const auto name = *text_at(c_.fqns, c_.entries[entry].fqn_begin, c_.entries[entry].fqn_length);
-  if (!path_fits(name, c_.path_elements.subspan(begin, end - begin))) {
+  if (!path_fits(name, *elements)) {
     report_.broken("V10", "FQN '{}': path {} does not cut it into its components", shown(name), number - 1);
   }
 }

@@ -4,6 +4,7 @@
 #include <tuple>
 
 #include "columns/boxes.hpp"
+#include "columns/byte_ranges.hpp"
 #include "read/verifier.hpp"
 
 namespace flatpoint::read {
@@ -89,16 +90,14 @@ void Verifier::byte_ranges() {
   const auto key = [](const ByteRange& r) { return std::tuple(r.file, r.begin, r.end, r.row); };
   const auto less = [&](const ByteRange& a, const ByteRange& b) { return key(a) < key(b); };
   if (!std::ranges::is_sorted(ranges_, less)) std::ranges::sort(ranges_, less);
-  const ByteRange* last = nullptr;  // of those before in the file, the one that ends last
-  for (const ByteRange& range : ranges_) {
-    if (last != nullptr && range.file == last->file && range.begin < last->end) {
-      const bool equal = range.begin == last->begin && range.end == last->end;
-      report_.finding(equal ? finding_kind::kSharedBytes : finding_kind::kOverlappingBytes,
-                      "data file {}: bytes {} to {} of FQN '{}' {} FQN '{}'", range.file, range.begin, range.end,
-                      owner_of(range.row), equal ? "are also those of" : "overlap those of", owner_of(last->row));
-    }
-    if (last == nullptr || range.file != last->file || range.end > last->end) last = &range;
-  }
+  const auto range_of = [](const ByteRange& r) { return columns::ByteRange{r.file, r.begin, r.end}; };
+  columns::each_overlap(
+      std::span<const ByteRange>(ranges_), range_of, [&](const ByteRange& range, const ByteRange& last) {
+        const bool equal = range.begin == last.begin && range.end == last.end;
+        report_.finding(equal ? finding_kind::kSharedBytes : finding_kind::kOverlappingBytes,
+                        "data file {}: bytes {} to {} of FQN '{}' {} FQN '{}'", range.file, range.begin, range.end,
+                        owner_of(range.row), equal ? "are also those of" : "overlap those of", owner_of(last.row));
+      });
 }
 
 void Verifier::equal_keys(const TensorView& view, std::uint32_t row) {

@@ -11,21 +11,6 @@
 
 namespace flatpoint {
 
-/// The bytes [begin, begin + length) of a blob; unset where they are not inside.
-inline std::optional<std::string_view> text_at(ByteColumn blob, std::uint64_t begin, std::uint64_t length) noexcept {
-  if (!base::in_range(begin, length, blob.size())) return std::nullopt;
-  return as_text(blob.subspan(begin, length));
-}
-
-/// Text i of a column; unset where i or its ends are out of range.
-inline std::optional<std::string_view> text_at(const TextColumn& column, std::size_t i) noexcept {
-  if (i >= column.ends.size()) return std::nullopt;
-  const std::uint32_t begin = i == 0 ? 0 : base::read_once(column.ends, i - 1);
-  const std::uint32_t end = base::read_once(column.ends, i);
-  if (begin > end) return std::nullopt;
-  return text_at(column.bytes, begin, end - begin);
-}
-
 struct ViewAccess {
   /// The entry at a position. REQUIRES: position < entries.size().
   static Lookup<EntryView> entry(const Columns& columns, std::uint32_t position) noexcept {

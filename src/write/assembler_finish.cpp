@@ -5,6 +5,7 @@
 #include <tuple>
 
 #include "base/format.hpp"
+#include "columns/planner_path.hpp"
 #include "format/constants.hpp"
 #include "format/encode.hpp"
 #include "format/fqn_slots.hpp"
@@ -14,12 +15,6 @@
 
 namespace flatpoint::write {
 namespace {
-
-bool path_less(const std::vector<PathElementRow>& a, const std::vector<PathElementRow>& b) {
-  return std::lexicographical_compare(a.begin(), a.end(), b.begin(), b.end(), [](PathElementRow x, PathElementRow y) {
-    return std::tie(x.components, x.is_index) < std::tie(y.components, y.is_index);
-  });
-}
 
 bool list_less(const DraftTransformList& a, const DraftTransformList& b) {
   return std::tie(a.type, a.descriptors) < std::tie(b.type, b.descriptors);
@@ -218,7 +213,7 @@ void Assembler::put_storage(DraftAttributes& attributes, Tail& tail) {
 /// Paths, and DCP's order of planner_data, dropped where it is the order of state_dict_metadata.
 void Assembler::put_planner(DraftAttributes& attributes, std::span<const std::uint32_t> fqn_order, Tail& tail) {
   if (!attributes.has_planner_data) return;
-  FirstUse numbers(attributes.paths, path_less);
+  FirstUse numbers(attributes.paths, columns::PathLess());
   std::vector<std::uint32_t> keys;  // entries with a path, in the order of state_dict_metadata
   for (const std::uint32_t path : paths_) {
     tail.fqn_paths.push_back(path == kNoPath ? std::uint16_t{0} : static_cast<std::uint16_t>(numbers.number(path) + 1));

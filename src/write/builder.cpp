@@ -50,12 +50,6 @@ tl::unexpected<Error> with_fqn(std::string_view fqn, Error&& error) {
 
 namespace write {
 
-bool PathLess::operator()(const std::vector<PathElementRow>& a, const std::vector<PathElementRow>& b) const {
-  return std::lexicographical_compare(a.begin(), a.end(), b.begin(), b.end(), [](PathElementRow x, PathElementRow y) {
-    return std::tie(x.components, x.is_index) < std::tie(y.components, y.is_index);
-  });
-}
-
 std::string_view BuilderState::copy(std::string_view text) {
   auto* memory = static_cast<char*>(text_memory.allocate(text.size() + 1, 1));
   std::memcpy(memory, text.data(), text.size());

@@ -9,6 +9,7 @@
 
 #include "base/large_vector.hpp"
 #include "base/text_map.hpp"
+#include "columns/planner_path.hpp"
 #include "columns/stored_rows.hpp"
 #include "flatpoint/builder.hpp"
 #include "write/draft.hpp"
@@ -31,10 +32,6 @@ struct BuilderRows {
   std::uint32_t count;
   std::size_t begin;      // in BuilderState::rows
   std::size_t box_begin;  // in boxes
-};
-
-struct PathLess {
-  bool operator()(const std::vector<PathElementRow>& a, const std::vector<PathElementRow>& b) const;
 };
 
 struct BuilderState {
@@ -61,7 +58,7 @@ struct BuilderState {
   base::TextMap<std::string_view, std::uint16_t> type_numbers;
   std::vector<DraftTransformList> transform_lists;
   base::TextMap<std::string, std::uint16_t> transform_numbers;  // + 1, by what a list says
-  std::map<std::vector<PathElementRow>, std::uint32_t, PathLess> path_numbers;
+  std::map<std::vector<PathElementRow>, std::uint32_t, columns::PathLess> path_numbers;
   std::vector<std::pair<std::string_view, std::uint32_t>> planner_paths;  // FQN, number of the path
   std::optional<StorageMeta> storage_meta;
   std::optional<std::string_view> version;

@@ -142,10 +142,8 @@ void ChunkLayoutFinder::simplify_even(std::span<const std::int64_t> size) {
   for (std::size_t d = 0; d < ndim_; ++d) {
     const auto cells = static_cast<std::size_t>(values_[d]);
     const std::int64_t step = values_[splits + 1] - values_[splits];
-    std::int64_t point = 0;
     for (std::size_t cell = 0; cell <= cells; ++cell) {
-      if (values_[splits + cell] != std::min(point, size[d])) return;
-      if (!base::add(point, step, point)) point = size[d];
+      if (values_[splits + cell] != base::even_point(static_cast<std::int64_t>(cell), step, size[d])) return;
     }
     splits += cells + 1;
   }

@@ -7,6 +7,7 @@
 #include <cstring>
 #include <string>
 
+#include "base/digest.hpp"
 #include "flatpoint/columns.hpp"
 #include "flatpoint/metadata_generated.h"
 #include "flatpoint/types.hpp"
@@ -30,10 +31,10 @@ BOOST_AUTO_TEST_CASE(numbers_of_the_format) {
 }
 
 BOOST_AUTO_TEST_CASE(digests_are_xxh3) {
-  BOOST_TEST(format::digest({}) == 0x2D06800538D394C2U);
+  BOOST_TEST(base::digest({}) == 0x2D06800538D394C2U);
   const char text[] = "flatpoint";
-  BOOST_TEST(format::digest(std::as_bytes(std::span(text, 9))) == 0xCA84ECD314887B07U);
-  BOOST_TEST(format::fqn_hash("flatpoint") == format::digest(std::as_bytes(std::span(text, 9))));
+  BOOST_TEST(base::digest(std::as_bytes(std::span(text, 9))) == 0xCA84ECD314887B07U);
+  BOOST_TEST(format::fqn_hash("flatpoint") == base::digest(std::as_bytes(std::span(text, 9))));
 }
 
 BOOST_AUTO_TEST_CASE(rows_lie_as_the_schema_says) {

@@ -74,7 +74,7 @@ BOOST_AUTO_TEST_CASE(attacks_of_allowed_names_alone) {
        "builtins.bytes is called in another way than DCP does"},
       {call(global("builtins", "bytearray"), number(200)), "builtins.bytearray is called in another way than DCP does"},
       {call(dcp_class("_MEM_FORMAT_ENCODING"), number(3)),
-       std::string(dcp::kMetadata) + "._MEM_FORMAT_ENCODING is called in another way than DCP does"},
+       std::string(dcp::names::kMetadataModule) + "._MEM_FORMAT_ENCODING is called in another way than DCP does"},
       {call(global("_codecs", "encode"), str("x") + str("idna")),
        "_codecs.encode is called in another way than DCP does"},
       {call(global("builtins", "list"), ""), "builtins.list is imported; builtins.list is called"},
@@ -83,7 +83,8 @@ BOOST_AUTO_TEST_CASE(attacks_of_allowed_names_alone) {
       {torch_size(number(1)) + op(Opcode::MARK) + number(0) + number(1) + op(Opcode::SETITEMS),
        "items are given to what is no dict"},
       {kMember + op(Opcode::MARK) + number(0) + op(Opcode::APPENDS), "items are given to what is no list or set"},
-      {dcp_class("MetadataIndex"), std::string(dcp::kMetadata) + ".MetadataIndex is a value where DCP has none"},
+      {dcp_class("MetadataIndex"),
+       std::string(dcp::names::kMetadataModule) + ".MetadataIndex is a value where DCP has none"},
       {tuple(posix_path), "a class is a value where DCP has none"},
       {index + state("__setstate__", number(1)) + op(Opcode::BUILD), other_state},
       {index + state("offset", heavy) + op(Opcode::BUILD), other_state},
@@ -185,7 +186,7 @@ BOOST_AUTO_TEST_CASE(frames) {
 BOOST_AUTO_TEST_CASE(old_protocols) {
   BOOST_TEST(audited("(S'touch x'\nios\nsystem\n.") == "os.system is imported; os.system is called");
   BOOST_TEST(audited("(cos\nsystem\nS'x'\no.") == "os.system is imported; os.system is called");
-  BOOST_TEST(audited("ccopy_reg\n_reconstructor\n(c" + std::string(dcp::kMetadata) +
+  BOOST_TEST(audited("ccopy_reg\n_reconstructor\n(c" + std::string(dcp::names::kMetadataModule) +
                      "\nMetadata\nc__builtin__\nobject\nNtR.") == "clean");
   BOOST_TEST(audited(begin(3) + "c__builtin__\nbytearray\n.") == "__builtin__.bytearray is imported");
   BOOST_TEST(audited("Pid\n.").starts_with("incomplete"));

@@ -66,6 +66,7 @@ PUBLIC_HEADERS = {
     "pickle_writer.hpp": "pickle",
     "dcp.hpp": "dcp",
     "safetensors.hpp": "safetensors",
+    "dcp_names.hpp": "dcp",
     "source.hpp": "checkpoint",
     "data.hpp": "data",
     "flatpoint.h": "data",

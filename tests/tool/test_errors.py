@@ -235,7 +235,9 @@ class Verify(ToolTest):
         for given in ((file, "--source"), (folder, "--of-rank", "0")):
             answer = run("verify", *given, "--check", "rules", "--json")
             self.assertEqual((answer.code, answer.json["path"], answer.json["source"]), (0, str(file), "matches"))
-            self.assertIn(b"imported from the __0.metadata beside it", run("verify", *given, "--check", "rules").out)
+            sound = run("verify", *given, "--check", "rules").out
+            self.assertIn(b"imported from the __0.metadata beside it", sound)
+            self.assertIn(b"unpickling the __0.metadata makes objects", sound)
         shutil.copy(folder / "__1.metadata", folder / "__0.metadata")
         for given in ((file, "--source"), (folder, "--of-rank", "0")):
             answer = run("verify", *given, "--check", "rules", "--json")

@@ -22,34 +22,15 @@ namespace {
 constexpr std::array kVerbs{&kLs,     &kShow,   &kFind,  &kPlan,   &kGet,  &kStats, &kVerify,     &kDiff,
                             &kImport, &kExport, &kMerge, &kRename, &kDrop, &kKeep,  &kCompletion, &kManual};
 
-struct LimitName {
-  std::string_view name;
-  void (*set)(dcp::ImportLimits&, std::uint64_t);
-};
-
-constexpr std::array kLimits{
-    LimitName{"max_input_bytes", [](dcp::ImportLimits& l, std::uint64_t n) { l.max_input_bytes = n; }},
-    LimitName{"max_depth",
-              [](dcp::ImportLimits& l, std::uint64_t n) {
-                l.max_depth = static_cast<std::uint32_t>(std::min<std::uint64_t>(n, UINT32_MAX));
-              }},
-    LimitName{"max_memo", [](dcp::ImportLimits& l, std::uint64_t n) { l.max_memo = n; }},
-    LimitName{"max_opcodes", [](dcp::ImportLimits& l, std::uint64_t n) { l.max_opcodes = n; }},
-    LimitName{"max_chunks", [](dcp::ImportLimits& l, std::uint64_t n) { l.max_chunks = n; }},
-    LimitName{"max_output_bytes", [](dcp::ImportLimits& l, std::uint64_t n) { l.max_output_bytes = n; }},
-};
-
 /// Sets the limit that "max_depth=512" names.
 Result<void> set_limit(dcp::ImportLimits& limits, std::string_view text) {
   const std::size_t equals = std::min(text.find('='), text.size());
-  const auto limit = std::find_if(kLimits.begin(), kLimits.end(),
-                                  [&](const LimitName& known) { return known.name == text.substr(0, equals); });
   std::uint64_t number = 0;
-  if (limit == kLimits.end() || !store(text.substr(std::min(equals + 1, text.size())), number)) {
-    return fail(ErrorCode::InvalidArgument, fmt::format("expected NAME=N with a known name, not '{}'", text));
+  if (store(text.substr(std::min(equals + 1, text.size())), number) &&
+      dcp::set_limit(limits, text.substr(0, equals), number)) {
+    return {};
   }
-  limit->set(limits, number);
-  return {};
+  return fail(ErrorCode::InvalidArgument, fmt::format("expected NAME=N with a known name, not '{}'", text));
 }
 
 void add_globals(Command& all, Globals& globals) {
@@ -58,9 +39,8 @@ void add_globals(Command& all, Globals& globals) {
       .type_name("R");
   all.add_flag("--allow-outside", globals.allow_outside,
                "Read data files outside of the checkpoint's folder, which metadata from elsewhere may name");
-  std::string help = "Change a limit of reading a .metadata:";
-  for (const LimitName& limit : kLimits)
-    help += fmt::format("{}{}", &limit == &kLimits.front() ? "\n" : ", ", limit.name);
+  const std::string help =
+      fmt::format("Change a limit of reading a .metadata:\n{}", fmt::join(dcp::limit_names(), ", "));
   constexpr bool kMany = true;
   all.add_option_function(
          "--limit", [&](std::string_view text) { return set_limit(globals.limits, text); }, help, kMany)

@@ -132,9 +132,9 @@ nb::object storage_meta(const Checkpoint& checkpoint) {
     for (const std::string& name : *meta.modules) names.append(to_str(name));
     modules = nb::tuple(names);
   }
-  constexpr const char* kPathTypes[] = {nullptr, "str", "PosixPath", "WindowsPath", "PurePosixPath", "PureWindowsPath"};
-  const auto type = static_cast<std::size_t>(meta.checkpoint_id_type);
-  const char* type_name = type < std::size(kPathTypes) ? kPathTypes[type] : nullptr;
+  const PathType type = meta.checkpoint_id_type;
+  const bool is_known = type != PathType::Absent && type <= PathType::PureWindowsPath;
+  const nb::object type_name = is_known ? nb::object(to_str(to_string(type))) : nb::none();
   return make_record(records().storage_meta, optional_text(meta.checkpoint_id), type_name, optional_text(meta.save_id),
                      optional_text(meta.load_id), modules);
 }

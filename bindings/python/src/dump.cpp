@@ -4,11 +4,14 @@
 #include <array>
 #include <optional>
 
+#include "flatpoint/dcp_names.hpp"
+#include "flatpoint/types.hpp"
 #include "text.hpp"
 
 namespace flatpoint::python {
 namespace {
 
+namespace names = dcp::names;
 using pickle::Opcode;
 using MemoId = std::uint32_t;
 
@@ -30,19 +33,16 @@ struct Word {
 /// A class, with the name under which a pickle refers to it, and where the pickle has it already.
 struct Class {
   nb::object type;
-  const char* module;
-  const char* name;
+  pickle::ModuleAndName name;
   std::optional<MemoId> id;
 
-  Class(const char* home, const char* qualified) : module(home), name(qualified) {
-    type = nb::module_::import_(module).attr(name);
+  explicit Class(pickle::ModuleAndName named) : name(named) {
+    type = nb::module_::import_(std::string(name.module).c_str()).attr(std::string(name.name).c_str());
   }
   [[nodiscard]] bool is_of(nb::handle object) const noexcept {
     return reinterpret_cast<PyObject*>(Py_TYPE(object.ptr())) == type.ptr();
   }
 };
-
-constexpr const char* kMetadata = "torch.distributed.checkpoint.metadata";
 
 /// The attributes of one object.
 class State {
@@ -256,14 +256,14 @@ class Dumper {
     require(dtype_type_.is_of(value));
     if (fetch_known(value)) return;
     const nb::object name = value.attr("__reduce__")();
-    global("torch", Text(name).view());
+    global({"torch", Text(name).view()});
     remember(value);
   }
 
   void layout(nb::handle value) {
     require(layout_type_.is_of(value));
     if (fetch_known(value)) return;
-    global("torch.serialization", "_get_layout");
+    global(names::kGetLayout);
     const nb::object name = nb::str(value);
     pickle_.text(Text(name).view());
     pickle_.memoize();
@@ -376,13 +376,13 @@ class Dumper {
 
   void cls(Class& type) {
     if (type.id) return pickle_.fetch(*type.id);
-    global(type.module, type.name);
+    global(type.name);
     type.id = last_;
   }
-  void global(std::string_view module, std::string_view name) {
-    pickle_.text(module);
+  void global(pickle::ModuleAndName name) {
+    pickle_.text(name.module);
     pickle_.memoize();
-    pickle_.text(name);
+    pickle_.text(name.name);
     pickle_.memoize();
     pickle_.opcode(Opcode::STACK_GLOBAL);
     last_ = pickle_.memoize();
@@ -438,20 +438,20 @@ class Dumper {
   MemoId last_ = 0;  // of what was memoized last
   nb::dict ids_;     // of texts, dtypes, layouts and memory formats
 
-  Class metadata_{kMetadata, "Metadata"};
-  Class tensor_metadata_{kMetadata, "TensorStorageMetadata"};
-  Class bytes_metadata_{kMetadata, "BytesStorageMetadata"};
-  Class tensor_properties_{kMetadata, "TensorProperties"};
-  Class chunk_metadata_{kMetadata, "ChunkStorageMetadata"};
-  Class metadata_index_{kMetadata, "MetadataIndex"};
-  Class storage_meta_{kMetadata, "StorageMeta"};
-  Class memory_format_encoding_{kMetadata, "_MEM_FORMAT_ENCODING"};
-  Class storage_info_{"torch.distributed.checkpoint.filesystem", "_StorageInfo"};
-  Class write_result_{"torch.distributed.checkpoint.storage", "WriteResult"};
-  Class size_type_{"torch", "Size"};
-  Class dtype_type_{"torch", "dtype"};
-  Class layout_type_{"torch", "layout"};
-  Class posix_path_{"pathlib", "PosixPath"};
+  Class metadata_{names::kMetadata};
+  Class tensor_metadata_{names::kTensorStorageMetadata};
+  Class bytes_metadata_{names::kBytesStorageMetadata};
+  Class tensor_properties_{names::kTensorProperties};
+  Class chunk_metadata_{names::kChunkStorageMetadata};
+  Class metadata_index_{names::kMetadataIndex};
+  Class storage_meta_{names::kStorageMeta};
+  Class memory_format_encoding_{names::kMemFormatEncoding};
+  Class storage_info_{names::kStorageInfo};
+  Class write_result_{{"torch.distributed.checkpoint.storage", "WriteResult"}};
+  Class size_type_{names::kSize};
+  Class dtype_type_{{"torch", "dtype"}};
+  Class layout_type_{{"torch", "layout"}};
+  Class posix_path_{{names::kPathModule, to_string(PathType::PosixPath)}};
   std::array<nb::object, 3> memory_formats_;  // in the order of _MEM_FORMAT_ENCODING
   bool has_strides_ = false;
 

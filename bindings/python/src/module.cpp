@@ -1,6 +1,5 @@
 // flatpoint._core: the C++ library for Python. The package around it is in ../flatpoint.
 #include <algorithm>
-#include <array>
 #include <cstring>
 #include <string>
 
@@ -206,22 +205,11 @@ void raise_corrupt() { raise(ErrorCode::Corrupt, "the file breaks a rule of the 
 const Records& records() { return types; }
 
 void set_limits(dcp::ImportLimits& limits, nb::handle named) {
-  constexpr std::array<std::string_view, 6> kNames{"max_input_bytes", "max_depth",  "max_memo",
-                                                   "max_opcodes",     "max_chunks", "max_output_bytes"};
   for (nb::handle pair : named.attr("items")()) {
     const nb::object name = pair[0];
     const auto value = nb::cast<std::uint64_t>(nb::object(pair[1]));
     const std::string_view text = Text(name).view();
-    const auto at = std::ranges::find(kNames, text) - kNames.begin();
-    switch (at) {
-      case 0: limits.max_input_bytes = value; break;
-      case 1: limits.max_depth = static_cast<std::uint32_t>(std::min<std::uint64_t>(value, UINT32_MAX)); break;
-      case 2: limits.max_memo = value; break;
-      case 3: limits.max_opcodes = value; break;
-      case 4: limits.max_chunks = value; break;
-      case 5: limits.max_output_bytes = value; break;
-      default: raise_unknown("limit", text, kNames);
-    }
+    if (!dcp::set_limit(limits, text, value)) raise_unknown("limit", text, dcp::limit_names());
   }
 }
 

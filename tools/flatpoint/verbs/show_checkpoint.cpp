@@ -115,12 +115,6 @@ std::string source_text(const SourceRecord& source) {
                      exact_bytes(source.length), source.digest);
 }
 
-std::string_view as_text(ByteColumn bytes) { return {reinterpret_cast<const char*>(bytes.data()), bytes.size()}; }
-
-std::optional<std::string_view> as_text(const std::optional<ByteColumn>& bytes) {
-  return bytes ? std::optional(as_text(*bytes)) : std::nullopt;
-}
-
 void add_storage_meta(Facts& facts, const MetadataView& metadata) {
   const auto view = metadata.storage_meta();
   if (!view) return facts.add("storage meta", "None");
@@ -151,8 +145,8 @@ void print_facts(Context& context, const dcp::OpenedCheckpoint& opened, const Su
   facts.add("planner data", columns.has_planner_data ? counted(all.paths, "path", "paths") : std::string("None"));
   facts.add("version", metadata.version() ? printable(*metadata.version()) : std::string("None"));
   add_storage_meta(facts, metadata);
-  facts.add_if_known("metadata class", as_text(columns.metadata_class));
-  facts.add_if_known("storage class", as_text(columns.storage_info_class));
+  facts.add_if_known("metadata class", metadata.metadata_class());
+  facts.add_if_known("storage class", metadata.storage_info_class());
   if (columns.source) facts.add("source", source_text(*columns.source));
   facts.print(context.out);
 }
@@ -322,8 +316,8 @@ void print_json(Context& context, const dcp::OpenedCheckpoint& opened, const Sur
   json.member("planner_paths", all.paths);
   json.member("version", metadata.version());
   write_storage_meta(json, metadata);
-  json.member("metadata_class", as_text(columns.metadata_class));
-  json.member("storage_info_class", as_text(columns.storage_info_class));
+  json.member("metadata_class", metadata.metadata_class());
+  json.member("storage_info_class", metadata.storage_info_class());
   write_opaque(json, metadata);
   write_source(json, columns);
   json.end();

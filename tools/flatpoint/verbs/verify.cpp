@@ -130,7 +130,7 @@ Result<void> add_unpickling(const fs::path& path, Verdict& verdict) {
   PickleAudit audit = audit_pickle(bytes->bytes());
   for (const ForeignAct& act : audit.acts) {
     verdict.report.findings.push_back(
-        {"foreign_code",
+        {std::string(finding_kind::kForeignCode),
          fmt::format("unpickling: {}{}{} (byte {})", act.name, act.name.empty() ? "" : " ", act.what, act.position)});
   }
   verdict.report.suppressed += audit.suppressed;
@@ -277,6 +277,12 @@ std::string files_text(const data::FilesReport& report) {
                             counted(report.fqns, "FQN", "FQNs"), share);
 }
 
+/// The name of the pickle that was looked into: ".metadata", "__3.metadata".
+std::string unpickled_name(const Verdict& verdict) {
+  if (is_standard_stream(verdict.path)) return dcp::kPickleName;
+  return (verdict.pickle.empty() ? verdict.path : verdict.pickle).filename().string();
+}
+
 void print(Output& out, const Verdict& verdict) {
   static constexpr std::array kRuleColumns{Column{"rule"}, Column{"broken"}};
   static constexpr std::array kFindingColumns{Column{"finding"}, Column{"what"}};
@@ -296,9 +302,9 @@ void print(Output& out, const Verdict& verdict) {
       out.print("{} that may hold tensors could not be judged\n", counted(coverage.not_judged, "object", "objects"));
   }
   if (verdict.unpickling) {
-    out.print("unpickling the .metadata {}\n", verdict.unpickling->clean()
-                                                   ? "makes objects of DCP's own classes and runs nothing else"
-                                                   : "runs more than DCP's own classes");
+    out.print("unpickling the {} {}\n", printable(unpickled_name(verdict)),
+              verdict.unpickling->clean() ? "makes objects of DCP's own classes and runs nothing else"
+                                          : "runs more than DCP's own classes");
   }
   if (verdict.data) {
     out.print("{} checked, {} of them with a checksum that holds{}\n", counted(verdict.data->items, "item", "items"),
