@@ -81,7 +81,9 @@ struct ReadReport {
 /// A chunk whose bytes lie in its file as they are: row-major, little-endian, of the tensor's dtype.
 struct ChunkBytes {
   ByteRange range;
-  std::optional<std::uint32_t> crc32;  // of the bytes; unset where the item has none, or it is of more than them
+  // Of the bytes, where one is known without reading them: by the metadata, or by the item where that was asked.
+  std::optional<std::uint32_t> crc32;
+  std::optional<std::uint64_t> xxh3;
 };
 
 struct MappedChunk {
@@ -94,12 +96,17 @@ struct MappedChunk {
 [[nodiscard]] Result<std::uint64_t> box_bytes(const TensorView& tensor, std::span<const std::int64_t> sizes);
 
 /// Reads tensors. Borrows the metadata file, which must outlive it. Move-only; all calls are safe from any number of
-/// threads. Data files are opened on first use; what a chunk's item says of itself is remembered.
+/// threads. Data files are opened on first use.
+///
+/// Where the metadata knows where a chunk's bytes begin (`find_data`), and its file has the length and the time that
+/// are recorded there, nothing else is read. A file with another time, or none recorded, is asked: the ends of a
+/// chunk's item are read once, must agree with the metadata, and are remembered. A RangeReader's files are taken for
+/// the recorded ones.
 ///
 /// Errors of all calls name the FQN, the file and the offset of the item. NotFound, Io, Truncated (a file ends too
 /// early); Outside; BadItem, DtypeMismatch, SizeMismatch (an item is not what the metadata says); Changed (a file was
-/// written or replaced since this reader first opened it, or has another length than the metadata knows); NotPlain,
-/// UnknownTransform; Corrupt (the metadata file).
+/// written or replaced since this reader first opened it, has another length than the metadata knows, or data that
+/// begin elsewhere); NotPlain, UnknownTransform; Corrupt (the metadata file).
 class Reader {
  public:
   [[nodiscard]] static Result<Reader> open(const MetadataView& metadata, const std::filesystem::path& folder,
@@ -107,8 +114,8 @@ class Reader {
   [[nodiscard]] static Result<Reader> open(const dcp::OpenedCheckpoint& checkpoint, const ReaderOptions& options = {});
   [[nodiscard]] static Result<Reader> open(const dcp::OpenedCheckpoint&&, const ReaderOptions& = {}) = delete;
 
-  /// Where a chunk's bytes lie. Reads the ends of its item the first time. Errors: NotPlain where the item is
-  /// compressed, or its elements have another order (`read` takes these), ...
+  /// Where a chunk's bytes lie. Errors: NotPlain where the item is compressed, or its elements have another order
+  /// (`read` takes these), ...
   [[nodiscard]] Result<ChunkBytes> locate(const TensorView& tensor, const ChunkView& chunk) const;
   /// A chunk without copying it. Truncating the file raises SIGBUS when the bytes are touched. Errors as `locate`.
   [[nodiscard]] Result<MappedChunk> map(const TensorView& tensor, const ChunkView& chunk) const;
@@ -175,7 +182,8 @@ struct TensorStatistics {
 
 /// What the data files show before one of them is opened.
 struct FilesReport {
-  /// "not_found", "truncated" (it ends before its last item does), "outside" (the path leaves the folder), "io".
+  /// "not_found", "truncated" (it ends before its last item does), "changed" (the metadata knows one of another
+  /// length), "outside" (the path leaves the folder), "io".
   std::vector<Finding> broken;
   std::vector<Finding> findings;  // "unnamed_file": with an ending of data, but no item lies in it
   std::uint64_t suppressed = 0;

@@ -96,8 +96,13 @@ class FilesChecker {
     }
     const std::uintmax_t length = fs::file_size(path, error);
     report_.lengths[file] = error ? 0 : length;
-    if (report_.lengths[file] >= ends_[file]) return;
-    ++report_.too_short;
+    const bool is_too_short = report_.lengths[file] < ends_[file];
+    report_.too_short += is_too_short ? 1 : 0;
+    if (const auto recorded = metadata_.file_facts(file).length; recorded && *recorded != report_.lengths[file]) {
+      return add(report_.broken, to_string(ErrorCode::Changed),
+                 fmt::format("{}: has {} bytes, the metadata knows one of {}", path.string(), length, *recorded));
+    }
+    if (!is_too_short) return;
     add(report_.broken, to_string(ErrorCode::Truncated),
         fmt::format("{}: has {} bytes, but its last item ends at byte {}", path.string(), length, ends_[file]));
   }

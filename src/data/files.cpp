@@ -81,7 +81,7 @@ Result<std::shared_ptr<const DataFile>> Files::open_now(std::uint32_t number, Sl
   const auto name = metadata_.file_name(number);
   if (!name) return fail(ErrorCode::Corrupt, fmt::format("data file {} has no name", number));
   const FileFacts facts = metadata_.file_facts(number);
-  if (options_.ranges) return std::make_shared<const DataFile>(std::string(*name), facts.format, *options_.ranges);
+  if (options_.ranges) return std::make_shared<const DataFile>(std::string(*name), facts, *options_.ranges);
   const std::filesystem::path relative(*name);
   if (name->find('\0') != std::string_view::npos || (leaves_folder(*name) && !options_.allow_outside))
     return fail(ErrorCode::Outside, fmt::format("{}: the path of a data file leaves the checkpoint's folder", *name));
@@ -96,7 +96,7 @@ Result<std::shared_ptr<const DataFile>> Files::open_now(std::uint32_t number, Sl
                 fmt::format("{}: has {} bytes, the metadata knows one of {}", path, state->size, *facts.length));
   }
   slot.state = *state;
-  return std::make_shared<const DataFile>(path, facts.format, std::move(*file), *state);
+  return std::make_shared<const DataFile>(path, facts, std::move(*file), *state);
 }
 
 void Files::close_oldest() {

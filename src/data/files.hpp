@@ -31,10 +31,15 @@ struct FileState {
 /// A data file to read from, local or not. Safe from many threads.
 class DataFile {
  public:
-  DataFile(std::string path, FileFormat format, base::File file, FileState state)
-      : path_(std::move(path)), format_(format), file_(std::move(file)), state_(state) {}
-  DataFile(std::string path, FileFormat format, RangeReader& ranges)
-      : path_(std::move(path)), format_(format), ranges_(&ranges) {}
+  /// `facts`: what the metadata recorded of it.
+  DataFile(std::string path, const FileFacts& facts, base::File file, FileState state)
+      : path_(std::move(path)),
+        format_(facts.format),
+        file_(std::move(file)),
+        state_(state),
+        is_as_recorded_(facts.modified_ns == state.modified_ns) {}
+  DataFile(std::string path, const FileFacts& facts, RangeReader& ranges)
+      : path_(std::move(path)), format_(facts.format), is_as_recorded_(true), ranges_(&ranges) {}
 
   /// Errors: Truncated, Io, those of a RangeReader.
   [[nodiscard]] Result<void> read(std::uint64_t offset, std::span<std::byte> to) const;
@@ -47,12 +52,16 @@ class DataFile {
   [[nodiscard]] FileFormat format() const noexcept { return format_; }
   [[nodiscard]] const base::File* local() const noexcept { return file_ ? &*file_ : nullptr; }
   [[nodiscard]] const FileState& state() const noexcept { return state_; }
+  /// Whether it is the one that the metadata recorded, so that begins which that knows hold without a look at the
+  /// items.
+  [[nodiscard]] bool is_as_recorded() const noexcept { return is_as_recorded_; }
 
  private:
   std::string path_;
   FileFormat format_;
   std::optional<base::File> file_;
   FileState state_;
+  bool is_as_recorded_;
   RangeReader* ranges_ = nullptr;
 };
 
@@ -72,6 +81,8 @@ class Files {
  public:
   Files(const MetadataView& metadata, std::filesystem::path folder, const ReaderOptions& options);
 
+  /// What the metadata's checksums of chunks are.
+  [[nodiscard]] ChecksumKind checksum_kind() const noexcept { return metadata_.columns().checksum_kind; }
   /// A file by its number. It stays open as long as the result lives. Errors: Outside, NotFound, Io, Changed, Corrupt.
   [[nodiscard]] Result<std::shared_ptr<const DataFile>> open(std::uint32_t number);
   /// All of it, mapped; valid as long as this. Errors as `open`; InvalidArgument where files are not local.

@@ -9,9 +9,6 @@
 #include "flatpoint/data.hpp"
 #include "format/encode.hpp"
 
-#define XXH_INLINE_ALL
-#include <xxhash.h>
-
 namespace flatpoint::data {
 namespace {
 
@@ -89,7 +86,7 @@ class DataFinder {
 
   Result<void> look_at(Items& items, const TensorView& tensor, const ChunkView& chunk, const StorageInfoView& storage) {
     const std::int64_t begun = now_ns();
-    auto source = items.open(tensor, chunk);
+    auto source = items.open(tensor, chunk, Ask::Always);
     ++found_.chunks;
     if (!source) {
       const ErrorCode code = source.error().code;
@@ -107,9 +104,9 @@ class DataFinder {
     const bool is_in_item = base::in_range(begin, source->data_bytes(), storage.length());
     if (!is_in_item || begin >= kNoDataBegin) return note(kNoDataBegin, chunk.row());
     if (options_.checksums) {
-      const auto checksum = checksum_of(*source);
-      if (!checksum) return tl::unexpected(at_item(checksum.error(), tensor.fqn(), storage));
-      checksums_[chunk.row()] = *checksum;
+      const auto found = checksums_of(*source, source->first_element(), source->data_bytes(), {{}, 0}, scratch_);
+      if (!found) return tl::unexpected(at_item(found.error(), tensor.fqn(), storage));
+      checksums_[chunk.row()] = *found->xxh3;
     }
     return note(static_cast<std::uint32_t>(begin), chunk.row());
   }
@@ -131,21 +128,6 @@ class DataFinder {
     formats_[number] = source.is_archive                                 ? FileFormat::TorchSave
                        : source.first_element() == storage.byte_offset() ? FileFormat::Safetensors
                                                                          : FileFormat::Mixed;
-  }
-
-  Result<std::uint64_t> checksum_of(const ChunkSource& source) {
-    constexpr std::uint64_t kBlock = std::uint64_t{1} << 18;  // hashed while the cache holds it
-    scratch_.resize(kBlock);
-    XXH3_state_t state;
-    XXH3_64bits_reset(&state);
-    const std::uint64_t bytes = source.data_bytes();
-    for (std::uint64_t done = 0; done < bytes; done += kBlock) {
-      const auto part = std::span(scratch_).first(std::min(kBlock, bytes - done));
-      if (auto read = source.file->read(source.first_element() + done, part); !read)
-        return tl::unexpected(std::move(read.error()));
-      XXH3_64bits_update(&state, part.data(), part.size());
-    }
-    return XXH3_64bits_digest(&state);
   }
 
   Result<FoundData> encode() {

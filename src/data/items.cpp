@@ -55,6 +55,22 @@ bool is_raw(const DataFile& file, const StorageInfoView& storage) {
   return file.read(storage.byte_offset(), first) && safetensors::looks_like_header(first);
 }
 
+Checksums recorded_checksums(const ChunkData& data, ChecksumKind kind) {
+  Checksums recorded;
+  if (kind == ChecksumKind::Xxh3) recorded.xxh3 = data.checksum;
+  if (kind == ChecksumKind::Crc32 && data.checksum) recorded.crc32 = static_cast<std::uint32_t>(*data.checksum);
+  return recorded;
+}
+
+/// A chunk as the metadata has it, row-major from `begin` on.
+void set_plain(ChunkSource& source, const TensorView& tensor, const ChunkView& chunk, std::uint64_t begin) {
+  source.tensor.dtype = tensor.dtype();
+  source.tensor.size = size_of(chunk);
+  source.tensor.strides = contiguous_strides(source.tensor.size);
+  source.tensor.storage_begin = begin;
+  source.tensor.storage_bytes = source.data_bytes();
+}
+
 }  // namespace
 
 Error at_item(Error error, std::string_view fqn, const StorageInfoView& storage) {
@@ -89,34 +105,39 @@ Result<bool> is_compressed(const StorageInfoView& storage) {
   return count > 0;
 }
 
-Result<ChunkSource> Items::open(const TensorView& tensor, const ChunkView& chunk) {
+Result<ChunkSource> Items::open(const TensorView& tensor, const ChunkView& chunk, Ask ask) {
   const auto storage = chunk.storage();
   if (storage.corrupt())
     return fail(ErrorCode::Corrupt, fmt::format("FQN '{}': broken storage information", tensor.fqn()));
   if (storage.absent())
     return fail(ErrorCode::Holes,
                 fmt::format("FQN '{}': chunk {} has no storage information", tensor.fqn(), chunk.row()));
-  auto source = open_item(tensor, chunk, *storage);
+  auto source = open_item(tensor, chunk, *storage, ask);
   if (!source) return tl::unexpected(at_item(std::move(source.error()), tensor.fqn(), *storage));
   return source;
 }
 
-Result<ChunkSource> Items::open_item(const TensorView& tensor, const ChunkView& chunk, const StorageInfoView& storage) {
+Result<ChunkSource> Items::open_item(const TensorView& tensor, const ChunkView& chunk, const StorageInfoView& storage,
+                                     Ask ask) {
   auto file = files_.open(storage.file());
   if (!file) return tl::unexpected(std::move(file.error()));
   ChunkSource source;
   source.number = storage.file();
   source.file = std::move(*file);
+  const auto data = chunk.data();
+  if (data.corrupt()) return fail(ErrorCode::Corrupt, "where the metadata says its data lie breaks rule E7");
+  if (data) source.recorded = recorded_checksums(*data, files_.checksum_kind());
+  if (data && ask == Ask::WhereUnknown && source.file->is_as_recorded()) {
+    source.item_begin = storage.byte_offset();
+    set_plain(source, tensor, chunk, data->byte_offset - storage.byte_offset());
+    return source;
+  }
   {
     const std::lock_guard lock(mutex_);
     const auto known = known_.find(chunk.row());
     if (known != known_.end()) {
       const Known& item = known->second;
-      source.tensor.dtype = tensor.dtype();
-      source.tensor.size = size_of(chunk);
-      source.tensor.strides = contiguous_strides(source.tensor.size);
-      source.tensor.storage_begin = item.data_begin;
-      source.tensor.storage_bytes = source.data_bytes();
+      set_plain(source, tensor, chunk, item.data_begin);
       if (item.has_crc) source.tensor.crc32 = item.crc32;
       source.item_begin = item.item_begin;
       source.is_archive = item.is_archive;
@@ -144,6 +165,10 @@ Result<ChunkSource> Items::open_item(const TensorView& tensor, const ChunkView& 
   if (!parsed) return tl::unexpected(std::move(parsed.error()));
   if (auto fits = check_against_metadata(tensor, chunk, source.tensor); !fits)
     return tl::unexpected(std::move(fits.error()));
+  if (data && (!source.tensor.is_dense() || source.first_element() != data->byte_offset)) {
+    return fail(ErrorCode::Changed, fmt::format("its data begin at byte {} of the file, the metadata says {}",
+                                                source.first_element(), data->byte_offset));
+  }
   if (!source.is_compressed && source.tensor.is_dense()) {
     const archive::TorchTensor& item = source.tensor;
     const bool exact = item.storage_bytes == source.data_bytes();

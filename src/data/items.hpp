@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "archive/torch_item.hpp"
+#include "data/checksums.hpp"
 #include "data/copy_box.hpp"
 #include "data/files.hpp"
 #include "safetensors/header.hpp"
@@ -25,6 +26,7 @@ class ChunkSource final : public CopySource {
   bool is_compressed = false;
   bool is_archive = true;  // else the item is nothing but the tensor's bytes, in a safetensors file
   archive::TorchTensor tensor;
+  Checksums recorded;            // of its elements, by the metadata
   std::uint64_t item_begin = 0;  // 0 where compressed
   [[nodiscard]] std::uint64_t first_element() const noexcept { return item_begin + tensor.data_begin(); }
   [[nodiscard]] std::uint64_t data_bytes() const noexcept;
@@ -33,13 +35,19 @@ class ChunkSource final : public CopySource {
 /// Names the item that an error is about.
 Error at_item(Error error, std::string_view fqn, const StorageInfoView& storage);
 
+/// Whether an item is asked where its elements lie.
+enum class Ask {
+  WhereUnknown,  // not where the metadata knows, and the file is the one that it knows
+  Always,        // its size, dtype and checksum are of interest
+};
+
 /// Reads and remembers what items say. Safe from many threads.
 class Items {
  public:
   Items(Files& files, const ReaderOptions& options) : files_(files), options_(options) {}
 
   /// Errors: those of Reader, each about its item.
-  [[nodiscard]] Result<ChunkSource> open(const TensorView& tensor, const ChunkView& chunk);
+  [[nodiscard]] Result<ChunkSource> open(const TensorView& tensor, const ChunkView& chunk, Ask ask);
   /// The bytes of an item, transforms undone.
   [[nodiscard]] Result<std::vector<std::byte>> load(std::string_view fqn, const StorageInfoView& storage);
 
@@ -53,7 +61,7 @@ class Items {
     bool is_archive;
   };
   [[nodiscard]] Result<ChunkSource> open_item(const TensorView& tensor, const ChunkView& chunk,
-                                              const StorageInfoView& storage);
+                                              const StorageInfoView& storage, Ask ask);
   [[nodiscard]] Result<void> parse(const base::ByteSource& bytes, std::uint64_t begin, std::uint64_t length,
                                    ChunkSource& source);
   /// A tensor of a safetensors file, as the file's header has it.

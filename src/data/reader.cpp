@@ -61,20 +61,42 @@ class Touched {
   std::unordered_map<const DataFile*, std::shared_ptr<const DataFile>> files_;
 };
 
-Result<void> check_storage(ChunkSource& source, std::uint64_t block, Scratch& scratch) {
-  if (!source.tensor.crc32) return {};
-  const std::uint64_t begin = source.item_begin + source.tensor.storage_begin;
-  std::uint32_t crc = 0;
-  scratch.resize(std::max<std::uint64_t>(scratch.size(), block));
-  for (std::uint64_t done = 0; done < source.tensor.storage_bytes; done += block) {
-    const auto part = std::span(scratch).first(std::min(block, source.tensor.storage_bytes - done));
-    const RangeReader::Request request{begin + done, part};
-    if (auto read = source.read({&request, 1}); !read) return read;
-    crc = archive::crc32(crc, part);
+/// Whether there is anything to compare a chunk's bytes with.
+bool has_checksum(const ChunkSource& source) { return source.tensor.crc32 || source.recorded.any(); }
+
+Result<void> compare(const Checksums& found, const Checksums& stated, std::string_view by) {
+  if (stated.crc32 && found.crc32 != stated.crc32) {
+    return fail(ErrorCode::Checksum,
+                fmt::format("its bytes have the CRC-32 {:08x}, {} says {:08x}", *found.crc32, by, *stated.crc32));
   }
-  if (crc == *source.tensor.crc32) return {};
-  return fail(ErrorCode::Checksum,
-              fmt::format("its bytes have the CRC-32 {:08x}, the item says {:08x}", crc, *source.tensor.crc32));
+  if (stated.xxh3 && found.xxh3 != stated.xxh3) {
+    return fail(ErrorCode::Checksum,
+                fmt::format("its bytes have the XXH3-64 {:016x}, {} says {:016x}", *found.xxh3, by, *stated.xxh3));
+  }
+  return {};
+}
+
+/// Compares a chunk's bytes with what its item and the metadata say of them, in one pass where they say it of the same.
+Result<void> check_storage(ChunkSource& source, Scratch& scratch) {
+  const Checksums by_item{source.tensor.crc32, {}};
+  const std::uint64_t storage = source.item_begin + source.tensor.storage_begin;
+  const std::uint64_t bytes = source.tensor.storage_bytes;
+  const bool is_recorded = source.recorded.any();
+  const bool is_one_range = is_recorded && source.first_element() == storage && source.data_bytes() == bytes;
+  if (by_item.any() || is_one_range) {
+    Checksums wanted = by_item;
+    if (is_one_range && !wanted.crc32) wanted.crc32 = source.recorded.crc32;
+    if (is_one_range) wanted.xxh3 = source.recorded.xxh3;
+    const auto found = checksums_of(source, storage, bytes, wanted, scratch);
+    if (!found) return tl::unexpected(found.error());
+    auto same = compare(*found, by_item, "the item");
+    if (same && is_one_range) same = compare(*found, source.recorded, "the metadata");
+    if (!same || is_one_range) return same;
+  }
+  if (!is_recorded) return {};
+  const auto found = checksums_of(source, source.first_element(), source.data_bytes(), source.recorded, scratch);
+  if (!found) return tl::unexpected(found.error());
+  return compare(*found, source.recorded, "the metadata");
 }
 
 BoxCopy box_copy(const ChunkSource& source, const Piece& piece) {
@@ -113,11 +135,13 @@ Result<void> read_bytes(Work& work, const Piece& piece, ReadReport& report) {
 Result<void> read_piece(Work& work, const Piece& piece, Scratch& scratch, ReadReport& report) {
   if (!piece.tensor) return read_bytes(work, piece, report);
   if (!has_elements(piece)) return {};
-  auto source = work.items.open(*piece.tensor, piece.chunk);
+  auto source = work.items.open(*piece.tensor, piece.chunk, Ask::WhereUnknown);
+  if (source && work.options.verify && !has_checksum(*source))
+    source = work.items.open(*piece.tensor, piece.chunk, Ask::Always);
   if (!source) return tl::unexpected(std::move(source.error()));
   work.touched.add(source->file);
   Result<void> done;
-  if (work.options.verify) done = check_storage(*source, work.options.block, scratch);
+  if (work.options.verify) done = check_storage(*source, scratch);
   if (done) done = copy_box(*source, box_copy(*source, piece), work.options, scratch, report);
   if (!done) return tl::unexpected(at_item(std::move(done.error()), piece.fqn, *piece.chunk.storage()));
   return {};
@@ -223,7 +247,7 @@ Result<Reader> Reader::open(const dcp::OpenedCheckpoint& checkpoint, const Reade
 }
 
 Result<ChunkBytes> Reader::locate(const TensorView& tensor, const ChunkView& chunk) const {
-  const auto source = state_->items.open(tensor, chunk);
+  const auto source = state_->items.open(tensor, chunk, Ask::WhereUnknown);
   if (!source) return tl::unexpected(source.error());
   const char* const reason = source->is_compressed ? "stream.zstd" : source->tensor.is_dense() ? nullptr : "strides";
   if (reason != nullptr) {
@@ -231,8 +255,12 @@ Result<ChunkBytes> Reader::locate(const TensorView& tensor, const ChunkView& chu
         at_item({ErrorCode::NotPlain, fmt::format("not a plain tensor: {}", reason)}, tensor.fqn(), *chunk.storage()));
   }
   const std::uint64_t bytes = source->data_bytes();
-  ChunkBytes found{{source->number, source->first_element(), bytes}, {}};
-  if (bytes == source->tensor.storage_bytes) found.crc32 = source->tensor.crc32;
+  ChunkBytes found{{source->number, source->first_element(), bytes}, {}, {}};
+  if (source->file->is_as_recorded()) {
+    found.crc32 = source->recorded.crc32;
+    found.xxh3 = source->recorded.xxh3;
+  }
+  if (!found.crc32 && bytes == source->tensor.storage_bytes) found.crc32 = source->tensor.crc32;
   return found;
 }
 
@@ -457,13 +485,12 @@ Result<Buffer> Reader::read_plain_pickle(const EntryView& entry) const {
 }
 
 Result<bool> Reader::check(const TensorView& tensor, const ChunkView& chunk, bool bytes) const {
-  auto source = state_->items.open(tensor, chunk);
+  auto source = state_->items.open(tensor, chunk, Ask::Always);
   if (!source) return tl::unexpected(std::move(source.error()));
-  if (!bytes) return source->tensor.crc32.has_value();
+  if (!bytes) return has_checksum(*source);
   const StorageInfoView storage = *chunk.storage();
-  constexpr std::uint64_t kBlock = std::uint64_t{1} << 18;
   Scratch scratch;
-  auto done = check_storage(*source, kBlock, scratch);
+  auto done = check_storage(*source, scratch);
   const FileBytes file(*source->file);
   const base::MemorySource memory(source->decompressed);
   const archive::ItemSource item = source->is_compressed
@@ -473,7 +500,7 @@ Result<bool> Reader::check(const TensorView& tensor, const ChunkView& chunk, boo
     done = archive::check_records(item, archive::Records::BesideStorages).map([](bool) {});
   if (done) done = source->file->check_unchanged();
   if (!done) return tl::unexpected(at_item(std::move(done.error()), tensor.fqn(), storage));
-  return source->tensor.crc32.has_value();
+  return has_checksum(*source);
 }
 
 Result<bool> Reader::check(const EntryView& entry, bool bytes) const {

@@ -91,6 +91,7 @@ class Safetensors(ToolTest):
             "the metadata knows one of",
         )
         write(folder / "model-2.safetensors", {"bb": ("F16", [2], bytes(4))})  # a header as long as before
+        os.utime(folder / "model-2.safetensors", ns=(0, OLD + 1))
         self.check_error(["get", folder / ".metadata.flatpoint", "b", "-o", self.folder / "b.raw"], "dtype_mismatch", "'b'", "float16")
         answer = run("import", folder, "--force")
         self.assertEqual(answer.code, 0, answer.err)
