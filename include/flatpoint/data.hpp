@@ -141,6 +141,8 @@ class Reader {
   [[nodiscard]] Result<ReadReport> read(const LoadPlan& plan, std::span<const Destination> destinations,
                                         const ReadOptions& options = {}) const;
 
+  /// A bytes item as it is, transforms undone: what `torch.load` takes. Errors also: Holes where there is none.
+  [[nodiscard]] Result<std::vector<std::byte>> read_item(const EntryView& entry) const;
   /// A bytes item that is a plain Python value, as JSON; nothing of it is executed. Errors also: NotPlain names the
   /// class.
   [[nodiscard]] Result<std::string> read_value(const EntryView& entry) const;

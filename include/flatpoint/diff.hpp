@@ -22,15 +22,16 @@ enum class Aspect : std::uint32_t {
   Planner = 1 << 7,     // planner paths
   Meta = 1 << 8,        // version, modules of storage_meta, classes, opaque records
   Save = 1 << 9,        // the ids that storage_meta gives to one save: checkpoint_id, save_id, load_id
+  Data = 1 << 10,       // values, which `diff` does not look at: data_diff.hpp
 };
 
 using Aspects = std::uint32_t;
-inline constexpr Aspects kAllAspects = (1 << 10) - 1;
+inline constexpr Aspects kAllAspects = (1 << 10) - 1;  // all of the metadata
 constexpr Aspects operator|(Aspect a, Aspect b) noexcept { return static_cast<Aspects>(a) | static_cast<Aspects>(b); }
 constexpr Aspects operator|(Aspects a, Aspect b) noexcept { return a | static_cast<Aspects>(b); }
 constexpr bool holds(Aspects aspects, Aspect one) noexcept { return (aspects & static_cast<Aspects>(one)) != 0; }
 
-/// "type", "dtype", "shape", "properties", "sharding", "location", "order", "planner", "meta", "save".
+/// "type", "dtype", "shape", "properties", "sharding", "location", "order", "planner", "meta", "save", "data".
 std::string_view to_string(Aspect aspect) noexcept;
 
 /// An FQN that both files have.

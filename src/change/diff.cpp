@@ -233,6 +233,7 @@ std::string_view to_string(Aspect aspect) noexcept {
     case Aspect::Planner: return "planner";
     case Aspect::Meta: return "meta";
     case Aspect::Save: return "save";
+    case Aspect::Data: return "data";
   }
   return {};
 }

@@ -462,26 +462,30 @@ namespace {
 
 /// Of a bytes item, what `read` makes of it.
 template <class T>
-Result<T> value_of(Items& items, const EntryView& entry, Result<T> (*read)(const archive::ItemSource&)) {
-  const auto storage = entry.bytes_storage();
-  if (storage.corrupt()) return corrupt(entry.fqn());
-  if (storage.absent()) return fail(ErrorCode::Holes, fmt::format("FQN '{}' has no bytes item", entry.fqn()));
-  const auto bytes = items.load(entry.fqn(), *storage);
+Result<T> value_of(const Reader& reader, const EntryView& entry, Result<T> (*read)(const archive::ItemSource&)) {
+  const auto bytes = reader.read_item(entry);
   if (!bytes) return tl::unexpected(bytes.error());
   const base::MemorySource memory(*bytes);
   auto value = read(archive::ItemSource(memory, 0, bytes->size()));
-  if (!value) return tl::unexpected(at_item(std::move(value.error()), entry.fqn(), *storage));
+  if (!value) return tl::unexpected(at_item(std::move(value.error()), entry.fqn(), *entry.bytes_storage()));
   return value;
 }
 
 }  // namespace
 
+Result<std::vector<std::byte>> Reader::read_item(const EntryView& entry) const {
+  const auto storage = entry.bytes_storage();
+  if (storage.corrupt()) return corrupt(entry.fqn());
+  if (storage.absent()) return fail(ErrorCode::Holes, fmt::format("FQN '{}' has no bytes item", entry.fqn()));
+  return state_->items.load(entry.fqn(), *storage);
+}
+
 Result<std::string> Reader::read_value(const EntryView& entry) const {
-  return value_of(state_->items, entry, &archive::read_plain_value);
+  return value_of(*this, entry, &archive::read_plain_value);
 }
 
 Result<Buffer> Reader::read_plain_pickle(const EntryView& entry) const {
-  return value_of(state_->items, entry, &archive::read_plain_pickle);
+  return value_of(*this, entry, &archive::read_plain_pickle);
 }
 
 Result<bool> Reader::check(const TensorView& tensor, const ChunkView& chunk, bool bytes) const {
@@ -504,16 +508,13 @@ Result<bool> Reader::check(const TensorView& tensor, const ChunkView& chunk, boo
 }
 
 Result<bool> Reader::check(const EntryView& entry, bool bytes) const {
-  const auto storage = entry.bytes_storage();
-  if (storage.corrupt()) return corrupt(entry.fqn());
-  if (storage.absent()) return fail(ErrorCode::Holes, fmt::format("FQN '{}' has no bytes item", entry.fqn()));
-  const auto item = state_->items.load(entry.fqn(), *storage);
+  const auto item = read_item(entry);
   if (!item) return tl::unexpected(item.error());
   const base::MemorySource memory(*item);
   const archive::ItemSource source(memory, 0, item->size());
   auto known = bytes ? archive::check_records(source, archive::Records::All)
                      : archive::Zip::open(source).map([](const archive::Zip&) { return true; });
-  if (!known) return tl::unexpected(at_item(std::move(known.error()), entry.fqn(), *storage));
+  if (!known) return tl::unexpected(at_item(std::move(known.error()), entry.fqn(), *entry.bytes_storage()));
   return known;
 }
 

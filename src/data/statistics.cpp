@@ -7,6 +7,8 @@
 #include <limits>
 
 #include "base/format.hpp"
+#include "data/numbers.hpp"
+#include "data/slabs.hpp"
 #include "flatpoint/data.hpp"
 
 namespace flatpoint::data {
@@ -152,66 +154,10 @@ void add_floats(std::span<const float> numbers, Moments& moments) {
   add_slowly(numbers.subspan(whole), moments);
 }
 
-float from_bfloat16(std::uint16_t bits) { return std::bit_cast<float>(std::uint32_t{bits} << 16U); }
-
-float from_float16(std::uint16_t bits) {
-  const std::uint32_t sign = std::uint32_t{bits & 0x8000U} << 16U;
-  std::uint32_t rest = std::uint32_t{bits & 0x7FFFU} << 13U;
-  const bool special = (bits & 0x7C00U) == 0x7C00U;
-  rest = special ? rest | 0x7F800000U : std::bit_cast<std::uint32_t>(std::bit_cast<float>(rest) * 0x1p112F);
-  return std::bit_cast<float>(rest | sign);
-}
-
-/// A float of 8 bits, by its number of mantissa bits and its bias. `finite`: no infinities; only one pattern is NaN.
-float from_float8(unsigned bits, unsigned mantissa_bits, int bias, bool finite, bool negative_zero_is_nan) {
-  const float sign = (bits & 0x80U) != 0 ? -1.0F : 1.0F;
-  const unsigned magnitude = bits & 0x7FU;
-  const unsigned mantissa = magnitude & ((1U << mantissa_bits) - 1U);
-  const unsigned exponent = magnitude >> mantissa_bits;
-  const unsigned most = 0x7FU >> mantissa_bits;
-  if (negative_zero_is_nan && bits == 0x80U) return std::numeric_limits<float>::quiet_NaN();
-  if (finite && !negative_zero_is_nan && magnitude == 0x7FU) return std::numeric_limits<float>::quiet_NaN();
-  if (!finite && exponent == most)
-    return mantissa == 0 ? sign * std::numeric_limits<float>::infinity() : std::numeric_limits<float>::quiet_NaN();
-  const int shift = static_cast<int>(mantissa_bits);
-  if (exponent == 0) return sign * std::ldexp(static_cast<float>(mantissa), 1 - bias - shift);
-  return sign *
-         std::ldexp(static_cast<float>(mantissa + (1U << mantissa_bits)), static_cast<int>(exponent) - bias - shift);
-}
-
-using Table = std::array<float, 256>;
-
-/// The value of every byte of a dtype of 8 bits.
-std::optional<Table> table_of(ScalarType dtype) {
-  Table table{};
-  for (unsigned i = 0; i < table.size(); ++i) {
-    switch (dtype) {
-      case ScalarType::Float8_e5m2: table[i] = from_float8(i, 2, 15, false, false); break;
-      case ScalarType::Float8_e4m3fn: table[i] = from_float8(i, 3, 7, true, false); break;
-      case ScalarType::Float8_e5m2fnuz: table[i] = from_float8(i, 2, 16, true, true); break;
-      case ScalarType::Float8_e4m3fnuz: table[i] = from_float8(i, 3, 8, true, true); break;
-      case ScalarType::Float8_e8m0fnu:
-        table[i] = i == 255 ? std::numeric_limits<float>::quiet_NaN() : std::ldexp(1.0F, static_cast<int>(i) - 127);
-        break;
-      case ScalarType::Uint8: table[i] = static_cast<float>(i); break;
-      case ScalarType::Int8: table[i] = static_cast<float>(static_cast<std::int8_t>(i)); break;
-      case ScalarType::Bool: table[i] = i != 0 ? 1.0F : 0.0F; break;
-      default: return std::nullopt;
-    }
-  }
-  return table;
-}
-
 /// Adds the elements of one dtype, from their bytes.
 class Adder {
  public:
-  explicit Adder(ScalarType dtype) : dtype_(dtype), table_(table_of(dtype)) {}
-
-  [[nodiscard]] bool knows_dtype() const noexcept {
-    using enum ScalarType;
-    constexpr std::array kKnown{Float16, Bfloat16, Float32, Float64, Int16, Int32, Int64, Uint16, Uint32, Uint64};
-    return table_ || std::ranges::find(kKnown, dtype_) != kKnown.end();
-  }
+  explicit Adder(ScalarType dtype) : dtype_(dtype), table_(byte_table(dtype)) {}
 
   void add(std::span<const std::byte> bytes, Moments& moments) {
     const std::size_t element = item_size(dtype_);
@@ -258,7 +204,7 @@ class Adder {
   }
 
   ScalarType dtype_;
-  std::optional<Table> table_;
+  std::optional<ByteTable> table_;
   std::array<float, kElements> floats_;
 };
 
@@ -268,42 +214,26 @@ class Pass {
   Pass(const Reader& reader, const TensorView& tensor) : reader_(reader), tensor_(tensor), adder_(tensor.dtype()) {}
 
   Result<Moments> run() {
-    if (!adder_.knows_dtype()) {
+    if (!is_number(tensor_.dtype())) {
       return fail(ErrorCode::NotPlain,
                   fmt::format("FQN '{}': {} has no statistics", tensor_.fqn(), tensor_.dtype_name()));
     }
     if (auto bytes = box_bytes(tensor_, tensor_.size()); !bytes) return tl::unexpected(std::move(bytes.error()));
-    Size offsets(tensor_.size().size(), 0);
-    auto done = add(std::move(offsets), Size(tensor_.size().begin(), tensor_.size().end()), 0);
-    if (!done) return tl::unexpected(std::move(done.error()));
-    return moments_;
-  }
-
- private:
-  Result<void> add(Size offsets, Size sizes, std::size_t dimension) {
-    constexpr std::uint64_t kSlab = std::uint64_t{1} << 19;
-    std::uint64_t bytes = item_size(tensor_.dtype());
-    for (const std::int64_t size : sizes) bytes *= static_cast<std::uint64_t>(size);  // at most the tensor's
-    if (bytes == 0) return {};
-    if (bytes <= kSlab || dimension == sizes.size()) {
-      if (slab_.size() < bytes) slab_.resize(bytes);
+    const auto add = [this](std::span<const std::int64_t> offsets, std::span<const std::int64_t> sizes,
+                            std::uint64_t bytes) -> Result<void> {
+      slab_.resize(std::max<std::size_t>(slab_.size(), bytes));
       const auto read = reader_.read(tensor_, offsets, sizes, {slab_.data(), {}});
       if (!read) return tl::unexpected(read.error());
       adder_.add(std::span(slab_).first(bytes), moments_);
       return {};
-    }
-    const std::int64_t count = sizes[dimension];
-    const std::int64_t begin = offsets[dimension];
-    const auto row = bytes / static_cast<std::uint64_t>(count);
-    const auto rows = static_cast<std::int64_t>(std::max<std::uint64_t>(1, kSlab / row));
-    for (std::int64_t i = 0; i < count; i += rows) {
-      offsets[dimension] = begin + i;
-      sizes[dimension] = std::min(rows, count - i);
-      if (auto done = add(offsets, sizes, dimension + 1); !done) return done;
-    }
-    return {};
+    };
+    const Size corner(tensor_.size().size(), 0);
+    if (auto done = for_each_slab(corner, tensor_.size(), item_size(tensor_.dtype()), add); !done)
+      return tl::unexpected(std::move(done.error()));
+    return moments_;
   }
 
+ private:
   const Reader& reader_;
   const TensorView& tensor_;
   Adder adder_;

@@ -69,6 +69,7 @@ PUBLIC_HEADERS = {
     "dcp_names.hpp": "dcp",
     "source.hpp": "checkpoint",
     "data.hpp": "data",
+    "data_diff.hpp": "data",
     "flatpoint.h": "data",
 }
 

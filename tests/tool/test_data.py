@@ -5,7 +5,6 @@ import json
 import math
 import os
 import pathlib
-import shutil
 import struct
 import unittest
 import zipfile
@@ -14,13 +13,6 @@ import zlib
 from tool import SAMPLES, ToolTest, run
 
 VALUES = json.loads((pathlib.Path(__file__).parents[1] / "data" / "values.json").read_text())
-
-
-def with_data(test, name):
-    """A private copy of a sample, data files included."""
-    copy = test.folder / name
-    shutil.copytree(SAMPLES / name, copy)
-    return copy
 
 
 def read_safetensors(data):
@@ -36,9 +28,17 @@ def read_npy(data):
     return eval(data[10 : 10 + length]), data[10 + length :]  # noqa: S307 - NumPy's own header is a literal
 
 
+def places(data):
+    """Where each run of a read item's bytes begins."""
+    at = [data["byte_offset"]]
+    for step in data["steps"]:
+        at = [place + i * step["bytes"] for place in at for i in range(step["count"])]
+    return at
+
+
 class Import(ToolTest):
     def test_the_data_are_found_and_checked(self):
-        copy = with_data(self, "s01_plain_tensors")
+        copy = self.sample_with_data("s01_plain_tensors")
         output = copy / ".metadata.flatpoint"
         plain = run("import", copy)
         self.assertEqual((plain.code, plain.err), (0, b""))
@@ -61,8 +61,25 @@ class Import(ToolTest):
         bytes_there = (copy / location["storage"]["relative_path"]).read_bytes()[data["byte_offset"] :][: data["length"]]
         self.assertEqual(zlib.crc32(bytes_there), VALUES["s01_plain_tensors"]["w"]["crc32"])
 
+    def test_a_plan_has_exact_bytes(self):
+        copy = self.sample_with_data("d02_dtensor_2d")
+        self.assertEqual(run("import", copy, "--data").code, 0)
+        items = 0
+        for mesh, placements in (("2", "S0"), ("2", "S1"), ("3", "S1"), ("2x2", "S1,S0")):
+            plan = run("plan", copy, "--mesh", mesh, "--placements", placements, "--rank", "1", "--json").json
+            for item in plan["items"]:
+                if item["type"] != "TENSOR" or 0 in item["lengths"]:
+                    continue
+                items += len(item["data"]["steps"])
+                file = (copy / item["relative_path"]).read_bytes()
+                found = b"".join(file[at:][: item["data"]["length"]] for at in places(item["data"]))
+                corner = [a + b for a, b in zip(item["storage_index"], item["storage_offsets"], strict=True)]
+                box = ",".join(f"{a}:{a + n}" for a, n in zip(corner, item["lengths"], strict=True))
+                self.assertEqual(run("get", copy, item["fqn"], "--box", box, "--format", "raw", "-o", "-").out, found)
+        self.assertGreater(items, 0)  # some of them are woven
+
     def test_an_error_writes_nothing(self):
-        copy = with_data(self, "s01_plain_tensors")
+        copy = self.sample_with_data("s01_plain_tensors")
         next(copy.glob("*.distcp")).unlink()
         answer = run("import", copy, "--data")
         self.assertEqual((answer.code, answer.out), (2, b""))
@@ -70,6 +87,88 @@ class Import(ToolTest):
         self.assertFalse((copy / ".metadata.flatpoint").exists())
         answer = run("import", "-", "--data", "-o", "-")
         self.assertEqual(answer.code, 2)
+
+
+class DiffData(ToolTest):
+    def pair(self, name="s01_plain_tensors", checksums=False):
+        pair = [self.sample_with_data(name, side) for side in ("a", "b")]
+        for side in pair if checksums else []:
+            self.age(side)
+            self.assertEqual(run("import", side, "--checksums").code, 0)
+        return pair
+
+    @staticmethod
+    def age(folder, seconds=0):
+        """Gives files a time that an import records."""
+        for file in folder.glob("*.distcp"):
+            os.utime(file, (1_700_000_000, 1_700_000_000 + seconds))
+
+    def test_the_same_values(self):
+        for name in ("s01_plain_tensors", "s04_dtypes", "s10_zstd", "s07_optimizer_bytes", "d02_dtensor_2d"):
+            with self.subTest(name):
+                answer = run("diff", SAMPLES / name, self.sample_with_data(name), "--data")
+                self.assertEqual((answer.code, answer.out), (0, b"the same; values were compared\n"), answer.err)
+
+    def test_what_differs_is_named(self):
+        a, b = self.pair()
+        self.change_data(b, "w", lambda data: struct.pack("<f", 100.25) + data[4:-4] + struct.pack("<f", -100))
+        self.assertEqual(run("diff", a, b).code, 0)
+        answer = run("diff", a, b, "--data")
+        self.assertEqual((answer.code, answer.out.splitlines()[-1]), (1, b"~ w  data"))
+        elements = run("get", a, "w", "-o", "-", "--format", "raw").out
+        ends = struct.unpack("<f", elements[:4]) + struct.unpack("<f", elements[-4:])
+        (changed,) = run("diff", a, b, "--largest", "--json").json["changed"]
+        largest = max(abs(100.25 - ends[0]), abs(-100 - ends[1]))
+        self.assertEqual(changed, {"fqn": "w", "data": {"elements": 2, "largest": largest}})
+        self.assertIn(b"~ w  data of 2 elements, by ", run("diff", a, b, "--largest").out)
+        self.change_data(b, "w", lambda data: struct.pack("<f", math.nan) + data[4:])
+        (changed,) = run("diff", a, b, "--largest", "--json").json["changed"]
+        self.assertEqual(changed["data"]["largest"], "nan")
+
+    def test_other_chunks_hold_the_same_values(self):
+        a, b = self.sample_with_data("d02_dtensor_2d"), self.folder / "whole.safetensors"
+        self.assertEqual(run("get", a, "*", "-o", b).code, 0)
+        answer = run("diff", a, b, "--only", "data,shape")
+        self.assertEqual((answer.code, answer.out), (0, b"the same; values were compared\n"), answer.err)
+        data = b.read_bytes()
+        b.write_bytes(data[:-1] + bytes([data[-1] ^ 1]))
+        self.assertEqual(run("diff", a, b, "--only", "data").code, 1)
+
+    def test_checksums_decide_where_the_files_are_the_recorded_ones(self):
+        a, b = self.pair(checksums=True)
+        flipped = lambda data: bytes([data[0] ^ 1]) + data[1:]  # noqa: E731
+        self.change_data(b, "w", flipped)
+        self.age(b)  # the checksums say that they are equal, and the file that it is the recorded one
+        self.assertEqual(run("diff", a, b, "--data").code, 0)
+        self.age(b, seconds=1)
+        self.assertEqual(run("diff", a, b, "--data").code, 1)
+        self.assertEqual(run("import", b, "--checksums").code, 0)
+        self.change_data(b, "w", flipped)
+        self.age(b, seconds=1)  # and here that they differ
+        self.assertEqual(run("diff", a, b, "--data", "--ignore", "location").code, 1)
+        # Only reading says how far; it finds no difference any more.
+        self.assertEqual(run("diff", a, b, "--largest").code, 0)
+
+    def test_values_of_bytes_items(self):
+        a, b = self.pair("s07_optimizer_bytes")
+        plain = next(
+            entry["fqn"]
+            for entry in run("ls", a, "--json").json["entries"]
+            if entry["type"] == "bytes" and type(run("get", a, entry["fqn"]).json) is float
+        )
+        storage = run("find", a, plain, "--json").json["locations"][0]["storage"]
+        file = b / storage["relative_path"]
+        data = bytearray(file.read_bytes())
+        number = struct.pack(">d", run("get", a, plain).json)
+        data[data.index(number, storage["byte_offset"]) + 1] ^= 1
+        file.write_bytes(data)
+        self.assertEqual(run("diff", a, b, "--data").out.splitlines()[1:], [f"~ {plain}  data".encode()])
+
+    def test_missing_data_are_an_error(self):
+        a = self.sample_with_data("s01_plain_tensors")
+        answer = run("diff", a, self.sample("s01_plain_tensors", "without"), "--data")
+        self.assertEqual((answer.code, answer.out), (2, b""))
+        self.assertIn(b".distcp", answer.err)
 
 
 class Get(ToolTest):
@@ -173,7 +272,7 @@ class Get(ToolTest):
         self.assertEqual(run("get", huge, "w", "--box", "7:9", "-o", "-", "--format", "raw").out, bytes(8))
 
     def test_a_data_file_that_is_missing_or_short(self):
-        copy = with_data(self, "s01_plain_tensors")
+        copy = self.sample_with_data("s01_plain_tensors")
         fqn = next(iter(VALUES["s01_plain_tensors"]))
         out = self.folder / "x.raw"
         os.truncate(copy / "__0_0.distcp", 50)
@@ -192,7 +291,7 @@ class Verify(ToolTest):
                 self.assertGreater(answer.json["data"]["checked_bytes"], 0)
 
     def test_a_flipped_bit_is_found_by_its_checksum_alone(self):
-        copy = with_data(self, "s01_plain_tensors")
+        copy = self.sample_with_data("s01_plain_tensors")
         data = bytearray((copy / "__0_0.distcp").read_bytes())
         data[704] ^= 4  # the first byte of the first tensor
         (copy / "__0_0.distcp").write_bytes(data)
@@ -205,7 +304,7 @@ class Verify(ToolTest):
 
     def test_a_folder_is_asked_for_its_files(self):
         """By default: a file alone says nothing of them."""
-        copy = with_data(self, "s08_multi_file")
+        copy = self.sample_with_data("s08_multi_file")
         self.assertEqual(run("verify", copy, "--json").json["files"], {"files": 6, "missing": 0, "too_short": 0, "fqns": 6, "lost": 0})
         self.assertIn(b"sound; data files not read (--check items, bytes)\n6 data files: there, and long enough\n", run("verify", copy).out)
         self.assertIn(b"sound; data files not looked at (--check files)\n", run("verify", copy / ".metadata").out)
@@ -228,7 +327,7 @@ class Verify(ToolTest):
         self.assertEqual(run("verify", copy / ".metadata", "--check", "files").code, 1)
 
     def test_missing_and_unnamed_files(self):
-        copy = with_data(self, "s08_multi_file")
+        copy = self.sample_with_data("s08_multi_file")
         (copy / "__0_1.distcp").rename(copy / "__9_9.distcp")
         answer = run("verify", copy, "--json")
         self.assertEqual((answer.code, [rule["rule"] for rule in answer.json["broken_rules"]]), (1, ["not_found"]))
@@ -250,7 +349,7 @@ class Stats(ToolTest):
             self.assertAlmostEqual(tensor["std"], std, 5)
 
     def test_nan_is_a_negative_answer(self):
-        copy = with_data(self, "s01_plain_tensors")
+        copy = self.sample_with_data("s01_plain_tensors")
         data = bytearray((copy / "__0_0.distcp").read_bytes())
         data[704:712] = struct.pack("<ff", math.nan, -math.inf)
         (copy / "__0_0.distcp").write_bytes(data)

@@ -98,7 +98,12 @@ class JsonSchema(ToolTest):
         out = self.folder / "out"
         self.check("import", "import", folder, "-o", out)
         self.check("already_imported", "import", folder, "-o", out)
-        self.check("import", "import", SAMPLES / "s01_plain_tensors", "--data", "-o", self.folder / "with_data")
+        sharded = self.sample_with_data("d02_dtensor_2d")
+        self.check("import", "import", sharded, "--data")
+        columns = ("plan", sharded, "--mesh", "2", "--placements", "S1", "--rank", "1")
+        self.check("plan", *columns, code=run(*columns).code)
+        for entry in self.check("ls", "ls", sharded)["entries"]:
+            self.check("find", "find", sharded, entry["fqn"])
         self.check("export", "export", out, "-o", self.folder / "exported", "--drop-opaque")
         self.check("keep", "keep", folder, "w", "-o", self.folder / "kept")
         self.check("drop", "drop", folder, "w", "-o", self.folder / "rest")
@@ -108,6 +113,9 @@ class JsonSchema(ToolTest):
         self.check("diff", "diff", out, self.folder / "renamed", code=1)
         self.check("diff", "diff", "--stat", out, self.folder / "renamed", code=1)
         self.check("diff", "diff", out, out)
+        flipped = self.sample_with_data("s01_plain_tensors", "flipped")
+        self.change_data(flipped, "w", lambda data: bytes([data[0] ^ 1]) + data[1:])
+        self.check("diff", "diff", SAMPLES / "s01_plain_tensors", flipped, "--largest", code=1)
 
     def test_every_answer(self):
         samples = [path for path in sorted(SAMPLES.iterdir()) if (path / ".metadata").exists()]

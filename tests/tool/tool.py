@@ -54,6 +54,19 @@ class ToolTest(unittest.TestCase):
         self.folder = pathlib.Path(tempfile.mkdtemp(prefix="flatpoint-test-"))
         self.addCleanup(shutil.rmtree, self.folder, ignore_errors=True)
 
+    def sample_with_data(self, name, into=None):
+        """A private copy of a sample, tensor data included."""
+        return shutil.copytree(SAMPLES / name, self.folder / (into or name))
+
+    def change_data(self, copy, fqn, change):
+        """Changes the bytes of the first chunk of an FQN, in its data file: bytes to bytes of the same length."""
+        known = self.folder / "known.flatpoint"
+        assert run("import", copy / ".metadata", "--data", "-f", "-o", known).code == 0
+        location = run("find", known, fqn, "--json").json["locations"][0]
+        path, begin, length = (copy / location["storage"]["relative_path"], *location["data"].values())
+        data = path.read_bytes()
+        path.write_bytes(data[:begin] + change(data[begin:][:length]) + data[begin + length :])
+
     def sample(self, name, into=None):
         """A private copy of a sample's metadata, without its tensor data and with a fixed modification time."""
         copy = self.folder / (into or name)

@@ -3,12 +3,15 @@
 
 #include <algorithm>
 #include <array>
+#include <cmath>
 #include <map>
 #include <memory>
 
 #include "arguments.hpp"
 #include "checkpoint.hpp"
 #include "describe.hpp"
+#include "flatpoint/data_diff.hpp"
+#include "progress.hpp"
 #include "table.hpp"
 #include "text.hpp"
 
@@ -20,13 +23,19 @@ struct Arguments {
   std::string b;
   std::vector<std::string> only;
   std::vector<std::string> ignore;
+  bool data = false;
+  bool largest = false;
   bool strict = false;
   bool stat = false;
   std::uint32_t depth = 0;  // names per module; 0: all but the last
 };
 
-constexpr std::array kAspects{Aspect::Type,     Aspect::Dtype, Aspect::Shape,   Aspect::Properties, Aspect::Sharding,
-                              Aspect::Location, Aspect::Order, Aspect::Planner, Aspect::Meta,       Aspect::Save};
+constexpr std::array kAspects{Aspect::Type,     Aspect::Dtype, Aspect::Shape,    Aspect::Properties,
+                              Aspect::Sharding, Aspect::Data,  Aspect::Location, Aspect::Order,
+                              Aspect::Planner,  Aspect::Meta,  Aspect::Save};
+
+/// What is known of values that differ, by position in A.
+using Values = std::map<std::uint32_t, data::ValueDifference>;
 
 Aspects parse(const std::vector<std::string>& names) {
   Aspects aspects = 0;
@@ -37,7 +46,71 @@ Aspects parse(const std::vector<std::string>& names) {
 }
 
 Aspects wanted(const Arguments& arguments) {
-  return (arguments.only.empty() ? kAllAspects : parse(arguments.only)) & ~parse(arguments.ignore);
+  Aspects aspects = arguments.only.empty() ? kAllAspects : parse(arguments.only);
+  if (arguments.data || arguments.largest) aspects = aspects | Aspect::Data;
+  return aspects & ~parse(arguments.ignore);
+}
+
+/// Adds an entry to those that differ, which are in A's order, or an aspect to it.
+void add_changed(std::vector<ChangedEntry>& changed, std::uint32_t a, std::uint32_t b, Aspect aspect) {
+  const auto at = std::ranges::lower_bound(changed, a, {}, &ChangedEntry::a);
+  if (at != changed.end() && at->a == a) {
+    at->aspects = at->aspects | aspect;
+  } else {
+    changed.insert(at, {a, b, static_cast<Aspects>(aspect)});
+  }
+}
+
+/// The values of one FQN in both, where they can be compared: as its type, and a tensor's dtype and size, are the same.
+Result<data::ValueDifference> compare_entry(const data::Reader& a, const EntryView& x, const data::Reader& b,
+                                            const EntryView& y, bool all) {
+  data::ValueDifference same;
+  const auto s = x.tensor();
+  const auto t = y.tensor();
+  if (s && t) {
+    if (dtype_text(*s) != dtype_text(*t) || !std::ranges::equal(s->size(), t->size())) return same;
+    return data::compare(a, *s, b, *t, {all});
+  }
+  if (s || t || x.type() != y.type() || !x.bytes_storage() || !y.bytes_storage()) return same;
+  const auto equal = data::equal_items(a, x, b, y);
+  if (!equal) return tl::unexpected(equal.error());
+  same.same = *equal;
+  return same;
+}
+
+/// Adds the FQNs whose values differ to those that do.
+Result<Values> compare_values(const Context& context, const dcp::OpenedCheckpoint& opened_a,
+                              const dcp::OpenedCheckpoint& opened_b, bool all, Diff& diff) {
+  const auto a = open_data(context, opened_a);
+  if (!a) return tl::unexpected(a.error());
+  const auto b = open_data(context, opened_b);
+  if (!b) return tl::unexpected(b.error());
+  const MetadataView metadata = opened_a.file.view();
+  const auto bytes_of = [&](std::uint32_t i) {
+    const auto entry = metadata.entry(i);
+    const auto tensor = entry ? entry->tensor() : Lookup<TensorView>(LookupStatus::Absent);
+    return tensor ? tensor_bytes(*tensor).value_or(0) : 0;
+  };
+  std::uint64_t total = 0;
+  for (std::uint32_t i = 0; i < metadata.size(); ++i) total += bytes_of(i);
+  Values values;
+  Progress progress;
+  std::uint64_t done = 0;
+  for (std::uint32_t i = 0; i < metadata.size(); ++i) {
+    const auto x = metadata.entry(i);
+    const auto y = x ? opened_b.file.view().find(x->fqn()) : Lookup<EntryView>(LookupStatus::Corrupt);
+    if (!x || y.corrupt()) return tl::unexpected(corrupt(opened_a, fmt::format("entry {}", i)));
+    if (y) {
+      const auto difference = compare_entry(*a, *x, *b, *y, all);
+      if (!difference) return tl::unexpected(difference.error());
+      if (!difference->same) {
+        add_changed(diff.changed, i, y->position(), Aspect::Data);
+        values.emplace(i, *difference);
+      }
+    }
+    progress.show(done += bytes_of(i), total);
+  }
+  return values;
 }
 
 /// Takes the ids of the save, which differ between any two, off what counts, unless they were asked for.
@@ -101,7 +174,17 @@ std::vector<Saying> sayings_of(const EntryView& x, const EntryView& y, const Cha
   return sayings;
 }
 
-std::string line_of(const Saying& saying, const ChangedEntry& changed) {
+/// "data", or "data of 3 elements, by 0.25 at most" where that was asked for.
+std::string data_line(const Values& values, std::uint32_t a) {
+  const data::ValueDifference& value = values.at(a);
+  if (value.elements == 0) return "data";
+  std::string line = fmt::format("data of {}", counted(value.elements, "element", "elements"));
+  if (value.largest) line += fmt::format(", by {:.6g} at most", *value.largest);
+  return line;
+}
+
+std::string line_of(const Saying& saying, const ChangedEntry& changed, const Values& values) {
+  if (saying.aspect == Aspect::Data) return data_line(values, changed.a);
   if (saying.aspect == Aspect::Location)
     return fmt::format("location of {}", counted(changed.chunks, "chunk", "chunks"));
   if (saying.a.empty() && saying.b.empty()) return std::string(to_string(saying.aspect));
@@ -163,7 +246,7 @@ void print_difference(Output& out, const FileDifference& difference) {
 }
 
 /// "1 removed, 0 added, 0 changed, 0 of the whole; values were not compared", or "the same; ...".
-void print_summary(Output& out, const Diff& diff, std::size_t ids) {
+void print_summary(Output& out, const Diff& diff, std::size_t ids, bool with_values) {
   if (diff.same()) {
     out.write("the same");
   } else {
@@ -171,10 +254,10 @@ void print_summary(Output& out, const Diff& diff, std::size_t ids) {
               grouped(diff.added.size()), grouped(diff.changed.size()), grouped(diff.file.size()));
   }
   if (ids > 0) out.write("; other ids of the save (--strict counts them)");
-  out.write("; values were not compared\n");
+  out.write(with_values ? "; values were compared\n" : "; values were not compared\n");
 }
 
-void print(Context& context, const MetadataView& a, const MetadataView& b, const Diff& diff) {
+void print(Context& context, const MetadataView& a, const MetadataView& b, const Diff& diff, const Values& values) {
   for (const std::uint32_t i : diff.removed) {
     if (const auto entry = a.entry(i))
       context.out.print(
@@ -192,7 +275,7 @@ void print(Context& context, const MetadataView& a, const MetadataView& b, const
     context.out.print("{}", context.out.painted(Colour::Yellow, fmt::format("~ {}", printable(x->fqn()))));
     const char* separator = "  ";
     for (const Saying& saying : sayings_of(*x, *y, changed)) {
-      context.out.print("{}{}", separator, line_of(saying, changed));
+      context.out.print("{}{}", separator, line_of(saying, changed, values));
       separator = "; ";
     }
     context.out.write("\n");
@@ -237,12 +320,23 @@ void write_modules(Json& json, const Modules& modules) {
   json.end();
 }
 
+void write_value(Json& json, const data::ValueDifference& value) {
+  if (value.elements > 0) json.member("elements", value.elements);
+  if (!value.largest) return;
+  if (std::isfinite(*value.largest)) {
+    json.member("largest", *value.largest);
+  } else {
+    json.member("largest", fmt::format("{}", *value.largest));
+  }
+}
+
 void print_json(Context& context, const MetadataView& a, const MetadataView& b, const Diff& diff,
-                const std::vector<FileDifference>& ids, const std::optional<Modules>& modules) {
+                const std::vector<FileDifference>& ids, const std::optional<Modules>& modules,
+                const std::optional<Values>& values) {
   Json json(context.out);
   json.begin_object(Json::Style::Lines);
   json.member("same", diff.same());
-  json.member("values_compared", false);
+  json.member("values_compared", values.has_value());
   write_differences(json, "file", diff.file);
   write_differences(json, "save_ids", ids);
   if (modules) {
@@ -262,6 +356,7 @@ void print_json(Context& context, const MetadataView& a, const MetadataView& b, 
     for (const Saying& saying : sayings_of(*x, *y, changed)) {
       json.key(to_string(saying.aspect)).begin_object();
       if (saying.aspect == Aspect::Location) json.member("chunks", changed.chunks);
+      if (saying.aspect == Aspect::Data) write_value(json, values->at(changed.a));
       if (!saying.a.empty() || !saying.b.empty()) json.member("a", saying.a), json.member("b", saying.b);
       json.end();
     }
@@ -280,14 +375,20 @@ Result<Exit> run(const Arguments& arguments, Context& context) {
   const MetadataView y = b->file.view();
   auto result = diff(x, y, wanted(arguments));
   if (!result) return tl::unexpected(result.error());
+  std::optional<Values> values;
+  if (holds(wanted(arguments), Aspect::Data)) {
+    auto compared = compare_values(context, *a, *b, arguments.largest, *result);
+    if (!compared) return tl::unexpected(std::move(compared.error()));
+    values = std::move(*compared);
+  }
   const auto ids = take_ids(*result, arguments);
   const auto modules = arguments.stat ? std::optional(by_module(x, y, *result, arguments.depth)) : std::nullopt;
   if (context.globals.json) {
-    print_json(context, x, y, *result, ids, modules);
+    print_json(context, x, y, *result, ids, modules, values);
   } else {
-    print_summary(context.out, *result, ids.size());
+    print_summary(context.out, *result, ids.size(), values.has_value());
     for (const FileDifference& difference : result->file) print_difference(context.out, difference);
-    modules ? print_modules(context.out, *modules) : print(context, x, y, *result);
+    modules ? print_modules(context.out, *modules) : print(context, x, y, *result, values.value_or(Values()));
   }
   return result->same() ? Exit::Yes : Exit::No;
 }
@@ -302,10 +403,15 @@ Run declare(Command& command) {
   const auto arguments = std::make_shared<Arguments>();
   command.add_option("A", arguments->a, "A checkpoint's folder, a .metadata or a flatpoint file").required();
   command.add_option("B", arguments->b, "Another one").required();
-  add_aspects(command, "--only", arguments->only,
-              "What counts, by default all but save of: type, dtype, shape, properties, sharding, location, order,\n"
-              "planner, meta, save (the ids that a save gets anew)");
+  add_aspects(
+      command, "--only", arguments->only,
+      "What counts, by default all but data and save of: type, dtype, shape, properties, sharding, data (values),\n"
+      "location, order, planner, meta, save (the ids that a save gets anew)");
   add_aspects(command, "--ignore", arguments->ignore, "What does not count");
+  command.add_flag("--data", arguments->data,
+                   "Compare values, too: by checksums where both have them (import --checksums), else by reading");
+  command.add_flag("--largest", arguments->largest,
+                   "Likewise, and tell how many elements differ and by how much at most, which reads all that differs");
   command.add_flag("--strict", arguments->strict, "Count the ids of the save, too");
   command.add_flag("--stat", arguments->stat, "Numbers per module instead of a line per FQN");
   command.add_option("--depth", arguments->depth, "With --stat: names per module; by default all but the last")
@@ -319,6 +425,7 @@ extern const Verb kDiff;
 const Verb kDiff{"diff", "Compare what two metadata files say; exit 0 the same, 1 different",
                  "  flatpoint diff step_1000/ step_2000/ --ignore location\n"
                  "  flatpoint diff step_1000/ step_2000/ --stat --depth 3\n"
+                 "  flatpoint diff ckpt/ resharded/ --only data --largest\n"
                  "  flatpoint diff ckpt/.metadata ckpt/.metadata.flatpoint\n"
                  "  flatpoint diff a.flatpoint b.flatpoint --only dtype,shape --json\n",
                  declare};

@@ -45,11 +45,12 @@ struct Written {
   std::optional<data::FoundData> found;
 };
 
-Result<Written> with_data(const dcp::OpenedCheckpoint& opened, const Arguments& arguments) {
+Result<Written> with_data(const Context& context, const dcp::OpenedCheckpoint& opened, const Arguments& arguments) {
   Written written{opened.file.bytes(), {}};
   if (!arguments.data && !arguments.checksums) return written;
   data::FindDataOptions options;
   options.checksums = arguments.checksums;
+  options.allow_outside = context.globals.allow_outside;
   Progress progress;
   if (options.checksums)
     options.progress = [&](std::uint64_t done, std::uint64_t total) { progress.show(done, total); };
@@ -68,7 +69,7 @@ void print_json(Context& context, const dcp::OpenedCheckpoint& opened, const fs:
   json.member("already_imported", false);
   if (file.found) {
     json.key("data").begin_object();
-    json.member("chunks", file.found->chunks);
+    json.member("chunks", file.found->chunks - file.found->not_plain);
     json.member("not_plain", file.found->not_plain);
     json.end();
   }
@@ -132,7 +133,7 @@ Result<Exit> run(const Arguments& arguments, Context& context) {
     return fail(ErrorCode::InvalidArgument, fmt::format("{}: is a flatpoint file already", opened->path.string()));
   }
   print_notes(context, *opened);
-  const auto file = with_data(*opened, arguments);
+  const auto file = with_data(context, *opened, arguments);
   if (!file) return tl::unexpected(file.error());
   const auto written = publish(context, output, file->bytes, arguments.output.force || *done, {opened->path});
   if (!written) return tl::unexpected(written.error());

@@ -166,6 +166,59 @@ void print(Context& context, const MetadataView& metadata, const LoadPlan& plan,
   print_issues(context.out, plan.issues(), most);
 }
 
+/// The bytes of a file that are an item's elements: `length` of them from `byte_offset` on, and for each step, the
+/// outermost first, all of that `count` times, `bytes` apart.
+struct ItemData {
+  struct Step {
+    std::uint64_t count;
+    std::uint64_t bytes;
+  };
+  std::uint64_t byte_offset;
+  std::uint64_t length;
+  std::vector<Step> steps;
+};
+
+/// Unset where the metadata does not know, or there are no elements.
+std::optional<ItemData> data_of(const MetadataView& metadata, const ReadItemView& item) {
+  const auto entry = metadata.find(item.fqn());
+  const auto tensor = entry ? entry->tensor() : Lookup<TensorView>(LookupStatus::Absent);
+  const auto chunk = tensor ? tensor->chunk_by_row(item.chunk()) : Lookup<ChunkView>(LookupStatus::Absent);
+  const auto data = chunk ? chunk->data() : Lookup<ChunkData>(LookupStatus::Absent);
+  const auto lengths = item.lengths();
+  if (!data || std::ranges::find(lengths, 0) != lengths.end()) return std::nullopt;
+  std::uint64_t stride = item_size(tensor->dtype());
+  ItemData found{data->byte_offset, stride, {}};
+  bool is_one_run = true;  // of all dimensions behind this one
+  for (std::size_t d = lengths.size(); d-- > 0;) {
+    const auto length = static_cast<std::uint64_t>(lengths[d]);
+    const auto size = static_cast<std::uint64_t>(chunk->size(static_cast<std::uint8_t>(d)));
+    found.byte_offset += static_cast<std::uint64_t>(item.storage_offsets()[d]) * stride;
+    if (is_one_run) {
+      found.length *= length;
+    } else if (length > 1) {
+      found.steps.insert(found.steps.begin(), {length, stride});
+    }
+    is_one_run = is_one_run && length == size;
+    stride *= size;
+  }
+  return found;
+}
+
+void write_data(Json& json, const ItemData& data) {
+  json.key("data").begin_object();
+  json.member("byte_offset", data.byte_offset);
+  json.member("length", data.length);
+  json.key("steps").begin_array();
+  for (const ItemData::Step& step : data.steps) {
+    json.begin_object();
+    json.member("count", step.count);
+    json.member("bytes", step.bytes);
+    json.end();
+  }
+  json.end();
+  json.end();
+}
+
 void write_item(Json& json, const MetadataView& metadata, const ReadItemView& view) {
   const ReadItem item = view.to_value();
   const bool is_bytes = item.type == LoadItemType::Bytes;
@@ -183,6 +236,7 @@ void write_item(Json& json, const MetadataView& metadata, const ReadItemView& vi
   json.member("relative_path", *metadata.file_name(view.file()));
   json.member("byte_offset", view.byte_offset());
   json.member("length", view.length());
+  if (const auto data = is_bytes ? std::nullopt : data_of(metadata, view)) write_data(json, *data);
   json.end();
 }
 
