@@ -7,6 +7,7 @@
 #include <string_view>
 
 #include "archive/zip.hpp"
+#include "flatpoint/buffer.hpp"
 #include "flatpoint/types.hpp"
 
 namespace flatpoint::archive {
