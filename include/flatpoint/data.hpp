@@ -179,8 +179,10 @@ struct TensorStatistics {
   double std = 0;  // of the whole, not of a sample: divided by the number of elements
 };
 
-/// In one pass over all bytes. Errors: those of Reader::read; NotPlain for dtypes that are no real numbers.
-[[nodiscard]] Result<TensorStatistics> statistics(const Reader& reader, const TensorView& tensor);
+/// In one pass over all bytes; `progress` is told of those that are done. Errors: those of Reader::read; NotPlain for
+/// dtypes that are no real numbers.
+[[nodiscard]] Result<TensorStatistics> statistics(const Reader& reader, const TensorView& tensor,
+                                                  const std::function<void(std::uint64_t)>& progress = {});
 
 /// What the data files show before one of them is opened.
 struct FilesReport {

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <optional>
 
 #include "flatpoint/data.hpp"
@@ -17,7 +18,8 @@ struct ValueDifference {
 };
 
 struct CompareOptions {
-  bool all = false;  // do not stop at the first difference
+  bool all = false;                                  // do not stop at the first difference
+  std::function<void(std::uint64_t)> progress = {};  // bytes of the tensor that were compared
 };
 
 /// Compares a tensor in two checkpoints. Where both are cut into the same chunks, and the XXH3-64 of a chunk is known

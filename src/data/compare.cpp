@@ -84,6 +84,8 @@ class Comparer {
     if (!here) return tl::unexpected(here.error());
     const auto there = b_.read(y_, offsets, sizes, {q_.data(), {}});
     if (!there) return tl::unexpected(there.error());
+    done_ += bytes;
+    if (options_.progress) options_.progress(done_);
     if (std::memcmp(p_.data(), q_.data(), bytes) == 0) return {};
     if (!options_.all) return differ();
     found_.same = false;
@@ -127,6 +129,7 @@ class Comparer {
   const bool is_number_;
   ValueDifference found_;
   bool is_decided_ = false;
+  std::uint64_t done_ = 0;
   double largest_ = 0;
   std::vector<std::byte> p_;
   std::vector<std::byte> q_;

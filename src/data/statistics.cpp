@@ -211,7 +211,8 @@ class Adder {
 /// Every element of a tensor once, a slab of a chunk's rows at a time.
 class Pass {
  public:
-  Pass(const Reader& reader, const TensorView& tensor) : reader_(reader), tensor_(tensor), adder_(tensor.dtype()) {}
+  Pass(const Reader& reader, const TensorView& tensor, const std::function<void(std::uint64_t)>& progress)
+      : reader_(reader), tensor_(tensor), progress_(progress), adder_(tensor.dtype()) {}
 
   Result<Moments> run() {
     if (!is_number(tensor_.dtype())) {
@@ -225,6 +226,7 @@ class Pass {
       const auto read = reader_.read(tensor_, offsets, sizes, {slab_.data(), {}});
       if (!read) return tl::unexpected(read.error());
       adder_.add(std::span(slab_).first(bytes), moments_);
+      if (progress_) progress_(done_ += bytes);
       return {};
     };
     const Size corner(tensor_.size().size(), 0);
@@ -236,6 +238,8 @@ class Pass {
  private:
   const Reader& reader_;
   const TensorView& tensor_;
+  const std::function<void(std::uint64_t)>& progress_;
+  std::uint64_t done_ = 0;
   Adder adder_;
   Moments moments_;
   std::vector<std::byte> slab_;
@@ -243,8 +247,9 @@ class Pass {
 
 }  // namespace
 
-Result<TensorStatistics> statistics(const Reader& reader, const TensorView& tensor) {
-  const auto moments = Pass(reader, tensor).run();
+Result<TensorStatistics> statistics(const Reader& reader, const TensorView& tensor,
+                                    const std::function<void(std::uint64_t)>& progress) {
+  const auto moments = Pass(reader, tensor, progress).run();
   if (!moments) return tl::unexpected(moments.error());
   TensorStatistics result;
   result.zeros = moments->zeros;

@@ -29,6 +29,18 @@ class Progress {
   Clock::time_point last_;
 };
 
+/// Work of which bytes are done one after the other.
+class Task {
+ public:
+  explicit Task(std::uint64_t total) : total_(total) {}
+  void add(std::uint64_t bytes) { progress_.show(done_ += bytes, total_); }
+
+ private:
+  Progress progress_;
+  std::uint64_t done_ = 0;
+  std::uint64_t total_;
+};
+
 /// Says what is being read, and for how long, where that takes more than two seconds. Likewise.
 class Waiting {
  public:

@@ -63,13 +63,13 @@ void add_changed(std::vector<ChangedEntry>& changed, std::uint32_t a, std::uint3
 
 /// The values of one FQN in both, where they can be compared: as its type, and a tensor's dtype and size, are the same.
 Result<data::ValueDifference> compare_entry(const data::Reader& a, const EntryView& x, const data::Reader& b,
-                                            const EntryView& y, bool all) {
+                                            const EntryView& y, const data::CompareOptions& options) {
   data::ValueDifference same;
   const auto s = x.tensor();
   const auto t = y.tensor();
   if (s && t) {
     if (dtype_text(*s) != dtype_text(*t) || !std::ranges::equal(s->size(), t->size())) return same;
-    return data::compare(a, *s, b, *t, {all});
+    return data::compare(a, *s, b, *t, options);
   }
   if (s || t || x.type() != y.type() || !x.bytes_storage() || !y.bytes_storage()) return same;
   const auto equal = data::equal_items(a, x, b, y);
@@ -96,12 +96,13 @@ Result<Values> compare_values(const Context& context, const dcp::OpenedCheckpoin
   Values values;
   Progress progress;
   std::uint64_t done = 0;
+  const data::CompareOptions options{all, [&](std::uint64_t bytes) { progress.show(done + bytes, total); }};
   for (std::uint32_t i = 0; i < metadata.size(); ++i) {
     const auto x = metadata.entry(i);
     const auto y = x ? opened_b.file.view().find(x->fqn()) : Lookup<EntryView>(LookupStatus::Corrupt);
     if (!x || y.corrupt()) return tl::unexpected(corrupt(opened_a, fmt::format("entry {}", i)));
     if (y) {
-      const auto difference = compare_entry(*a, *x, *b, *y, all);
+      const auto difference = compare_entry(*a, *x, *b, *y, options);
       if (!difference) return tl::unexpected(difference.error());
       if (!difference->same) {
         add_changed(diff.changed, i, y->position(), Aspect::Data);

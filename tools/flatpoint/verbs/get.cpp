@@ -10,6 +10,7 @@
 #include "flatpoint/data.hpp"
 #include "flatpoint/safetensors.hpp"
 #include "glob.hpp"
+#include "progress.hpp"
 #include "tensor_file.hpp"
 #include "text.hpp"
 
@@ -89,8 +90,8 @@ std::uint64_t bytes_of(const TensorView& tensor, const Size& sizes) {
 /// Reads a box and writes it row-major, slab by slab.
 class BoxWriter {
  public:
-  BoxWriter(const data::Reader& reader, const TensorView& tensor, FileWriter& out)
-      : reader_(reader), tensor_(tensor), out_(out) {}
+  BoxWriter(const data::Reader& reader, const TensorView& tensor, FileWriter& out, Task& task)
+      : reader_(reader), tensor_(tensor), out_(out), task_(task) {}
 
   Result<void> write(const Box& box, std::size_t dimension = 0) {
     constexpr std::uint64_t kSlab = std::uint64_t{16} << 20;
@@ -113,12 +114,15 @@ class BoxWriter {
     if (slab_.size() < bytes) slab_.resize(bytes);
     auto read = reader_.read(tensor_, box.offsets, box.sizes, {slab_.data(), {}});
     if (!read) return tl::unexpected(std::move(read.error()));
-    return out_.write(std::span(slab_).first(bytes));
+    auto written = out_.write(std::span(slab_).first(bytes));
+    task_.add(bytes);
+    return written;
   }
 
   const data::Reader& reader_;
   const TensorView& tensor_;
   FileWriter& out_;
+  Task& task_;
   std::vector<std::byte> slab_;
 };
 
@@ -210,8 +214,11 @@ Result<void> write_tensors(const data::Reader& reader, const std::vector<TensorV
     head = std::move(*made);
   }
   if (auto written = out.write(head); !written) return written;
+  std::uint64_t total = 0;
+  for (std::size_t i = 0; i < tensors.size(); ++i) total += bytes_of(tensors[i], boxes[i].sizes);
+  Task task(total);
   for (std::size_t i = 0; i < tensors.size(); ++i) {
-    if (auto written = BoxWriter(reader, tensors[i], out).write(boxes[i]); !written) return written;
+    if (auto written = BoxWriter(reader, tensors[i], out, task).write(boxes[i]); !written) return written;
   }
   return out.finish();
 }

@@ -49,7 +49,8 @@ Result<void> fill(const data::Reader& reader, std::vector<Row>& rows) {
   Progress progress;
   std::uint64_t done = 0;
   for (Row& row : rows) {
-    auto statistics = data::statistics(reader, row.tensor);
+    const auto show = [&](std::uint64_t bytes) { progress.show(done + bytes, total); };
+    auto statistics = data::statistics(reader, row.tensor, show);
     if (statistics) {
       row.statistics = *statistics;
     } else if (statistics.error().code != ErrorCode::NotPlain) {
