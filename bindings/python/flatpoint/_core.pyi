@@ -42,12 +42,11 @@ def open(
     data_folder: str | PathLike[str] | None = None,
     allow_outside: bool = False,
 ) -> Checkpoint:
-    """Open a checkpoint's folder, a `.metadata`, or a flatpoint file.
+    """Open a checkpoint's folder, a `.metadata`, a flatpoint file, or files of safetensors.
 
-    In a folder with both files a `.metadata.flatpoint` that was imported from the `.metadata` beside it wins; otherwise
-    the `.metadata` is imported in memory, as data: nothing of it is executed. `rank` picks one of the `__R.metadata` of a
-    save without collectives. `copy` reads the file instead of mapping it, for folders where others write in place.
-    `limits` are those of include/flatpoint/dcp.hpp: {"max_chunks": 1_000_000}. Data files are read from the folder of the
+    In a folder a `.metadata.flatpoint` that was imported from what lies beside it wins; otherwise that is imported in
+    memory, as data: nothing of it is executed. `rank` picks one of the `__R.metadata` of a save without
+    collectives. `copy` reads the file instead of mapping it, for folders where others write in place. `limits` are those of include/flatpoint/dcp.hpp: {"max_chunks": 1_000_000}. Data files are read from the folder of the
     metadata, or from `data_folder`; where their paths leave it only with `allow_outside`.
 
     Raises Error; NotFoundError is a FileNotFoundError, IoError an OSError.

@@ -2,7 +2,9 @@
 #include "flatpoint/data.hpp"
 
 #include <algorithm>
-#include <array>
+#include <chrono>
+#include <future>
+#include <stop_token>
 #include <thread>
 #include <vector>
 
@@ -141,6 +143,26 @@ std::uint32_t threads_for(std::uint32_t wished, std::uint64_t bytes) {
   return static_cast<std::uint32_t>(std::clamp<std::uint64_t>(bytes / kWorthAThread, 1, most));
 }
 
+/// Runs a long read beside, without the lock of the interpreter, and looks for signals meanwhile: Ctrl-C ends it.
+template <class Read>
+Result<data::ReadReport> run_interruptibly(Read read) {
+  constexpr std::chrono::milliseconds kPatience{50};
+  std::stop_source stop;
+  auto reading = std::async(std::launch::async, [&] { return read(stop.get_token()); });
+  const auto wait = [&](bool to_the_end) {
+    const nb::gil_scoped_release release;
+    if (to_the_end) reading.wait();
+    return reading.wait_for(kPatience) == std::future_status::ready;
+  };
+  while (!wait(false)) {
+    if (PyErr_CheckSignals() == 0) continue;
+    stop.request_stop();
+    wait(true);
+    throw nb::python_error();
+  }
+  return reading.get();
+}
+
 void read_boxes(nb::handle items, std::uint32_t threads, bool verify) {
   Opened opened;
   std::vector<Request> requests;
@@ -150,12 +172,21 @@ void read_boxes(nb::handle items, std::uint32_t threads, bool verify) {
   data::ReadOptions options;
   options.threads = threads_for(threads, bytes);
   options.verify = verify;
-  value_of([&]() -> Result<data::ReadReport> {
-    const nb::gil_scoped_release release;
+  const auto read = [&](std::stop_token stop) -> Result<data::ReadReport> {
+    options.stop = std::move(stop);
     const auto reader = opened->reader();
     if (!reader) return tl::unexpected(reader.error());
     if (requests.size() == 1) return read_one_by_one(**reader, requests, options);
     return read_as_plan(opened->file.view(), **reader, requests, options);
+  };
+  constexpr std::uint64_t kLong = std::uint64_t{32} << 20;
+  if (bytes >= kLong) {
+    value_of(run_interruptibly(read));
+    return;
+  }
+  value_of([&] {
+    const nb::gil_scoped_release release;
+    return read({});
   }());
 }
 

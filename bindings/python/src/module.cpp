@@ -239,13 +239,23 @@ NB_MODULE(_core, m) {
   bind_data(m);
   bind_table(m);
   bind_merge(m);
-  m.def("open", &open_path, nb::arg("path"), nb::kw_only(), nb::arg("rank") = nb::none(), nb::arg("copy") = false,
-        nb::arg("limits") = nb::none(), nb::arg("data_folder") = nb::none(), nb::arg("allow_outside") = false,
-        "Open a checkpoint's folder, a .metadata, or a flatpoint file.");
+  m.def(
+      "open", &open_path, nb::arg("path"), nb::kw_only(), nb::arg("rank") = nb::none(), nb::arg("copy") = false,
+      nb::arg("limits") = nb::none(), nb::arg("data_folder") = nb::none(), nb::arg("allow_outside") = false,
+      "Open a checkpoint's folder, a .metadata, a flatpoint file, or files of safetensors.\n\n"
+      "In a folder a .metadata.flatpoint that was imported from what lies beside it wins; otherwise that is "
+      "imported in memory, as data: nothing of it is executed. `rank` picks one of the __R.metadata of a save without "
+      "collectives. "
+      "`copy` reads the file instead of mapping it, for folders where others write in place. `limits` are those of "
+      "include/flatpoint/dcp.hpp: {\"max_chunks\": 1_000_000}. Data files are read from the folder of the metadata, or "
+      "from `data_folder`; where their paths leave it only with `allow_outside`.\n\n"
+      "Raises Error; NotFoundError is a FileNotFoundError, IoError an OSError.");
   m.def("from_bytes", &from_bytes, nb::arg("data"), nb::kw_only(), nb::arg("rank") = nb::none(),
         nb::arg("limits") = nb::none(), nb::arg("modified_ns") = nb::none(), nb::arg("etag") = "",
         nb::arg("data_folder") = nb::none(), nb::arg("allow_outside") = false,
-        "Open the bytes of a flatpoint file or of a .metadata, whose time and etag are recorded.");
+        "Open the bytes of a flatpoint file or of a .metadata, which are copied.\n\n"
+        "`rank`: of the __R.metadata that they are; `modified_ns` and `etag`: by what it is recognised later; "
+        "`data_folder`: where the data files are. Raises Error.");
   m.def("from_object", &from_object, nb::arg("metadata"), nb::arg("results") = nb::none(), nb::kw_only(),
         nb::arg("rank") = nb::none(), nb::arg("keep_pickle") = false, nb::arg("modified_ns") = nb::none(),
         "Open torch's Metadata; its pickle or None; keys and values of the results. None: Python's pickle has to write "

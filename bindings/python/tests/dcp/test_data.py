@@ -1,6 +1,9 @@
 """Tensors that torch saved, of every dtype and layout, read back without it and into its memory."""
 
+import pickle
 import random
+import subprocess
+import sys
 import threading
 
 import flatpoint
@@ -9,6 +12,14 @@ import pytest
 import torch
 import torch.distributed.checkpoint as dcp
 from conftest import TORCH
+from torch.distributed.checkpoint.filesystem import _StorageInfo
+from torch.distributed.checkpoint.metadata import (
+    ChunkStorageMetadata,
+    Metadata,
+    MetadataIndex,
+    TensorProperties,
+    TensorStorageMetadata,
+)
 
 NAMES = "uint8 int8 int16 int32 int64 float16 float32 float64 bfloat16 bool complex32 complex64 complex128".split()
 NAMES += "uint16 uint32 uint64 float8_e5m2 float8_e4m3fn float8_e5m2fnuz float8_e4m3fnuz".split()
@@ -148,3 +159,32 @@ def test_others_run_while_a_tensor_is_read(tmp_path):
         if half:
             return
     raise AssertionError("no half was ever seen")
+
+
+ENDLESS = """
+import signal, sys
+import flatpoint, numpy
+from flatpoint import _core
+
+tensor = flatpoint.open(sys.argv[1])["w"]
+row = numpy.zeros(tensor.shape[1], numpy.float32)
+signal.signal(signal.SIGALRM, signal.default_int_handler)
+signal.setitimer(signal.ITIMER_REAL, 0.3)
+try:  # every row into the memory of the first
+    _core.read_boxes([(tensor, (0, 0), tensor.shape, row.__array_interface__["data"][0], (0, 4))], 1, False)
+except KeyboardInterrupt:
+    print("interrupted")
+"""
+
+
+def test_a_long_read_can_be_interrupted(tmp_path):
+    """16 TB, of a tensor whose rows are all the same."""
+    size, zero = torch.Size([1 << 20, 1 << 22]), torch.Size([0, 0])
+    torch.save(torch.ones(1 << 22).expand(size), tmp_path / "__0_0.distcp")
+    tensor = TensorStorageMetadata(TensorProperties(dtype=torch.float32), size, [ChunkStorageMetadata(zero, size)])
+    place = _StorageInfo("__0_0.distcp", 0, (tmp_path / "__0_0.distcp").stat().st_size)
+    metadata = Metadata({"w": tensor}, None, {MetadataIndex("w", zero, 0): place})
+    (tmp_path / ".metadata").write_bytes(pickle.dumps(metadata, protocol=4))
+    command = [sys.executable, "-c", ENDLESS, tmp_path]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=True)
+    assert done.stdout == "interrupted\n"
