@@ -31,6 +31,8 @@ struct Allowance {
   std::span<const Span> unjudged;
   /// "module name" of classes in the place of DCP's Metadata and _StorageInfo.
   std::span<const std::string> classes;
+  /// For tests: every instruction is judged by itself.
+  bool one_by_one = false;
 };
 
 class Walk {
@@ -121,6 +123,11 @@ class Walk {
   template <class Id>
   Step get_numbered();
   Step get_line();
+
+  // audit_objects.cpp: whole objects.
+  class ObjectReader;
+  /// An object of the class that was fetched, with plain attributes; false, and nothing is taken, where it is another.
+  bool take_object(Seen cls);
 
   // audit_calls.cpp: names, calls and states.
   Step global_line();

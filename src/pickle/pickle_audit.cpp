@@ -421,6 +421,7 @@ Walk::Step Walk::get(std::uint64_t id) {
   }
   if (in_span_ && id < memo_floor_) return broken("an unjudged record reaches for a value of others");
   if (!in_span_ && value.is(Kind::InSpan)) return broken("it reaches into an unjudged record");
+  if (value.is(Kind::Name) && take_object(value)) return Step::Next;
   return push(in_span_ ? Seen(Kind::Refused) : value);
 }
 
