@@ -194,6 +194,49 @@ BOOST_AUTO_TEST_CASE(old_protocols) {
   BOOST_TEST(audited("").starts_with("incomplete"));
 }
 
+/// "clean", or each act with its place, judged with or without whole objects in one step.
+std::string judged(std::string_view pickle, bool one_by_one, std::span<const audit::Span> spans = {}) {
+  const std::span bytes(reinterpret_cast<const std::uint8_t*>(pickle.data()), pickle.size());
+  const PickleAudit audit = audit::Walk(bytes, {.unjudged = spans, .classes = {}, .one_by_one = one_by_one}).run();
+  std::string all = told(audit);
+  for (const ForeignAct& act : audit.acts) all += fmt::format(" @{}", act.position);
+  return all;
+}
+
+// A whole object in one step comes to what its instructions come to, whatever it holds and wherever it is cut.
+BOOST_AUTO_TEST_CASE(whole_objects_as_instruction_by_instruction) {
+  std::mt19937_64 random(7);
+  constexpr std::string_view kOpcodes = "NKMJhjqr(t)}ubeasR.0\x81\x85\x86\x87\x88\x8a\x94\x95";
+  std::size_t clean = 0;
+  std::size_t others = 0;
+  for (const auto& path : sample_pickles()) {
+    const std::string sample = read_file(path);
+    BOOST_TEST(judged(sample, false) == judged(sample, true), path);
+    if (sample.size() > 20000) continue;
+    for (int round = 0; round < 300; ++round) {
+      std::string bytes = sample;
+      for (int i = 0; i < 1 + round % 2; ++i) {
+        const std::size_t at = random() % bytes.size();
+        switch (random() % 4) {
+          case 0: bytes[at] = static_cast<char>(random()); break;
+          case 1: bytes[at] = kOpcodes[random() % kOpcodes.size()]; break;
+          case 2: bytes.erase(at, 1 + random() % 3); break;
+          default: bytes.insert(at, 1, kOpcodes[random() % kOpcodes.size()]);
+        }
+      }
+      const std::size_t begin = random() % bytes.size();
+      const audit::Span span{begin, std::min<std::uint64_t>(bytes.size(), begin + random() % 64)};
+      const bool with_span = round % 5 == 0;
+      const std::span<const audit::Span> spans(&span, with_span ? 1 : 0);
+      const std::string one_by_one = judged(bytes, true, spans);
+      BOOST_REQUIRE(judged(bytes, false, spans) == one_by_one);
+      ++(one_by_one == "clean" ? clean : others);
+    }
+  }
+  BOOST_TEST(clean > 100U);
+  BOOST_TEST(others > 1000U);
+}
+
 // Any bytes have an answer.
 BOOST_AUTO_TEST_CASE(random_bytes) {
   std::mt19937_64 random(1);
