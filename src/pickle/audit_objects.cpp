@@ -1,5 +1,6 @@
 // pickle/audit_objects.cpp - the objects that come by the million, judged in one step instead of thirty.
 #include <bit>
+#include <cstddef>
 #include <cstring>
 
 #include "pickle/audit_walk.hpp"
@@ -7,7 +8,7 @@
 namespace flatpoint::audit {
 namespace {
 
-constexpr std::size_t kMaxInstruction = 1 + 1 + 8;  // LONG1 of eight bytes
+constexpr std::ptrdiff_t kMaxInstruction = 1 + 1 + 8;  // LONG1 of eight bytes
 constexpr std::size_t kMaxMemoized = 32;
 
 /// Values that are judged where they stand: no classes, no tuples of any, nothing that a MetadataIndex does not have.
@@ -59,8 +60,8 @@ class Walk::ObjectReader {
   }
 
  private:
-  // Before each instruction; so that the longest one can be read.
-  [[nodiscard]] bool has_room() const noexcept { return static_cast<std::size_t>(end_ - at_) >= kMaxInstruction; }
+  // Before each instruction, so that the longest one can be read. The fetch before may have left its frame already.
+  [[nodiscard]] bool has_room() const noexcept { return end_ - at_ >= kMaxInstruction; }
   bool next(std::uint8_t opcode) noexcept {
     if (!has_room() || *at_ != opcode) return false;
     ++at_;

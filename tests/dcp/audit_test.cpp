@@ -1,7 +1,6 @@
 // What unpickling would run, by the audit's own list; and that the audit stands behind the exporter's first decision.
 #include <boost/test/unit_test.hpp>
 
-#include "base/format.hpp"
 #include "describe.hpp"
 #include "flatpoint/pickle_audit.hpp"
 #include "pickle/assemble.hpp"
@@ -199,7 +198,7 @@ std::string judged(std::string_view pickle, bool one_by_one, std::span<const aud
   const std::span bytes(reinterpret_cast<const std::uint8_t*>(pickle.data()), pickle.size());
   const PickleAudit audit = audit::Walk(bytes, {.unjudged = spans, .classes = {}, .one_by_one = one_by_one}).run();
   std::string all = told(audit);
-  for (const ForeignAct& act : audit.acts) all += fmt::format(" @{}", act.position);
+  for (const ForeignAct& act : audit.acts) all += " @" + std::to_string(act.position);
   return all;
 }
 
@@ -229,7 +228,7 @@ BOOST_AUTO_TEST_CASE(whole_objects_as_instruction_by_instruction) {
       const bool with_span = round % 5 == 0;
       const std::span<const audit::Span> spans(&span, with_span ? 1 : 0);
       const std::string one_by_one = judged(bytes, true, spans);
-      BOOST_REQUIRE(judged(bytes, false, spans) == one_by_one);
+      BOOST_REQUIRE_EQUAL(judged(bytes, false, spans), one_by_one);
       ++(one_by_one == "clean" ? clean : others);
     }
   }

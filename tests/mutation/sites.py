@@ -14,6 +14,7 @@ class Site(NamedTuple):
     file: str
     line: int
     last_line: int
+    code: str  # of the first line
     what: str  # for people: "<  becomes <=", ...
     edits: tuple[Edit, ...]
 
@@ -111,12 +112,13 @@ def conditions(code: str):
 def sites_of(file: str, text: str) -> list[Site]:
     code = blanked(text)
     line_of = lambda at: text.count("\n", 0, at) + 1
+    originals = text.split("\n")
     sites, seen = [], set()
 
     def add(begin: int, end: int, what: str, *edits: Edit):
         if (begin, end, what) not in seen:
             seen.add((begin, end, what))
-            sites.append(Site(file, line_of(begin), line_of(end), what, edits))
+            sites.append(Site(file, line_of(begin), line_of(end), originals[line_of(begin) - 1].strip(), what, edits))
 
     for begin, end, value in conditions(code):
         if value == "true":
