@@ -37,8 +37,12 @@ class Observer : public boost::unit_test::test_observer {
   std::chrono::steady_clock::time_point begin_;
 };
 
+/// Lives for ever: the framework calls its observers when fixtures are gone.
 struct ObserverFixture {
-  Observer observer;
+  ObserverFixture() {
+    static Observer* const observer = new Observer;
+    (void)observer;
+  }
 };
 BOOST_TEST_GLOBAL_FIXTURE(ObserverFixture);
 
