@@ -94,6 +94,24 @@ BOOST_AUTO_TEST_CASE(storage_without_a_chunk_is_lent_to_the_chunk_that_it_names)
   BOOST_TEST((left == std::vector<std::uint64_t>{1, 3, 6}));
 }
 
+BOOST_AUTO_TEST_CASE(storage_without_a_chunk_keeps_its_transforms) {
+  write::Draft a = imported(0);
+  a.transform_lists.push_back({.descriptors = {"gzip"}});
+  a.rows.transforms = {1, 1};
+  write::Draft b;
+  b.fragment_rank = 1;
+  b.has_storage_data = true;
+  b.files = {"g"};
+  b.source = a.source;
+  b.transform_lists.push_back({.descriptors = {"zstd"}});
+  add_loose(b, "gone", std::nullopt, 1);
+  b.rows.transforms = {1};
+  const auto file = merged({a, b});
+  const auto left = loose_storage(file.view(), 0)->storage;
+  BOOST_TEST(left.transform_count().value_or(0) == 1U);
+  BOOST_TEST(left.transform_descriptor(0) == "zstd");
+}
+
 BOOST_AUTO_TEST_CASE(orders_that_fragments_state_outlive_their_replicas) {
   write::Draft a = imported(0);
   write::Draft b = imported(1);

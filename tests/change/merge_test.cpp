@@ -246,9 +246,9 @@ BOOST_AUTO_TEST_CASE(elements_are_counted_beyond_64_bits) {
 }
 
 BOOST_AUTO_TEST_CASE(storage_keeps_its_transforms_wherever_it_goes) {
-  const auto fragment = [](std::uint32_t rank, const char* stored_with) {
+  const auto fragment = [](std::uint32_t rank, const char* stored_with, const char* fqn = "w") {
     auto builder = MetadataBuilder::create_fragment(rank);
-    const auto id = expect(builder.add_tensor("w", {}, Size{4, 6}));
+    const auto id = expect(builder.add_tensor(fqn, {}, Size{4, 6}));
     if (stored_with == nullptr) {
       expect(builder.add_chunk(id, Size{0, 0}, Size{4, 6}));
     } else {
@@ -277,6 +277,10 @@ BOOST_AUTO_TEST_CASE(storage_keeps_its_transforms_wherever_it_goes) {
   own.add(fragment(0, "gzip"));
   own.add(fragment(1, "zstd"));
   BOOST_TEST(kept(own) == "f0 gzip");
+  Fragments numbered;  // each calls its list the first
+  numbered.add(fragment(0, "gzip", "a"));
+  numbered.add(fragment(1, "zstd"));
+  BOOST_TEST(kept(numbered) == "f1 zstd");
 }
 
 BOOST_AUTO_TEST_CASE(a_rank_that_is_missing) {

@@ -401,6 +401,21 @@ def other_writers():
     yield "names_once", large, names_once.dumps(large)
     small = usual()
     yield "names_once_small", small, names_once.dumps(small)
+    # Items that the importer folds, and that are not where one that is like them would be.
+    scalars = {f"scalar.{i}": tensor(()) for i in range(60)}
+    without = {MetadataIndex(fqn, None, 0): _StorageInfo("x", 8 * i, 8) for i, fqn in enumerate(scalars)}
+    without = with_entries(scalars, storage_data=without)
+    yield "names_once_without_offset", without, names_once.dumps(without)
+    absent = usual(storage_data=storage(small.state_dict_metadata, hint=lambda i: None))
+    yield "names_once_hints_absent", absent, names_once.dumps(absent)
+    negative = storage(small.state_dict_metadata)
+    for i, info in enumerate(negative.values()):
+        if i % 3 == 1:
+            info.length = -(2**40)
+        if i % 3 == 2:
+            info.offset = -(2**40)
+    negative = usual(storage_data=negative)
+    yield "names_once_negative", negative, names_once.dumps(negative)
 
 
 def other_types():
@@ -500,6 +515,7 @@ def misfits():
     data[MetadataIndex("c")] = _StorageInfo("x", -1, 1)
     data[MetadataIndex("d")] = _StorageInfo("x", 0, 2**64)
     data[MetadataIndex("negative length")] = _StorageInfo("x", 0, -1)
+    data[MetadataIndex("no length")] = _StorageInfo("x", 0, 0)
     data[MetadataIndex("e")] = _StorageInfo(None, 0, 1)
     data[MetadataIndex("f")] = _StorageInfo("x", 0, 1.0)
     data[MetadataIndex("g")] = _StorageInfo("x", 0, 1, transform_descriptors="abc")
