@@ -122,6 +122,17 @@ BOOST_AUTO_TEST_CASE(attacks_that_no_import_lets_pass) {
              "something other than a name is called");
 }
 
+BOOST_AUTO_TEST_CASE(names_beside_those_of_the_list) {
+  BOOST_TEST(audited_value(global("torch", "float")) == "torch.float is imported");
+  BOOST_TEST(audited_value(global("torch", "int_repr")) == "torch.int_repr is imported");
+  BOOST_TEST(audited_value(global("torch", "float4_e2m1fn_x2")) == "clean");
+  const auto slice = [](std::string_view step) {
+    return call(global("builtins", "slice"), op(Opcode::NONE) + number(7) + std::string(step));
+  };
+  BOOST_TEST(audited_value(slice(op(Opcode::NONE))) == "clean");
+  BOOST_TEST(audited_value(slice(str("x"))) == "builtins.slice is called in another way than DCP does");
+}
+
 BOOST_AUTO_TEST_CASE(one_text_copied_over_and_over) {
   std::string value = op(Opcode::BINBYTES, little_endian(std::uint32_t{100000})) + std::string(100000, 'x') +
                       op(Opcode::BINPUT, "\x01") + op(Opcode::POP);
