@@ -216,6 +216,17 @@ BOOST_AUTO_TEST_CASE(classes_that_differ) {
   check_conflict(others.merge(), "the class of the metadata differs: none in rank 0, 'megatron Meta' in rank 1");
 }
 
+BOOST_AUTO_TEST_CASE(an_order_that_names_a_row_twice) {
+  const auto file = expect(MetadataFile::from_buffer(expect(finish(imported(0)))));
+  Columns columns = file.view().columns();
+  const std::uint32_t twice[] = {1, 1};
+  columns.storage_order = twice;
+  const Fragment fragment{&columns, 0, "f"};
+  const auto result = merge({&fragment, 1});
+  BOOST_REQUIRE(!result.has_value());
+  BOOST_TEST(to_string(result.error().code) == "corrupt");
+}
+
 BOOST_AUTO_TEST_CASE(two_gib_are_refused_before_they_are_copied) {
   const auto file = expect(MetadataFile::from_buffer(build_fragment({}, 0)));
   const ByteColumn huge(reinterpret_cast<const std::uint8_t*>(std::uintptr_t{64}), std::size_t{1} << 31);  // never read
