@@ -137,12 +137,31 @@ Result<void> Zip::parse(std::uint64_t count) {
       return bad(fmt::format("the record '{}' is compressed", full_name));
     const std::size_t slash = full_name.find('/');
     if (slash == std::string_view::npos) return bad(fmt::format("the record '{}' lies in no folder", full_name));
+    const std::string_view folder = full_name.substr(0, slash);
+    if (records_.empty()) folder_ = folder;
+    if (folder != folder_)
+      return bad(fmt::format("the record '{}' does not lie in the folder '{}' of the first", full_name, folder_));
     records_.push_back({full_name.substr(slash + 1), static_cast<std::uint32_t>(name_size), get<std::uint32_t>(at + 16),
                         header, plain});
     at += size;
     left -= size;
   }
-  return left == 0 ? Result<void>() : bad("bytes behind the last entry of its zip directory");
+  if (left != 0) return bad("bytes behind the last entry of its zip directory");
+  return check_names();
+}
+
+// Of records of one name each reader takes another; torch's finds names in any case.
+Result<void> Zip::check_names() const {
+  const auto lower = [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c + ('a' - 'A')) : c; };
+  std::vector<std::string> names;
+  names.reserve(records_.size());
+  for (const ZipRecord& record : records_) {
+    names.emplace_back(record.name);
+    std::ranges::transform(names.back(), names.back().begin(), lower);
+  }
+  std::ranges::sort(names);
+  const auto twice = std::ranges::adjacent_find(names);
+  return twice == names.end() ? Result<void>() : bad(fmt::format("the record '{}' comes twice", *twice));
 }
 
 const ZipRecord* Zip::find(std::string_view name) const noexcept {

@@ -46,7 +46,8 @@ struct ZipRecord {
   }
 };
 
-/// Records as the central directory lists them. Errors of all calls: BadItem, without a place.
+/// Records as the central directory lists them: in one folder, no name twice. Errors of all calls: BadItem, without a
+/// place.
 class Zip {
  public:
   [[nodiscard]] static Result<Zip> open(const ItemSource& source);
@@ -61,9 +62,11 @@ class Zip {
  private:
   explicit Zip(const ItemSource& source) : source_(&source) {}
   [[nodiscard]] Result<void> parse(std::uint64_t count);
+  [[nodiscard]] Result<void> check_names() const;
 
   const ItemSource* source_;
   std::vector<char> directory_;  // the names lie here
+  std::string_view folder_;
   std::vector<ZipRecord> records_;
 };
 
