@@ -2,23 +2,33 @@
 
 #include <sys/mman.h>
 
+#include <atomic>
 #include <cerrno>
 #include <utility>
 
 #include "base/format.hpp"
 
 namespace flatpoint::base {
+namespace {
+
+// Linux gives a process 65 530 mappings, of which its allocator needs some: files beyond these are read.
+constexpr std::uint32_t kMostMapped = 32'768;
+constinit std::atomic<std::uint32_t> mapped_now = 0;
+
+}  // namespace
 
 Result<Mapping> Mapping::map(const File& file, const std::filesystem::path& path, bool copy) {
   Mapping mapping;
   const std::size_t size = file.size();
   // What is too large for the format is refused after a look at its first bytes: no reason to read all of it.
   const bool too_large = size > kMaxCopy;
-  if ((!copy || too_large) && size > 0) {
+  const bool may_map = mapped_now.load(std::memory_order_relaxed) < kMostMapped;
+  if (((!copy && may_map) || too_large) && size > 0) {
     void* mapped = ::mmap(nullptr, size, PROT_READ, MAP_SHARED, file.descriptor(), 0);
     if (mapped != MAP_FAILED) {
       mapping.mapped_ = static_cast<const std::byte*>(mapped);
       mapping.size_ = size;
+      mapped_now.fetch_add(1, std::memory_order_relaxed);
       return mapping;
     }
   }
@@ -53,7 +63,9 @@ Mapping& Mapping::operator=(Mapping&& other) noexcept {
 }
 
 Mapping::~Mapping() {
-  if (mapped_ != nullptr) ::munmap(const_cast<std::byte*>(mapped_), size_);
+  if (mapped_ == nullptr) return;
+  ::munmap(const_cast<std::byte*>(mapped_), size_);
+  mapped_now.fetch_sub(1, std::memory_order_relaxed);
 }
 
 }  // namespace flatpoint::base

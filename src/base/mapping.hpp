@@ -18,7 +18,8 @@ inline constexpr std::uint64_t kMaxCopy = 0x7FFFFFFF;
 /// Owns a read-only mapping, or a copy where the file could not be mapped. Move-only.
 class Mapping {
  public:
-  /// Maps a file; reads it where `copy` asks for it or mapping fails. `path` is for messages. Errors: Io.
+  /// Maps a file; reads it where `copy` asks for it, mapping fails, or tens of thousands are mapped already. `path` is
+  /// for messages. Errors: Io.
   [[nodiscard]] static Result<Mapping> map(const File& file, const std::filesystem::path& path, bool copy);
   /// The same, from its path. Errors: NotFound, Io.
   [[nodiscard]] static Result<Mapping> open(const std::filesystem::path& path, bool copy);

@@ -1,4 +1,9 @@
 // Fragments, merged in any order, give the bytes of a build in one piece; what contradicts itself is named.
+#include <unistd.h>
+
+#include <filesystem>
+#include <fstream>
+
 #include "change/fragments.hpp"
 
 using namespace flatpoint;
@@ -52,6 +57,29 @@ BOOST_AUTO_TEST_CASE(gives_the_bytes_of_a_build_in_one_piece) {
     BOOST_TEST(merged.findings.empty());
     BOOST_TEST(merged.replicas == 0);
   }
+}
+
+// A process may have 65 530 mappings; without any left it could not even allocate.
+BOOST_AUTO_TEST_CASE(more_fragments_than_a_process_may_map) {
+  constexpr std::uint32_t kCount = 66'000;
+  const auto path = std::filesystem::temp_directory_path() / ("flatpoint_merge_" + std::to_string(::getpid()));
+  auto builder = MetadataBuilder::create_fragment(0, Checks::Strict);
+  add(builder, tensor({chunk({0, 0}, {4, 6}, 0)}));
+  const Buffer bytes = expect(std::move(builder).finish());
+  std::ofstream(path, std::ios::binary)
+      .write(reinterpret_cast<const char*>(bytes.bytes().data()), static_cast<std::streamsize>(bytes.size()));
+  Fragments fragments;
+  for (std::uint32_t rank = 0; rank < kCount; ++rank) {
+    auto file = MetadataFile::open(path, OpenMode::Map);
+    BOOST_REQUIRE_MESSAGE(file.has_value(), (file ? "" : file.error().message));
+    fragments.files.push_back(std::move(*file));
+    fragments.fragments.push_back({&fragments.files.back().view().columns(), rank, std::to_string(rank)});
+  }
+  std::filesystem::remove(path);
+  const Merged merged = expect(fragments.merge({.complete = true}));
+  BOOST_TEST(merged.replicas == kCount - 1);
+  const MetadataFile file = expect(MetadataFile::from_bytes(merged.bytes.bytes()));
+  BOOST_TEST(file.view().find("w").found());
 }
 
 BOOST_AUTO_TEST_CASE(of_replicas_the_lowest_rank_is_kept) {
