@@ -39,6 +39,7 @@ class Lister {
     const ChunkView chunk = *tensor_.chunk_by_row(hit.chunk());
     const auto data = find_(chunk);
     if (!data) return tl::unexpected(data.error());
+    // No product wraps: the bytes of the box fit (list_ranges), as do those of a chunk whose place is known (E7).
     std::uint64_t chunk_stride = item_size(tensor_.dtype());
     std::uint64_t box_stride = chunk_stride;
     BoxRange first{data->file, data->byte_offset, 0, 0};

@@ -1,6 +1,7 @@
 // Rules about the data of chunks: E7, V13, and F8 of their columns.
 #include <algorithm>
 
+#include "flatpoint/box_ranges.hpp"
 #include "flatpoint/verify.hpp"
 #include "format/encode.hpp"
 #include "hostile/rules.hpp"
@@ -136,6 +137,35 @@ BOOST_AUTO_TEST_CASE(E7) {
   file.at(file->chunk_byte_offsets, entry(file, "reordered").chunk_begin) = UINT64_MAX - 60;
   file.reseal();
   BOOST_TEST(broken_rules(file.bytes()).contains("E7"));
+}
+
+BOOST_AUTO_TEST_CASE(ranges_of_boxes_at_the_end_of_64_bits) {
+  constexpr std::int64_t kSide = std::int64_t{1} << 31U;
+  constexpr std::uint64_t kAll = std::uint64_t{1} << 62U;
+  const auto ranges = [&](ScalarType dtype, const Size& offsets, const Size& sizes) {
+    Model model;
+    model.entries = {whole("huge", {kSide, kSide})};
+    model.entries[0].properties.dtype = dtype;
+    store_all(model);
+    model.storage_data->front().info.offset = kAll;
+    model.storage_data->front().info.length = kAll + 4;
+    const EditableFile source(encoded(model));
+    Columns columns = *source.operator->();
+    constexpr std::uint32_t kBegin = 4;
+    columns.chunk_data_begins = {&kBegin, 1};
+    EditableFile bytes(columns);
+    const auto file = MetadataFile::from_bytes(bytes.bytes());
+    BOOST_TEST_REQUIRE(file.has_value());
+    return box_ranges(*file->view().find("huge")->tensor(), offsets, sizes, 1000);
+  };
+  using Ranges = std::vector<BoxRange>;
+  const std::uint64_t last = kAll + 4 + kAll - 2;
+  BOOST_TEST((ranges(ScalarType::Uint8, {kSide - 1, kSide - 2}, {1, 2}).value() == Ranges{{0, last, 2, 0}}));
+  BOOST_TEST((ranges(ScalarType::Uint8, {0, 0}, {kSide, kSide}).value() == Ranges{{0, kAll + 4, kAll, 0}}));
+  BOOST_TEST((ranges(ScalarType::Uint8, {0, 0}, {kSide, 1}).error().code == ErrorCode::TooLarge));  // too many
+  // In items of eight bytes the box, or the chunk, leaves 64 bits.
+  BOOST_TEST((ranges(ScalarType::Float64, {0, 0}, {kSide, kSide}).error().code == ErrorCode::TooLarge));
+  BOOST_TEST((ranges(ScalarType::Float64, {0, 0}, {1, 1}).error().code == ErrorCode::Corrupt));
 }
 
 BOOST_AUTO_TEST_CASE(V13) {
