@@ -10,8 +10,7 @@
 //             short: a write takes one byte only (other calls are not counted)
 //             truncate: the file that was mapped is cut to nothing
 //   FLATPOINT_CALLS=FILE: appends the name of each call
-//   FLATPOINT_SCRIBBLE="AT VALUE": as soon as a file "scribbled.flatpoint" is opened, a thread writes VALUE and what
-//   was
+//   FLATPOINT_SCRIBBLE="AT VALUE NAME": as soon as a file of that name is opened, a thread writes VALUE and what was
 //             there in turn into the four bytes at AT, on and on
 //   FLATPOINT_NO_TMPFILE=1: the file system has no files without a name
 #include <dlfcn.h>
@@ -99,10 +98,12 @@ auto run(const char* name, std::string_view role, Call&& call) {
 void scribble(const char* path) {
   static std::atomic<bool> begun = false;
   const char* const text = std::getenv("FLATPOINT_SCRIBBLE");
-  if (text == nullptr || std::strstr(path, "scribbled.flatpoint") == nullptr || begun.exchange(true)) return;
+  if (text == nullptr) return;
   std::size_t at = 0;
   std::uint32_t bad = 0;
-  std::istringstream(text) >> at >> bad;
+  std::string name;
+  std::istringstream(text) >> at >> bad >> name;
+  if (std::strstr(path, name.c_str()) == nullptr || begun.exchange(true)) return;
   const int file = libc<int(const char*, int, ...)>("open")(path, O_RDWR);
   void* const mapped = ::mmap(nullptr, at + sizeof bad, PROT_READ | PROT_WRITE, MAP_SHARED, file, 0);
   if (mapped == MAP_FAILED) ::raise(SIGKILL);
