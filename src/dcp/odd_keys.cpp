@@ -98,7 +98,6 @@ bool spell(const Heap& heap, Value value, std::string& out) {
 }  // namespace
 
 OddKeys::Answer OddKeys::add(const Heap& heap, Value key) {
-  if (items_ == 1) return Answer::New;
   std::string spelling;
   if (!spell(heap, key, spelling)) return Answer::Unknown;
   return seen_.try_emplace(std::move(spelling), true).second ? Answer::New : Answer::Repeated;

@@ -10,16 +10,14 @@
 namespace flatpoint::dcp {
 
 /// Of two keys that Python finds equal a dict keeps the first, with the second's value. Keys made of plain values are
-/// compared here as Python does; of others (a foreign class, a call, a name) only Python can tell.
+/// compared here as Python does; of others (a foreign class, a call, a name) only Python can tell, and whether they
+/// have a hash at all.
 class OddKeys {
  public:
   enum class Answer { New, Repeated, Unknown };
-  /// Of so many items: a key that is alone is compared with none.
-  explicit OddKeys(std::uint64_t items) : items_(items) {}
   Answer add(const Heap& heap, Value key);
 
  private:
-  std::uint64_t items_;
   base::TextMap<std::string, bool> seen_;
 };
 

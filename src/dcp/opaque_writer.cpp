@@ -4,6 +4,8 @@ namespace flatpoint::dcp {
 
 Result<std::string_view> OpaqueWriter::write_all(std::span<const Value> values) {
   pickle_.protocol();
+  // What holds a part of the pickle may hold the record itself, too, though no instruction fetched it.
+  for (const Value value : values) share(value);
   for (const Value value : values) {
     if (auto done = values_.write(value); !done) return tl::unexpected(std::move(done.error()));
   }

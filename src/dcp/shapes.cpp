@@ -40,6 +40,9 @@ std::optional<int> read_integer_dtype(const Heap& heap, Value value) {
   for (const std::size_t none : {2, 3, 4}) {
     if (!state[none].is(Tag::None)) return std::nullopt;
   }
+  if (Heap::integer(state[5]) != -1 || Heap::integer(state[6]) != -1 || Heap::integer(state[7]) != 0) {
+    return std::nullopt;
+  }
   return (*name)[0] == 'i' ? -size : size;
 }
 
@@ -99,7 +102,9 @@ Value class_of(const Heap& heap, Value value) {
 Known known_class_of(const Heap& heap, Value object) { return heap.known(class_of(heap, object)); }
 
 bool may_stand_in(const Heap& heap, Value cls) {
-  return heap.known(cls) == Known::Other && heap.globals[cls.number()].module != "builtins";
+  const GlobalName& name = heap.globals[cls.number()];
+  const bool is_of_python_2 = pickle::python_3_name(name.module, name.name).module != name.module;
+  return heap.known(cls) == Known::Other && name.module != "builtins" && !is_of_python_2;
 }
 
 // A pickler gives an object its state once, and names an attribute once. What does otherwise is not read, however often
@@ -147,12 +152,6 @@ bool is_dict(const Heap& heap, Value value) {
 
 const BlockList& dict_blocks(Value dict) noexcept {
   return dict.is(Tag::Dict) ? dict.node<Container>()->blocks : dict.node<Object>()->blocks;
-}
-
-std::uint64_t dict_size(Value dict) noexcept {
-  std::uint64_t values = 0;
-  for (const Block* block = dict_blocks(dict).first; block != nullptr; block = block->next) values += block->count;
-  return values / 2;
 }
 
 std::optional<std::size_t> read_size(const Heap& heap, Value value, base::LargeVector<std::int64_t>& out) {

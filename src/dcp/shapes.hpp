@@ -27,7 +27,7 @@ struct Attribute {
   std::string_view name;
   Value value{};  // Unset where the object does not have it
 };
-/// Whether a class may stand in the place of one of DCP's: its objects take attributes, as far as anybody knows.
+/// Whether a class may stand in the place of one of DCP's: there may be one, and its objects may take attributes.
 bool may_stand_in(const Heap& heap, Value cls);
 
 /// The values of these attributes, each Unset before. False where the object has others, was given one twice, or was
@@ -45,8 +45,6 @@ std::optional<std::int64_t> read_integer(const Heap& heap, Value value);
 bool is_dict(const Heap& heap, Value value);
 /// The items: key, value, key, value, ... REQUIRES: is_dict.
 const BlockList& dict_blocks(Value dict) noexcept;
-
-std::uint64_t dict_size(Value dict) noexcept;
 
 /// torch.Size, a tuple of ints, which is equal to it, or a list, which is not: appends the numbers and returns how
 /// many. Nothing for other values, negative numbers, or more than `kMaxDimensions`.

@@ -9,7 +9,6 @@ Status Translator::storage_data(Value value) {
   if (value.is(Tag::None)) return {};
   if (!is_dict(heap_, value)) return keep(OpaqueKind::StorageData, 0, {}, value);
   draft_.has_storage_data = true;
-  odd_storage_keys_ = OddKeys(dict_size(value));
   draft_.rows.resize(rows_.rows());
   draft_.rows.byte_offsets.resize(rows_.rows());  // without a value until a row has a file
   draft_.rows.lengths.resize(rows_.rows());

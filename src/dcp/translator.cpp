@@ -24,6 +24,10 @@ std::string describe(const Heap& heap, Value value) {
       return fmt::format("{} {}", is_call ? "a call of" : "an object of", name_of_global(object->callable));
     }
     case Tag::Global: return fmt::format("the name {}", name_of_global(value));
+    case kSizeTag: return fmt::format("a call of {}", name_of_global(heap.size_class));
+    case kChunkTag: return fmt::format("an object of {}", name_of_global(heap.chunk_class));
+    case kIndexTag: return fmt::format("an object of {}", name_of_global(heap.index_class));
+    case kInfoTag: return fmt::format("an object of {}", name_of_global(heap.info_class));
     case Tag::Dict: return "a dict";
     case Tag::List: return "a list";
     case Tag::Tuple: return "a tuple";
@@ -40,7 +44,9 @@ Result<write::Draft> Translator::run(Value root) {
     return fail(ErrorCode::NotPickle, fmt::format("not a pickle of DCP's Metadata: {}", why));
   };
   const Value cls = root.is(Tag::Object) ? class_of(heap_, root) : Value();
-  if (cls.is(Tag::Unset)) return refuse(fmt::format("it holds {}", describe(heap_, root)));
+  if (cls.is(Tag::Unset) || (heap_.known(cls) != Known::Metadata && !may_stand_in(heap_, cls))) {
+    return refuse(fmt::format("it holds {}", describe(heap_, root)));
+  }
 
   std::vector<Attribute> attributes;
   base::TextMap<std::string_view, std::size_t> numbers;
@@ -60,7 +66,6 @@ Result<write::Draft> Translator::run(Value root) {
   if (!is_dict(heap_, entries))
     return refuse(fmt::format("{} without a dict state_dict_metadata", describe(heap_, root)));
   if (heap_.known(cls) != Known::Metadata) {
-    if (!may_stand_in(heap_, cls)) return refuse(fmt::format("it holds {}", describe(heap_, root)));
     draft_.metadata_class = class_name(cls);
     if (draft_.metadata_class->empty()) return refuse(fmt::format("{} has a name with spaces", describe(heap_, root)));
   }
@@ -130,7 +135,7 @@ Result<std::vector<Translator::Item>> Translator::items_of(Value dict, std::stri
   std::vector<Item> items;
   if (dict.is(Tag::Dict)) items.reserve(dict.node<Container>()->count / 2);
   std::vector<bool> is_there(heap_.texts.size());
-  OddKeys odd_keys(dict_size(dict));
+  OddKeys odd_keys;
   for (const Block* block = dict_blocks(dict).first; block != nullptr; block = block->next) {
     const auto values = block->values();
     for (std::size_t i = 0; i + 1 < values.size(); i += 2) {
@@ -166,7 +171,7 @@ Error Translator::ambiguous_key(std::string_view attribute, std::size_t position
   return {ErrorCode::BadPickle,
           fmt::format("item {} of {}: {}", position, attribute,
                       answer == OddKeys::Answer::Repeated ? "a key that comes twice"
-                                                          : "a key that only Python can compare with the others")};
+                                                          : "a key that only Python can hash and compare")};
 }
 
 // Sizes and boxes that are shared through the memo multiply when they are spelled out.

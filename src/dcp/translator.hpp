@@ -130,7 +130,7 @@ class Translator {
   std::vector<std::uint32_t> file_of_path_;  // by number in Records::paths
   Value info_class_;
   std::size_t storage_items_ = 0;                                               // so far
-  OddKeys odd_storage_keys_{0};                                                 // that are no MetadataIndex
+  OddKeys odd_storage_keys_;                                                    // that are no MetadataIndex
   base::TextMap<std::string, bool> opaque_storage_keys_;                        // whose item is kept as a record
   std::unordered_map<std::uint64_t, std::uint32_t> paths_;                      // by word of a path of pathlib
   std::unordered_map<std::uint64_t, std::optional<std::uint16_t>> transforms_;  // by word of the list or tuple

@@ -92,7 +92,6 @@ class Machine {
   Step marked(Make make);
 
   // What Python looks at while the pickle runs, and we at its end, must not change in between.
-  void share(Value value) noexcept;
   void freeze(Value value);
   void freeze_state(Value state) noexcept;
   bool freeze_key(Value key);
@@ -109,6 +108,7 @@ class Machine {
   Step stack_global();
   Step push_global(std::string_view module, std::string_view name);
   Step make_object(Object::Kind kind);
+  [[nodiscard]] bool changes_its_argument(const Object& object) const;
   Step build();
   Step persistent_id();
   [[nodiscard]] static bool is_folded(Value value) noexcept { return value.tag() >= Tag::Folded0; }

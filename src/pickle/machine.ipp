@@ -367,19 +367,6 @@ auto Machine<Folds>::make_container(Tag tag, Block::Kind kind, std::size_t count
   return push(Value(tag, heap_.make(container)));
 }
 
-template <class Folds>
-void Machine<Folds>::share(Value value) noexcept {
-  switch (value.tag()) {
-    case Tag::Tuple:
-    case Tag::FrozenSet: value.node<Tuple>()->shared = 1; return;
-    case Tag::List:
-    case Tag::Dict:
-    case Tag::Set: value.node<Container>()->shared = 1; return;
-    case Tag::Object: value.node<Object>()->shared = true; return;
-    default: return;
-  }
-}
-
 // A call sees its arguments as they are when it is made.
 template <class Folds>
 void Machine<Folds>::freeze(Value value) {
@@ -526,6 +513,17 @@ auto Machine<Folds>::push_global(std::string_view module, std::string_view name)
   return push(Value(Tag::Global, heap_.globals.intern(read.module, read.name)));
 }
 
+// copyreg._reconstructor(class, base, state) calls base.__init__. Of an object in the place of the class that changes
+// what was made before.
+template <class Folds>
+bool Machine<Folds>::changes_its_argument(const Object& object) const {
+  if (object.kind != Object::Kind::Reduce || !object.callable.is(Tag::Global)) return false;
+  const GlobalName& name = heap_.globals[object.callable.number()];
+  if (name.module != "copyreg" || name.name != "_reconstructor") return false;
+  const auto arguments = object.args.template node<Tuple>()->values();
+  return arguments.size() >= 2 && !(arguments[0].is(Tag::Global) && arguments[1].is(Tag::Global));
+}
+
 template <class Folds>
 auto Machine<Folds>::make_object(Object::Kind kind) -> Step {
   const bool with_kwargs = kind == Object::Kind::NewEx;
@@ -539,6 +537,7 @@ auto Machine<Folds>::make_object(Object::Kind kind) -> Step {
   if (!object.args.is(Tag::Tuple)) return fail("the arguments are not a tuple");
   if (is_folded(object.callable)) return Step::Gone;
   if (!is_callable(object.callable)) return fail("what would be called is not a name");
+  if (changes_its_argument(object)) return fail("it makes an object by another one");
   freeze(object.callable);
   freeze(object.args);
   if (with_kwargs) freeze(object.kwargs);

@@ -156,6 +156,19 @@ struct Object {
   BlockList blocks;  // what was done to it afterwards, in order
 };
 
+/// From now on the value may be met more than once.
+inline void share(Value value) noexcept {
+  switch (value.tag()) {
+    case Tag::Tuple:
+    case Tag::FrozenSet: value.node<Tuple>()->shared = 1; return;
+    case Tag::List:
+    case Tag::Dict:
+    case Tag::Set: value.node<Container>()->shared = 1; return;
+    case Tag::Object: value.node<Object>()->shared = true; return;
+    default: return;
+  }
+}
+
 /// Whether a value may be met more than once, as the same object: one that was fetched again, or is no node.
 inline bool is_shared(Value value) noexcept {
   switch (value.tag()) {

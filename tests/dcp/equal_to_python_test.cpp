@@ -32,7 +32,7 @@ std::string index(std::string_view cls, std::string_view rest = {}) {
 std::string storage(std::string_view items) { return metadata(str("storage_data") + dict(items), bytes_entry("t")); }
 
 const std::string kIndex = dcp_class("MetadataIndex");
-const std::string kUnknownKey = ": a key that only Python can compare with the others";
+const std::string kUnknownKey = ": a key that only Python can hash and compare";
 const std::string kKeyTwice = ": a key that comes twice";
 
 }  // namespace
@@ -102,6 +102,31 @@ BOOST_AUTO_TEST_CASE(keys_of_storage_data_that_come_twice) {
     }
     BOOST_TEST(said_of(storage(key + info(1) + key + info(2))) == "item 1 of storage_data" + kKeyTwice);
     BOOST_TEST(said_of(storage(key + info(1))) == "imported");
+  }
+}
+
+// Also of a key that is alone only Python can tell whether it has a hash.
+BOOST_AUTO_TEST_CASE(keys_that_may_have_no_hash) {
+  const std::string called = call(global("builtins", "list"), tuple(str("t")));
+  BOOST_TEST(said_of(metadata({}, called + op(Opcode::NONE))) == "item 0 of state_dict_metadata" + kUnknownKey);
+  BOOST_TEST(said_of(metadata(str("planner_data") + dict(called + op(Opcode::NONE)))) ==
+             "item 0 of planner_data" + kUnknownKey);
+  const std::string no_fqn = object(kIndex, dict(str("index") + op(Opcode::NONE)));
+  for (const std::string& key : {called, no_fqn, call(kIndex, str("t")), global("elsewhere", "Key")}) {
+    BOOST_TEST(said_of(storage(key + info(1))) == "item 0 of storage_data" + kUnknownKey);
+  }
+}
+
+// copyreg._reconstructor calls __init__ of what stands in the place of the base class.
+BOOST_AUTO_TEST_CASE(objects_that_are_made_by_other_objects) {
+  const auto made_by = [](std::string_view base) {
+    return metadata(str("x") + call(global("copyreg", "_reconstructor"),
+                                    global("elsewhere", "A") + std::string(base) + op(Opcode::NONE)));
+  };
+  BOOST_TEST(said_of(made_by(global("builtins", "object"))) == "imported");
+  for (const std::string& base : {call(global("elsewhere", "A"), {}), list({}), str("t")}) {
+    const std::string said = said_of(made_by(base));
+    BOOST_TEST(said.ends_with("it makes an object by another one"), said);
   }
 }
 
@@ -177,6 +202,9 @@ BOOST_AUTO_TEST_CASE(classes_that_cannot_stand_in) {
   BOOST_TEST(root(global("elsewhere", "Metadata")) == "imported");
   BOOST_TEST(root(global("torch", "Size")) == "not a pickle of DCP's Metadata: it holds an object of torch.Size");
   BOOST_TEST(root(global("builtins", "str")) == "not a pickle of DCP's Metadata: it holds an object of builtins.str");
+  // A name of Python 2, which protocols from 3 on do not translate.
+  BOOST_TEST(root(global("__builtin__", "set")) ==
+             "not a pickle of DCP's Metadata: it holds an object of __builtin__.set");
   const auto kind = [](std::string_view cls) {
     const std::string place =
         object(cls, dict(str("relative_path") + str("f") + str("offset") + number(0) + str("length") + number(1)));
@@ -232,6 +260,17 @@ BOOST_AUTO_TEST_CASE(frames_cut_at_every_byte) {
     BOOST_TEST((said == "imported" || said.ends_with("its frame ends inside it")), said);
   }
   BOOST_TEST(between > 100U);
+}
+
+// With Python itself they are compared by tests/dcp/differential/test_differential.py.
+BOOST_AUTO_TEST_CASE(what_fuzzing_found_is_the_same_in_both_lanes) {
+  std::size_t count = 0;
+  for (const auto& entry : std::filesystem::directory_iterator(FLATPOINT_TEST_DIFFERENTIAL "/found")) {
+    const std::string pickle = read_file(entry.path());
+    BOOST_TEST((import_through(dcp::Lane::Open, pickle) == import_through(dcp::Lane::Closed, pickle)), entry.path());
+    ++count;
+  }
+  BOOST_TEST(count >= 26U);
 }
 
 BOOST_AUTO_TEST_CASE(values_of_other_types_are_told) {

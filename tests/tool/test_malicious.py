@@ -34,7 +34,7 @@ def attacks(code):
     }
 
 
-# A key that only Python can compare with the others: the import refuses to guess which value wins.
+# A key that only Python can hash and compare: the import does not guess.
 REFUSED = {"a key.metadata", "storage data.metadata"}
 
 # What follows a verb; CKPT and OUT stand for paths.
@@ -95,7 +95,7 @@ class Malicious(ToolTest):
             self.ask_everything(checkpoint)
             imported = self.folder / f"{checkpoint.stem}.flatpoint"
             if checkpoint.name in REFUSED:
-                self.check_error(("import", checkpoint, "-o", imported), "bad_pickle", "only Python can compare")
+                self.check_error(("import", checkpoint, "-o", imported), "bad_pickle", "only Python can hash and compare")
                 continue
             self.assertEqual(run("import", checkpoint, "-o", imported).code, 0)
             self.ask_everything(imported)
@@ -154,7 +154,7 @@ class Malicious(ToolTest):
             with self.subTest(checkpoint.name):
                 self.out.unlink(missing_ok=True)
                 if checkpoint.name in REFUSED:
-                    self.check_error(("export", checkpoint, "-o", self.out), "bad_pickle", "only Python can compare")
+                    self.check_error(("export", checkpoint, "-o", self.out), "bad_pickle", "only Python can hash and compare")
                     continue
                 self.check_error(("export", checkpoint, "-o", self.out), "opaque_records", "posix.system")
                 self.assertFalse(self.out.exists())

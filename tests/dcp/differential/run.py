@@ -17,10 +17,11 @@ import os
 import pathlib
 import random
 import resource
+import shutil
+import signal
 import subprocess
 import sys
 import tempfile
-import time
 import warnings
 
 HERE = pathlib.Path(__file__).resolve().parent
@@ -168,19 +169,18 @@ def compare(answer, value):
     expect(not records.left, "records that Python knows nothing of", list(records.left))
 
 
-def fails_alike(records, error):
-    """Whether the records hold what Python fails at. What calls make of what they are given, flatpoint cannot know: it
-    keeps them as records, and says nothing of what they are."""
+def fails_too(records):
+    """Whether a record holds what Python fails at. What calls make of what they are given, flatpoint cannot know: it
+    keeps them as records, and says nothing of what they are. Of two failures a record may come to the other one first."""
     for record in records:
         try:
             stand_ins.load(io.BytesIO(bytes.fromhex(record["pickle"])))
-        except Exception as again:  # noqa: BLE001
-            if type(again) is type(error):
-                return True
+        except Exception:  # noqa: BLE001
+            return True
     return False
 
 
-def judge(answer, data, path):
+def judge(answer, path):
     """What came of one pickle, as a word; Differs where the two disagree."""
     expect(answer.get("error") != "the fast lane changed the result", "lanes")
     try:
@@ -189,8 +189,8 @@ def judge(answer, data, path):
     except Exception as error:  # noqa: BLE001 - whatever a pickle makes Python raise
         if "error" in answer:
             return "refused by both"
-        expect(fails_alike(answer["opaque"], error), "imported, where Python fails", repr(error)[:200])
-        return "a record of it fails as the whole does in Python"
+        expect(fails_too(answer["opaque"]), "imported, where Python fails", repr(error)[:200])
+        return "a record of it fails, as the whole does in Python"
     if "error" in answer:
         return "refused, where Python does not fail"
     expect(not answer.get("broken_rules"), answer.get("broken_rules"))
@@ -209,39 +209,51 @@ def starting_points():
     return [mutate.instructions(data) for data in datas if len(data) <= LARGEST]
 
 
-def dump(paths):
+def dump(paths, keep=None):
     program = ROOT / os.environ.get("FLATPOINT_BUILD", "build-dev") / "bin" / "dcp_dump_import"
     done = subprocess.run([program], input="".join(f"{p}\n" for p in paths), capture_output=True, text=True, check=False)
     answers = [json.loads(line) for line in done.stdout.split("\n")[:-1]]
     if done.returncode != 0:
-        raise SystemExit(f"{paths[len(answers)]}: dcp_dump_import died: {done.stderr[-500:]}")
+        kept = shutil.copy(paths[len(answers)], keep) if keep else paths[len(answers)]
+        raise SystemExit(f"{kept}: dcp_dump_import died: {done.stderr[-500:]}")
     return answers
 
 
-def run(seed, mutants=None, minutes=None, keep=None):
-    """Counts of what came of the mutants. Raises Differs, with the pickle's name, at the first that disagrees."""
+def judge_all(paths, keep=None):
+    """Counts of what came of the pickles; those that disagree are told on standard output, and copied to `keep`."""
     warnings.simplefilter("ignore")
-    starts = starting_points()
-    end = time.monotonic() + 60 * minutes if minutes else None
     counts = collections.Counter()
-    with tempfile.TemporaryDirectory() as folder:
+    for path, answer in zip(paths, dump(paths, keep)):
+        try:
+            counts[judge(answer, path)] += 1
+        except Differs as difference:
+            counts["different"] += 1
+            kept = shutil.copy(path, keep) if keep else path
+            print(f"{kept}: {difference.args}"[:1500], flush=True)
+    return counts
+
+
+def cpu_seconds():
+    """Of this process and its children."""
+    return sum(os.times()[:4])
+
+
+def run(seed, mutants=None, minutes=None, keep=None):
+    """Counts of what came of the mutants; those that disagree are kept."""
+    starts = starting_points()
+    end = cpu_seconds() + 60 * minutes if minutes else None
+    counts = collections.Counter()
+    with tempfile.TemporaryDirectory() as folder, contextlib.suppress(KeyboardInterrupt):
         done = 0
-        while (end is None or time.monotonic() < end) and (mutants is None or done < mutants):
-            paths, datas = [], []
+        while (end is None or cpu_seconds() < end) and (mutants is None or done < mutants):
+            paths = []
             for number in range(BATCH if mutants is None else min(BATCH, mutants - done)):
                 chance = random.Random(f"{seed} {done + number}")
                 ops = mutate.mutate(chance, chance.choice(starts), chance.choice(starts))
-                datas.append(mutate.assemble(chance, ops))
                 paths.append(pathlib.Path(folder) / f"{seed}_{done + number}.pickle")
-                paths[-1].write_bytes(datas[-1])
-            for path, data, answer in zip(paths, datas, dump(paths)):
-                try:
-                    counts[judge(answer, data, path)] += 1
-                except Differs as difference:
-                    counts["different"] += 1
-                    kept = pathlib.Path(keep or tempfile.gettempdir()) / path.name
-                    kept.write_bytes(data)
-                    print(f"{kept}: {difference.args}"[:1500], flush=True)
+                paths[-1].write_bytes(mutate.assemble(chance, ops))
+            counts.update(judge_all(paths, keep or tempfile.gettempdir()))
+            for path in paths:
                 path.unlink()
             done += len(paths)
             gc.collect()
@@ -250,16 +262,18 @@ def run(seed, mutants=None, minutes=None, keep=None):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--minutes", type=float)
+    parser.add_argument("--minutes", type=float, help="of CPU time")
     parser.add_argument("--mutants", type=int)
     parser.add_argument("--seed", default="0")
     parser.add_argument("--keep")
     options = parser.parse_args()
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # the counts are told when it is stopped, too
     resource.setrlimit(resource.RLIMIT_AS, (6 << 30, 6 << 30))  # a mutated length may ask for much
     mutants = options.mutants or (None if options.minutes else 2000)
     counts = run(options.seed, mutants, options.minutes, options.keep)
     for what, count in counts.most_common():
         print(f"{count:9} {what}")
+    print(f"{counts.total():9} in {cpu_seconds() / 60:.1f} minutes of CPU")
     return 1 if counts["different"] else 0
 
 

@@ -100,7 +100,7 @@ def test_a_key_that_only_python_can_compare_is_refused(tmp_path, trap):
     in_the_storage_data(metadata, Code(trap))
     (folder / ".metadata").write_bytes(pickle.dumps(metadata))
     for read in (flatpoint.open, lambda folder: FlatpointReader(folder).read_metadata()):
-        with pytest.raises(flatpoint.Error, match="storage_data: a key that only Python can compare") as raised:
+        with pytest.raises(flatpoint.Error, match="storage_data: a key that only Python can hash and compare") as raised:
             read(folder)
         assert raised.value.code == flatpoint.ErrorCode.BAD_PICKLE
 
