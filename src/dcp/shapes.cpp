@@ -134,8 +134,7 @@ bool has_plain_state(Value object) noexcept {
   if (blocks.first == nullptr || blocks.first != blocks.last || blocks.first->kind != Block::Kind::Build) return false;
   const Value state = blocks.first->values()[0];
   if (!state.is(Tag::Tuple) || state.node<Tuple>()->count != 2) return state.is(Tag::Dict);
-  const Value slots = state.node<Tuple>()->values()[1];
-  return slots.is(Tag::None) || (slots.is(Tag::Dict) && slots.node<Container>()->count == 0);
+  return has_no_slots(state.node<Tuple>()->values()[1]);
 }
 
 bool is_dict(const Heap& heap, Value value) {

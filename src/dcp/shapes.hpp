@@ -34,6 +34,11 @@ bool may_stand_in(const Heap& heap, Value cls);
 /// changed in another way. REQUIRES: an Object.
 bool read_attributes(const Heap& heap, Value object, std::span<Attribute> attributes);
 
+/// Whether this part of a state, what is set by setattr, sets nothing.
+inline bool has_no_slots(Value slots) noexcept {
+  return slots.is(Tag::None) || (slots.is(Tag::Dict) && slots.node<Container>()->count == 0);
+}
+
 /// Whether what was given to the object is a dict of attributes, without slots: those a class that is frozen refuses.
 /// REQUIRES: an Object.
 bool has_plain_state(Value object) noexcept;
@@ -94,10 +99,10 @@ bool visit_attributes(const Object& object, Visit visit) {
     if (state.is(Tag::Dict)) {
       if (!visit_dict(state)) return false;
     } else if (state.is(Tag::Tuple) && state.node<Tuple>()->count == 2) {  // (attributes, slots), each may be None
-      for (const Value part : state.node<Tuple>()->values()) {
-        if (part.is(Tag::None)) continue;
-        if (!part.is(Tag::Dict) || !visit_dict(part)) return false;
-      }
+      // Slots are set by setattr: that of __dict__ or __class__ changes everything else. DCP's classes have none.
+      const auto parts = state.node<Tuple>()->values();
+      if (!has_no_slots(parts[1]) || !(parts[0].is(Tag::None) || parts[0].is(Tag::Dict))) return false;
+      if (parts[0].is(Tag::Dict) && !visit_dict(parts[0])) return false;
     } else if (!state.is(Tag::None)) {
       return false;
     }

@@ -50,13 +50,16 @@ Result<write::Draft> Translator::run(Value root) {
 
   std::vector<Attribute> attributes;
   base::TextMap<std::string_view, std::size_t> numbers;
+  // A second state would go to the __setstate__ that the first may have given.
+  const BlockList& states = root.node<Object>()->blocks;
   const bool plain = visit_attributes(*root.node<Object>(), [&](Value key, Value value) {
     const auto name = heap_.text(key);
     if (!name || !numbers.try_emplace(*name, attributes.size()).second) return false;
     attributes.push_back({*name, value});
     return true;
   });
-  if (!plain) return refuse(fmt::format("{} has a state that is not attributes, each once", describe(heap_, root)));
+  if (!plain || states.first != states.last)
+    return refuse(fmt::format("{} has a state that is not attributes, each once", describe(heap_, root)));
 
   const auto find = [&](std::string_view name) {
     const auto found = numbers.find(name);

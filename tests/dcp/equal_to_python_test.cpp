@@ -137,6 +137,26 @@ BOOST_AUTO_TEST_CASE(attributes_of_an_index_given_as_slots) {
              "item 0 of storage_data" + kUnknownKey);
 }
 
+// setattr of these changes all attributes, or the class; and a second state goes to the __setstate__ of the first.
+BOOST_AUTO_TEST_CASE(states_that_change_the_object_itself) {
+  const auto root = [](const std::string& states) {
+    return said_of(whole_pickle(dcp_class("Metadata") + ops(Opcode::EMPTY_TUPLE, Opcode::NEWOBJ) + states));
+  };
+  const std::string entries = dict(str("state_dict_metadata") + dict(bytes_entry("a")));
+  const std::string others = dict(str("state_dict_metadata") + dict(bytes_entry("b")));
+  const std::string slots = op(Opcode::TUPLE2) + op(Opcode::BUILD);
+  BOOST_TEST(root(entries + op(Opcode::EMPTY_DICT) + slots) == "imported");
+  BOOST_TEST(root(entries + op(Opcode::NONE) + slots) == "imported");
+  for (const std::string& states :
+       {entries + dict(str("__dict__") + others) + slots, op(Opcode::NONE) + entries + slots,
+        entries + dict(str("__class__") + dcp_class("StorageMeta")) + slots,
+        dict(str("state_dict_metadata") + dict(bytes_entry("a")) + str("__setstate__") + global("builtins", "list")) +
+            op(Opcode::BUILD) + dict(str("version") + str("1")) + op(Opcode::BUILD)}) {
+    const std::string said = root(states);
+    BOOST_TEST(said.ends_with("has a state that is not attributes, each once"), said);
+  }
+}
+
 BOOST_AUTO_TEST_CASE(functions_that_are_made_as_objects) {
   const auto tensor = [](Opcode make_layout) {
     const std::string layout =

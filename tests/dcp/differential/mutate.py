@@ -16,6 +16,7 @@ NAMES = [
     b"ctorch.distributed.checkpoint.filesystem\n_StorageInfo\n", b"celsewhere\n_StorageInfo\n",
 ]  # fmt: skip
 TEXTS = [b"offset", b"length", b"fqn", b"index", b"relative_path", b"offsets", b"sizes", b"size", b"chunks", b"x", b""]
+SPECIAL = [b"__dict__", b"__class__", b"__setstate__"]
 
 
 def instructions(data):
@@ -31,7 +32,7 @@ def text(value):
 
 def some_instructions(random, pool):
     """A few instructions: of another pickle, of one kind, or ones that do something together."""
-    kind = random.randrange(11)
+    kind = random.randrange(12)
     fetch = b"h" + bytes([random.randrange(64)])
     if kind == 0:
         begin = random.randrange(len(pool))
@@ -54,14 +55,22 @@ def some_instructions(random, pool):
         return [random.choice(NAMES), text(random.choice(TEXTS)), b"\x85", b"R", b"0"]
     if kind == 9:  # an item of the dict below, which is to be set again or was
         return [text(random.choice(TEXTS)), random.choice(NAMES), text(random.choice(TEXTS)), b"\x85", b"R"]
+    if kind == 10:  # another state
+        return [*one_attribute(random), b"b"]
     return [b"\x80" + bytes([random.randrange(6)])]
+
+
+def one_attribute(random):
+    """A dict of one attribute, which may be one that changes the object itself."""
+    value = random.choice((b"N", b"}", b"h" + bytes([random.randrange(64)]), *NAMES))
+    return [b"}", text(random.choice(TEXTS + 2 * SPECIAL)), value, b"s"]
 
 
 def mutate(random, ops, pool):
     ops = list(ops)
     for _ in range(random.choice((1, 1, 1, 2, 3, 6))):
         at = random.randrange(1, len(ops))
-        kind = random.choice((0, 1, 1, 1, 1, 2, 2, 3, 3, 4, 5, 5, 5, 6, 6))
+        kind = random.choice((0, 1, 1, 1, 1, 2, 2, 3, 3, 4, 5, 5, 5, 6, 6, 7))
         if kind == 0:
             del ops[at : at + random.choice((1, 1, 2, 8))]
         elif kind == 1:
@@ -79,6 +88,11 @@ def mutate(random, ops, pool):
             same = [op for op in pool if op[:1] == ops[at][:1]]
             if same:
                 ops[at] = random.choice(same)
+        elif kind == 7:  # slots beside a state
+            builds = [i for i, op in enumerate(ops) if op == b"b"]
+            if builds:
+                build = random.choice(builds)
+                ops[build:build] = [*one_attribute(random), b"\x86"]
         elif len(ops[at]) > 1:  # another operand, at random
             broken = bytearray(ops[at])
             broken[random.randrange(1, len(broken))] = random.randrange(256)
