@@ -160,7 +160,9 @@ class Attack:
             return self.value(depth)
         key = lambda: text(self.pick(KEYS)) if self.chance(0.2) else text(self.pick(["fqn", "offset", "index", "items"]))
         value = lambda: self.value(depth) if self.chance(0.6) else self.plain()
-        return dict_of(*(part for _ in range(self.random.randrange(3)) for part in (key(), value())))
+        attributes = dict_of(*(part for _ in range(self.random.randrange(3)) for part in (key(), value())))
+        slots = dict_of(text(self.pick(KEYS)), value()) + b"\x86" if self.chance(0.05) else b""
+        return attributes + slots
 
     def value(self, depth=4):
         made = self.plain() if depth <= 0 or self.chance(0.25) else self.form(depth) if self.chance(0.6) else self.composed(depth)
