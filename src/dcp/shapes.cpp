@@ -182,6 +182,7 @@ bool has_too_many_dimensions(const Heap& heap, Value value) {
 std::optional<Named<ScalarType>> read_dtype(const Heap& heap, Value value) {
   if (heap.known(value) != Known::Torch) return std::nullopt;
   const std::string_view name = heap.globals[value.number()].name;
+  if (name.find('.') != std::string_view::npos) return std::nullopt;  // a part of something else
   return Named<ScalarType>{scalar_type_from_name(name).value_or(ScalarType::Other), name};
 }
 

@@ -157,13 +157,13 @@ BOOST_AUTO_TEST_CASE(states_that_change_the_object_itself) {
   }
 }
 
-BOOST_AUTO_TEST_CASE(functions_that_are_made_as_objects) {
-  const auto tensor = [](Opcode make_layout) {
+BOOST_AUTO_TEST_CASE(functions_that_are_made_as_objects_and_names_of_no_dtype) {
+  const auto tensor = [](Opcode make_layout, std::string_view dtype = "float32") {
     const std::string layout =
         global("torch.serialization", "_get_layout") + tuple(str("torch.strided")) + op(make_layout);
     const std::string properties =
         object(dcp_class("TensorProperties"),
-               tuple(global("torch", "float32") + layout + op(Opcode::NEWFALSE) +
+               tuple(global("torch", dtype) + layout + op(Opcode::NEWFALSE) +
                      call(dcp_class("_MEM_FORMAT_ENCODING"), number(0)) + op(Opcode::NEWFALSE)));
     return metadata({}, str("w") + object(dcp_class("TensorStorageMetadata"),
                                           dict(str("properties") + properties + str("size") + torch_size(number(1)) +
@@ -177,6 +177,8 @@ BOOST_AUTO_TEST_CASE(functions_that_are_made_as_objects) {
   };
   BOOST_TEST(kind(tensor(Opcode::REDUCE)) == "tensor");
   BOOST_TEST(kind(tensor(Opcode::NEWOBJ)) == "opaque");  // a function has no __new__: Python fails
+  BOOST_TEST(kind(tensor(Opcode::REDUCE, "float1000")) == "tensor");
+  BOOST_TEST(kind(tensor(Opcode::REDUCE, "Size.__base__")) == "opaque");
 }
 
 // Python may fail at what it makes, and what it makes may do anything, also where nobody wants it.
