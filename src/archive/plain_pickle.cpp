@@ -1,4 +1,5 @@
 #include "archive/plain_value.hpp"
+#include "base/failing.hpp"
 #include "base/format.hpp"
 #include "flatpoint/pickle_writer.hpp"
 
@@ -17,7 +18,7 @@ class LiteralWriter {
   Result<Buffer> write() {
     out_.protocol();
     auto written = value(pickle_.root, 0);
-    if (!written) return tl::unexpected(std::move(written.error()));
+    RETURN_IF_ERROR(written);
     out_.opcode(Opcode::STOP);
     return out_.take();
   }
@@ -43,7 +44,7 @@ constexpr std::size_t kMany = 2;  // PickleBatches: not one alone
 constexpr const char* kUnhashable = "a key or an item of a set that cannot be hashed";
 
 Result<void> LiteralWriter::value(Value value, int depth) {
-  if (auto fits = check_plain_size(depth, out_.size()); !fits) return fits;
+  RETURN_IF_ERROR(check_plain_size(depth, out_.size()));
   switch (value.tag()) {
     case Tag::Tuple: return tuple(value.node<Tuple>()->values(), depth, false);
     case Tag::FrozenSet: return frozen_set(value.node<Tuple>()->values(), depth);
@@ -79,7 +80,7 @@ Result<void> LiteralWriter::scalar(Value value) {
 
 Result<void> LiteralWriter::object(const Object& object, int depth, bool is_key) {
   const auto form = plain_form(pickle_, object);
-  if (!form) return tl::unexpected(form.error());
+  RETURN_IF_ERROR(form);
   switch (form->kind) {
     case PlainForm::Kind::Tuple: return tuple(form->values, depth, is_key);
     case PlainForm::Kind::Bytes: out_.bytes(form->bytes); return {};
@@ -87,7 +88,7 @@ Result<void> LiteralWriter::object(const Object& object, int depth, bool is_key)
       out_.mark();
       for (const Block* block = form->items->first; block != nullptr; block = block->next) {
         for (const Value item : block->values()) {
-          if (auto written = key(item, depth + 1); !written) return written;
+          RETURN_IF_ERROR(key(item, depth + 1));
         }
       }
       out_.opcode(Opcode::FROZENSET);
@@ -102,7 +103,7 @@ Result<void> LiteralWriter::object(const Object& object, int depth, bool is_key)
 Result<void> LiteralWriter::tuple(std::span<const Value> items, int depth, bool is_key) {
   if (items.size() > 3) out_.mark();
   for (const Value item : items) {
-    if (auto written = is_key ? key(item, depth + 1) : value(item, depth + 1); !written) return written;
+    RETURN_IF_ERROR(is_key ? key(item, depth + 1) : value(item, depth + 1));
   }
   out_.tuple(items.size());
   return {};
@@ -111,7 +112,7 @@ Result<void> LiteralWriter::tuple(std::span<const Value> items, int depth, bool 
 Result<void> LiteralWriter::frozen_set(std::span<const Value> items, int depth) {
   out_.mark();
   for (const Value item : items) {
-    if (auto written = key(item, depth + 1); !written) return written;
+    RETURN_IF_ERROR(key(item, depth + 1));
   }
   out_.opcode(Opcode::FROZENSET);
   return {};
@@ -121,7 +122,7 @@ Result<void> LiteralWriter::items(const BlockList& blocks, int depth, bool are_k
   for (const Block* block = blocks.first; block != nullptr; block = block->next) {
     for (const Value item : block->values()) {
       batches.next();
-      if (auto written = are_keys ? key(item, depth + 1) : value(item, depth + 1); !written) return written;
+      RETURN_IF_ERROR(are_keys ? key(item, depth + 1) : value(item, depth + 1));
     }
   }
   batches.finish();
@@ -147,8 +148,8 @@ Result<void> LiteralWriter::dict(const BlockList& blocks, int depth) {
     const auto values = block->values();
     for (std::size_t i = 0; i + 1 < values.size(); i += 2) {
       batches.next();
-      if (auto written = key(values[i], depth + 1); !written) return written;
-      if (auto written = value(values[i + 1], depth + 1); !written) return written;
+      RETURN_IF_ERROR(key(values[i], depth + 1));
+      RETURN_IF_ERROR(value(values[i + 1], depth + 1));
     }
   }
   batches.finish();
@@ -156,7 +157,7 @@ Result<void> LiteralWriter::dict(const BlockList& blocks, int depth) {
 }
 
 Result<void> LiteralWriter::key(Value key, int depth) {
-  if (auto fits = check_plain_size(depth, out_.size()); !fits) return fits;
+  RETURN_IF_ERROR(check_plain_size(depth, out_.size()));
   switch (key.tag()) {
     case Tag::FrozenSet: return frozen_set(key.node<Tuple>()->values(), depth);
     case Tag::Tuple: return tuple(key.node<Tuple>()->values(), depth, true);

@@ -6,6 +6,7 @@
 #include <optional>
 #include <vector>
 
+#include "base/failing.hpp"
 #include "base/format.hpp"
 
 namespace flatpoint::archive {
@@ -95,7 +96,7 @@ class JsonWriter {
 };
 
 Result<void> JsonWriter::value(Value value, int depth) {
-  if (auto fits = check_plain_size(depth, out_.size()); !fits) return fits;
+  RETURN_IF_ERROR(check_plain_size(depth, out_.size()));
   switch (value.tag()) {
     case Tag::Tuple:
     case Tag::FrozenSet: return array(value.node<Tuple>()->values(), depth);
@@ -136,7 +137,7 @@ Result<void> JsonWriter::scalar(Value value) {
 
 Result<void> JsonWriter::object(const Object& object, int depth) {
   const auto form = plain_form(pickle_, object);
-  if (!form) return tl::unexpected(form.error());
+  RETURN_IF_ERROR(form);
   switch (form->kind) {
     case PlainForm::Kind::Dict: return dict(*form->items, depth);
     case PlainForm::Kind::Tuple: return array(form->values, depth);
@@ -149,7 +150,7 @@ Result<void> JsonWriter::array(std::span<const Value> items, int depth) {
   out_ += '[';
   for (std::size_t i = 0; i < items.size(); ++i) {
     if (i > 0) out_ += ", ";
-    if (auto written = value(items[i], depth + 1); !written) return written;
+    RETURN_IF_ERROR(value(items[i], depth + 1));
   }
   out_ += ']';
   return {};
@@ -162,7 +163,7 @@ Result<void> JsonWriter::list(const BlockList& blocks, int depth) {
     for (const Value item : block->values()) {
       if (!first) out_ += ", ";
       first = false;
-      if (auto written = value(item, depth + 1); !written) return written;
+      RETURN_IF_ERROR(value(item, depth + 1));
     }
   }
   out_ += ']';
@@ -179,9 +180,9 @@ Result<void> JsonWriter::dict(const BlockList& blocks, int depth) {
     for (std::size_t i = 0; i + 1 < values.size(); i += 2) {
       if (!first) out_ += ", ";
       first = false;
-      if (auto written = key(values[i]); !written) return written;
+      RETURN_IF_ERROR(key(values[i]));
       out_ += ": ";
-      if (auto written = value(values[i + 1], depth + 1); !written) return written;
+      RETURN_IF_ERROR(value(values[i + 1], depth + 1));
     }
   }
   out_ += '}';

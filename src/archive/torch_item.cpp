@@ -7,6 +7,7 @@
 #include "archive/pickle.hpp"
 #include "archive/plain_value.hpp"
 #include "base/checked.hpp"
+#include "base/failing.hpp"
 #include "base/format.hpp"
 
 namespace flatpoint::archive {
@@ -104,7 +105,7 @@ Result<Rebuilt> read_rebuilt(const Unpickled& pickle, Value root) {
   if (arguments.size() < needed || object->kind != Object::Kind::Reduce)
     return broken("a tensor with too few arguments");
   auto rebuilt = read_storage(pickle, arguments[0]);
-  if (!rebuilt) return rebuilt;
+  RETURN_IF_ERROR(rebuilt);
   TorchTensor& tensor = rebuilt->tensor;
   const auto offset = Heap::integer(arguments[1]);
   if (!offset || *offset < 0 || !read_sizes(arguments[2], tensor.size) || !read_sizes(arguments[3], tensor.strides) ||
@@ -120,7 +121,7 @@ Result<Rebuilt> read_rebuilt(const Unpickled& pickle, Value root) {
   if (item_size(tensor.dtype) == 0) return not_plain("a dtype that is not known");
   if (object->blocks.first != nullptr) return not_plain("a tensor with a state of its own");
   if (arguments.size() > needed) {
-    if (const auto fine = check_attributes(pickle, arguments[needed]); !fine) return tl::unexpected(fine.error());
+    RETURN_IF_ERROR(check_attributes(pickle, arguments[needed]));
   }
   return rebuilt;
 }
@@ -144,7 +145,7 @@ Result<void> check_byte_order(const Zip& zip) {
   const ZipRecord* const record = zip.find("byteorder");
   if (record == nullptr) return {};  // torch before 2.1 wrote none
   const auto order = zip.read(*record, 16);
-  if (!order) return tl::unexpected(order.error());
+  RETURN_IF_ERROR(order);
   return *order == "little" ? Result<void>() : not_plain(fmt::format("byte order {}", *order));
 }
 
@@ -152,7 +153,7 @@ Result<Unpickled> read_pickle(const Zip& zip, std::uint64_t limit) {
   const ZipRecord* const record = zip.find("data.pkl");
   if (record == nullptr) return broken("an archive without data.pkl");
   auto bytes = zip.read(*record, limit);
-  if (!bytes) return tl::unexpected(bytes.error());
+  RETURN_IF_ERROR(bytes);
   return unpickle(std::move(*bytes));
 }
 
@@ -172,19 +173,19 @@ bool TorchTensor::is_dense() const noexcept {
 
 Result<TorchTensor> read_torch_tensor(const ItemSource& item) {
   const auto zip = Zip::open(item);
-  if (!zip) return tl::unexpected(zip.error());
+  RETURN_IF_ERROR(zip);
   const auto pickle = read_pickle(*zip, kMaxTensorPickle);
-  if (!pickle) return tl::unexpected(pickle.error());
+  RETURN_IF_ERROR(pickle);
   auto rebuilt = read_rebuilt(*pickle, pickle->root);
-  if (!rebuilt) return tl::unexpected(rebuilt.error());
+  RETURN_IF_ERROR(rebuilt);
   if (std::ranges::count_if(zip->records(), is_storage) > 1) return not_plain("several storages");
-  if (const auto fine = check_byte_order(*zip); !fine) return tl::unexpected(fine.error());
+  RETURN_IF_ERROR(check_byte_order(*zip));
   TorchTensor& tensor = rebuilt->tensor;
   const ZipRecord* const record = zip->find("data/" + rebuilt->key);
   if (record == nullptr)
     return broken(fmt::format("an archive without its storage, the record 'data/{}'", rebuilt->key));
   const auto begin = zip->begin_of(*record);
-  if (!begin) return tl::unexpected(begin.error());
+  RETURN_IF_ERROR(begin);
   tensor.storage_begin = *begin;
   tensor.storage_bytes = record->size;
   tensor.crc32 = record->known_crc();
@@ -196,7 +197,7 @@ namespace {
 
 Result<Unpickled> read_value_pickle(const ItemSource& item) {
   const auto zip = Zip::open(item);
-  if (!zip) return tl::unexpected(zip.error());
+  RETURN_IF_ERROR(zip);
   return read_pickle(*zip, kMaxValuePickle);
 }
 
@@ -208,7 +209,7 @@ Result<Buffer> read_plain_pickle(const ItemSource& item) { return read_value_pic
 
 Result<bool> check_records(const ItemSource& item, Records which) {
   const auto zip = Zip::open(item);
-  if (!zip) return tl::unexpected(zip.error());
+  RETURN_IF_ERROR(zip);
   bool known = true;
   for (const ZipRecord& record : zip->records()) {
     if (which == Records::BesideStorages && is_storage(record)) continue;
@@ -216,7 +217,7 @@ Result<bool> check_records(const ItemSource& item, Records which) {
     known = known && crc;
     if (!crc) continue;
     const auto bytes = zip->read(record, kMaxValuePickle);
-    if (!bytes) return tl::unexpected(bytes.error());
+    RETURN_IF_ERROR(bytes);
     if (crc32(0, std::as_bytes(std::span(*bytes))) != *crc)
       return fail(ErrorCode::Checksum, fmt::format("the record '{}' does not have its CRC-32", record.name));
   }

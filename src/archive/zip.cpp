@@ -4,6 +4,7 @@
 #include <cstring>
 
 #include "base/checked.hpp"
+#include "base/failing.hpp"
 #include "base/format.hpp"
 
 namespace flatpoint::archive {
@@ -109,7 +110,7 @@ bool ItemSource::read(std::uint64_t position, std::span<std::byte> to) const noe
 
 Result<Zip> Zip::open(const ItemSource& source) {
   const auto directory = find_directory(source);
-  if (!directory) return tl::unexpected(directory.error());
+  RETURN_IF_ERROR(directory);
   Zip zip(source);
   zip.directory_.resize(directory->size);
   if (!source.read(directory->begin, std::as_writable_bytes(std::span(zip.directory_))))
@@ -186,7 +187,7 @@ Result<std::string> Zip::read(const ZipRecord& record, std::uint64_t limit) cons
     return fail(ErrorCode::TooLarge,
                 fmt::format("the record '{}' has {} bytes; the limit is {}", record.name, record.size, limit));
   const auto begin = begin_of(record);
-  if (!begin) return tl::unexpected(begin.error());
+  RETURN_IF_ERROR(begin);
   std::string bytes(record.size, '\0');
   if (!source_->read(*begin, std::as_writable_bytes(std::span(bytes))))
     return bad(fmt::format("the record '{}' cannot be read", record.name));

@@ -16,9 +16,10 @@ constexpr bool in_range(std::uint64_t begin, std::uint64_t count, std::uint64_t 
 }
 
 /// Reads a value from memory that may change underneath (a shared mapping), once: the compiler may not read it again,
-/// so what was checked is what is used. `at` need not be aligned.
+/// so what was checked is what is used. `at` need not be aligned. Inlined always: it is one instruction, and look-ups
+/// are made of it; left to the compiler, that depended on what else was compiled beside a source.
 template <class T>
-void read_once_into(T& value, const std::byte* at) noexcept {
+[[gnu::always_inline]] inline void read_once_into(T& value, const std::byte* at) noexcept {
   static_assert(std::is_trivially_copyable_v<T>);
   std::memcpy(&value, at, sizeof value);
   if constexpr (std::is_integral_v<T>) {
@@ -29,26 +30,26 @@ void read_once_into(T& value, const std::byte* at) noexcept {
 }
 
 template <class T>
-T read_once_as(const std::byte* at) noexcept {
+[[gnu::always_inline]] inline T read_once_as(const std::byte* at) noexcept {
   T value;
   read_once_into(value, at);
   return value;
 }
 
 template <class T>
-T read_once(const T* at) noexcept {
+[[gnu::always_inline]] inline T read_once(const T* at) noexcept {
   return read_once_as<T>(reinterpret_cast<const std::byte*>(at));
 }
 
 /// The same for element i of a column. REQUIRES: i < column.size().
 template <class T>
-T read_once(std::span<const T> column, std::size_t i) noexcept {
+[[gnu::always_inline]] inline T read_once(std::span<const T> column, std::size_t i) noexcept {
   return read_once(column.data() + i);
 }
 
 /// The same, in place.
 template <class T>
-void read_once(std::span<const T> column, std::size_t i, T& value) noexcept {
+[[gnu::always_inline]] inline void read_once(std::span<const T> column, std::size_t i, T& value) noexcept {
   read_once_into(value, reinterpret_cast<const std::byte*>(column.data() + i));
 }
 

@@ -5,6 +5,8 @@
 #include <algorithm>
 #include <cstdint>
 
+#include "flatpoint/buffer.hpp"
+
 namespace flatpoint::base {
 namespace {
 
@@ -80,3 +82,12 @@ void free_large(void* block, std::size_t size) noexcept {
 }
 
 }  // namespace flatpoint::base
+
+namespace flatpoint {
+
+Buffer::Buffer(std::size_t size)
+    : block_(static_cast<std::byte*>(base::allocate_large(size)), Release{size}), size_(size) {}
+
+void Buffer::Release::operator()(std::byte* block) const noexcept { base::free_large(block, allocated); }
+
+}  // namespace flatpoint

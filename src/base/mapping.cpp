@@ -6,6 +6,7 @@
 #include <cerrno>
 #include <utility>
 
+#include "base/failing.hpp"
 #include "base/format.hpp"
 
 namespace flatpoint::base {
@@ -46,7 +47,7 @@ Result<Mapping> Mapping::map(const File& file, const std::filesystem::path& path
 
 Result<Mapping> Mapping::open(const std::filesystem::path& path, bool copy) {
   const auto file = File::open(path);
-  if (!file) return tl::unexpected(file.error());
+  RETURN_IF_ERROR(file);
   return map(*file, path, copy);
 }
 

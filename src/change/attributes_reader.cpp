@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "base/checked.hpp"
+#include "base/failing.hpp"
 #include "base/format.hpp"
 #include "columns/text.hpp"
 #include "columns/transform_lists.hpp"
@@ -11,7 +12,7 @@ namespace flatpoint::change {
 namespace {
 
 tl::unexpected<Error> corrupt(const char* rule, std::string_view what) {
-  return fail(ErrorCode::Corrupt, fmt::format("rule {}: {} lie outside their columns", rule, what));
+  return base::broken_rule(rule, fmt::format("{} lie outside their columns", what));
 }
 
 /// A column as a vector, each value read once.
@@ -68,7 +69,7 @@ Result<std::optional<write::DraftStorageMeta>> read_storage_meta(const Columns& 
   if (!columns.storage_meta) return std::nullopt;
   const StorageMetaColumns& from = *columns.storage_meta;
   auto modules = read_texts(from.modules, "modules of storage_meta");
-  if (!modules) return tl::unexpected(std::move(modules.error()));
+  RETURN_IF_ERROR(modules);
   return write::DraftStorageMeta{as_text(from.checkpoint_id), from.checkpoint_id_type, as_text(from.save_id),
                                  as_text(from.load_id),       from.has_modules,        std::move(*modules)};
 }
@@ -116,35 +117,32 @@ bool keeps_rule_v13(const Columns& columns) {
   });
 }
 
-/// Moves the value of `from` to `to`, or its error to `error`.
+/// Moves the value of `from` to `to`.
 template <class T>
-bool take(Result<T> from, T& to, std::optional<Error>& error) {
-  if (!from) {
-    error = std::move(from.error());
-    return false;
-  }
+Result<void> take(Result<T> from, T& to) {
+  RETURN_IF_ERROR(from);
   to = std::move(*from);
-  return true;
+  return {};
 }
 
 }  // namespace
 
 Result<write::DraftAttributes> read_attributes(const Columns& columns) {
   write::DraftAttributes a;
-  std::optional<Error> error;
   const std::size_t rows = columns.chunk_files.size();
-  const bool read =
-      take(read_texts(columns.file_names, "file names"), a.files, error) &&
-      take(read_texts(columns.type_names, "names of dtypes"), a.type_names, error) &&
-      take(read_transform_lists(columns), a.transform_lists, error) && take(read_paths(columns), a.paths, error) &&
+  RETURN_IF_ERROR(take(read_texts(columns.file_names, "file names"), a.files));
+  RETURN_IF_ERROR(take(read_texts(columns.type_names, "names of dtypes"), a.type_names));
+  RETURN_IF_ERROR(take(read_transform_lists(columns), a.transform_lists));
+  RETURN_IF_ERROR(take(read_paths(columns), a.paths));
+  RETURN_IF_ERROR(
       take(read_order<base::LargeVector<std::uint32_t>>(columns.storage_order, rows, "V9", "rows of storage_order"),
-           a.storage_order, error) &&
-      take(read_order<std::vector<std::uint32_t>>(columns.planner_order, columns.entries.size(), "V3",
-                                                  "entries of planner_order"),
-           a.planner_order, error) &&
-      take(read_storage_meta(columns), a.storage_meta, error) && take(read_opaque(columns), a.opaque, error);
-  if (!read) return tl::unexpected(std::move(*error));
-  if (!keeps_rule_v13(columns)) return fail(ErrorCode::Corrupt, "rule V13: the checksums do not fit their kind");
+           a.storage_order));
+  RETURN_IF_ERROR(take(read_order<std::vector<std::uint32_t>>(columns.planner_order, columns.entries.size(), "V3",
+                                                              "entries of planner_order"),
+                       a.planner_order));
+  RETURN_IF_ERROR(take(read_storage_meta(columns), a.storage_meta));
+  RETURN_IF_ERROR(take(read_opaque(columns), a.opaque));
+  if (!keeps_rule_v13(columns)) return base::broken_rule("V13", "the checksums do not fit their kind");
   a.file_facts = read_facts(columns);
   a.checksum_kind = columns.checksum_kind;
   for (const std::uint32_t row : a.storage_order) {

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <string_view>
 
+#include "base/failing.hpp"
 #include "base/format.hpp"
 #include "base/text_map.hpp"
 #include "change/comparison.hpp"
@@ -90,7 +91,7 @@ void Comparison::add(Aspect aspect, std::string what, std::string a, std::string
 
 Result<Diff> Comparison::run() {
   in_b_.assign(a_.size(), kNone);
-  if (auto walked = walk(); !walked) return tl::unexpected(std::move(walked.error()));
+  RETURN_IF_ERROR(walk());
   if (wants(Aspect::Order)) compare_orders();
   compare_rest();
   return std::move(diff_);
@@ -104,7 +105,7 @@ Result<void> Comparison::walk() {
   while (x || y) {
     const int order = !x ? 1 : !y ? -1 : x->fqn().compare(y->fqn());
     if (order == 0) {
-      if (auto compared = compare(*x, *y); !compared) return compared;
+      RETURN_IF_ERROR(compare(*x, *y));
     } else {
       (order < 0 ? diff_.removed : diff_.added).push_back(order < 0 ? i : j);
     }

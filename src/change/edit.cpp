@@ -6,6 +6,7 @@
 #include <utility>
 #include <vector>
 
+#include "base/failing.hpp"
 #include "base/format.hpp"
 #include "change/expand.hpp"
 #include "columns/planner_path.hpp"
@@ -72,7 +73,7 @@ class Edit {
   Result<Buffer> run() {
     auto edited =
         edit_entries().and_then([&] { return edit_loose_storage(); }).and_then([&] { return check_collisions(); });
-    if (!edited) return tl::unexpected(std::move(edited.error()));
+    RETURN_IF_ERROR(edited);
     drop_rows();
     return write::finish(std::move(draft_));
   }
@@ -102,7 +103,7 @@ class Edit {
       }
       if (entry.path != write::kNoPath && *name != entry.fqn) {
         auto path = edit_path(draft_.paths[entry.path], entry.fqn, *name);
-        if (!path) return tl::unexpected(std::move(path.error()));
+        RETURN_IF_ERROR(path);
         entry.path = static_cast<std::uint32_t>(draft_.paths.size());
         draft_.paths.push_back(std::move(*path));
       }
@@ -178,7 +179,7 @@ class Edit {
 
 Result<Buffer> edit(const Columns& columns, const NameEdit& name_of, const EditOptions& options) {
   auto draft = expand(columns);
-  if (!draft) return tl::unexpected(std::move(draft.error()));
+  RETURN_IF_ERROR(draft);
   if (!draft->opaque.empty() && options.opaque == OpaqueRecords::Refuse) {
     return fail(ErrorCode::OpaqueRecords,
                 fmt::format("there are {} opaque records, which may name what the edit changes ('{}' is one)",

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "base/checked.hpp"
+#include "base/failing.hpp"
 #include "base/format.hpp"
 #include "columns/entry_rules.hpp"
 #include "columns/file_rows.hpp"
@@ -22,19 +23,21 @@ void copy_range(std::vector<T>& to, std::span<const T> column, std::size_t begin
 
 }  // namespace
 
-tl::unexpected<Error> EntryReader::corrupt(std::string_view rule_and_what) const {
-  return fail(ErrorCode::Corrupt, fmt::format("rule {} of entry {} (FQN '{}')", rule_and_what, position_, fqn_));
+tl::unexpected<Error> EntryReader::corrupt(std::string_view rule, std::string_view what) const {
+  return base::broken_rule(rule, fmt::format("entry {} (FQN '{}'): {}", position_, fqn_, what));
 }
 
 Result<void> EntryReader::open() {
   row_ = base::read_once(c_->entries, position_);
   const std::string_view before = fqn_;
   if (const auto rule = columns::broken_entry_rule(*c_, row_); !rule.empty())
-    return corrupt(rule == "E1" ? "E1: the name" : "E4: the rows");
+    return corrupt(rule, rule == "E1" ? "the name lies outside its column" : "the rows lie outside their columns");
   fqn_ = as_text(c_->fqns.subspan(row_.fqn_begin, row_.fqn_length));
-  if (row_.fqn_begin != next_name_ || (position_ > 0 && before >= fqn_)) return corrupt("V1: the place");
+  if (row_.fqn_begin != next_name_ || (position_ > 0 && before >= fqn_))
+    return corrupt("V1", "the name does not sort after the one before it");
   const bool many = row_.storage_type != StorageType::Tensor && row_.chunk_count > 1;
-  if (row_.chunk_begin != next_row_ || many || row_.storage_type > StorageType::Opaque) return corrupt("V4: the rows");
+  if (row_.chunk_begin != next_row_ || many || row_.storage_type > StorageType::Opaque)
+    return corrupt("V4", "the rows do not follow those before them");
   next_name_ += row_.fqn_length;
   next_row_ += row_.chunk_count;
   return {};
@@ -47,12 +50,12 @@ Result<write::EntryParts> EntryReader::read() {
   order_.clear();
   boxes_.clear();
   if (parts.type == StorageType::Tensor) {
-    if (auto tensor = read_tensor(parts); !tensor) return tl::unexpected(std::move(tensor.error()));
+    RETURN_IF_ERROR(read_tensor(parts));
   }
-  if (auto rows = read_rows(); !rows) return tl::unexpected(std::move(rows.error()));
+  RETURN_IF_ERROR(read_rows());
   if (!c_->fqn_paths.empty()) {
     const std::uint16_t path = base::read_once(c_->fqn_paths, position_);
-    if (path > c_->path_ends.size()) return corrupt("V10: the planner path");
+    if (path > c_->path_ends.size()) return corrupt("V10", "there is no such planner path");
     if (path != 0) parts.path = path - 1U;
   }
   parts.boxes = boxes_;
@@ -62,18 +65,20 @@ Result<write::EntryParts> EntryReader::read() {
 
 Result<void> EntryReader::read_tensor(write::EntryParts& parts) {
   if (const auto rule = columns::broken_tensor_rule(*c_, row_); !rule.empty())
-    return corrupt(rule == "E2" ? "E2: the size" : rule == "E3" ? "E3: the boxes" : "E5: the chunk order");
+    return corrupt(rule, rule == "E2"   ? "the size lies outside its column"
+                         : rule == "E3" ? "the boxes do not fit their column"
+                                        : "the chunk order lies outside its column");
   copy_range(size_, c_->sizes, row_.size_begin, row_.ndim);
   parts.properties = row_.properties;
   const std::size_t names = c_->type_names.ends.size();
   if ((parts.properties.dtype == ScalarType::Other && parts.properties.dtype_name >= names) ||
       (parts.properties.layout == Layout::Other && parts.properties.layout_name >= names)) {
-    return corrupt("V7: the dtype's name");
+    return corrupt("V7", "there is no such name of a dtype");
   }
   parts.size = size_;
   if (row_.chunk_count > 0) {
     auto read = read_boxes().and_then([&] { return read_order(); });
-    if (!read) return read;
+    RETURN_IF_ERROR(read);
   }
   read_strides(parts);
   return {};
@@ -90,7 +95,7 @@ Result<void> EntryReader::read_boxes() {
     case ChunkLayout::Grid:
     case ChunkLayout::EvenGrid: return read_grid();
   }
-  return corrupt("E3: the boxes");
+  return corrupt("E3", "the boxes do not fit their column");
 }
 
 Result<void> EntryReader::read_grid() {
@@ -103,16 +108,16 @@ Result<void> EntryReader::read_grid() {
     const columns::GridAxis axis = axes.next();
     const auto count = static_cast<std::uint64_t>(axis.count);
     if (axis.count < 1 || !base::multiply(cells, count, cells) || cells > row_.chunk_count)
-      return corrupt("E3: the grid");
+      return corrupt("E3", "the cells of the grid are not its chunks");
     first_.push_back(points_.size());
     for (std::uint64_t i = 0; i <= count; ++i) {
       const std::int64_t point = axis.point(i);
-      if (i > 0 && point < points_.back()) return corrupt("V5: the split points");
+      if (i > 0 && point < points_.back()) return corrupt("V5", "the split points do not ascend");
       points_.push_back(point);
     }
   }
   first_.push_back(points_.size());
-  if (cells != row_.chunk_count) return corrupt("E3: the grid");
+  if (cells != row_.chunk_count) return corrupt("E3", "the cells of the grid are not its chunks");
 
   boxes_.resize(2 * ndim * row_.chunk_count);
   at_.assign(first_.begin(), first_.end() - 1);
@@ -135,7 +140,7 @@ Result<void> EntryReader::read_order() {
   copy_range(order_, c_->chunk_order, row_.order_begin, row_.chunk_count);
   std::vector<bool> seen(row_.chunk_count, false);
   for (const std::uint32_t row : order_) {
-    if (row >= row_.chunk_count || seen[row]) return corrupt("V6: the chunk order");
+    if (row >= row_.chunk_count || seen[row]) return corrupt("V6", "the chunk order is no permutation");
     seen[row] = true;
   }
   reorder_boxes();
@@ -174,7 +179,8 @@ Result<void> EntryReader::read_rows() {
   } else {
     rows_.assign(rows, order_);
   }
-  if (!columns::keep_rule_e6(*c_, rows, rows_)) return corrupt("E6: the storage information");
+  if (!columns::keep_rule_e6(*c_, rows, rows_))
+    return corrupt("E6", "the storage information does not fit its columns");
   return rows_.data_begins.empty() ? Result<void>() : check_data();
 }
 
@@ -190,7 +196,7 @@ Result<void> EntryReader::check_data() const {
     const auto sizes = std::span(boxes_).subspan((2 * i + 1) * ndim, ndim);
     if (!columns::keeps_rule_e7(row, columns::is_transformed(*c_, row.transforms), sizes, item) ||
         !base::in_range(row.byte_offset, row.length, file_length)) {
-      return corrupt("E7: the data");
+      return corrupt("E7", "the data lie outside of the chunk's range");
     }
   }
   return {};
@@ -198,7 +204,7 @@ Result<void> EntryReader::check_data() const {
 
 Result<write::LooseParts> EntryReader::read_loose(std::size_t i) const {
   const auto broken = [i](const char* rule) {
-    return fail(ErrorCode::Corrupt, fmt::format("rule {}: loose storage {} lies outside its columns", rule, i));
+    return base::broken_rule(rule, fmt::format("loose storage {} lies outside its columns", i));
   };
   const LooseStorageRow row = base::read_once(c_->loose_storage, i);
   if (!base::in_range(row.fqn_begin, row.fqn_length, c_->fqns.size()) ||

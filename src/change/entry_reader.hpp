@@ -41,7 +41,7 @@ class EntryReader {
   [[nodiscard]] Result<write::LooseParts> read_loose(std::size_t i) const;
 
  private:
-  [[nodiscard]] tl::unexpected<Error> corrupt(std::string_view rule_and_what) const;
+  [[nodiscard]] tl::unexpected<Error> corrupt(std::string_view rule, std::string_view what) const;
   [[nodiscard]] Result<void> read_tensor(write::EntryParts& parts);
   [[nodiscard]] Result<void> read_boxes();
   [[nodiscard]] Result<void> read_grid();

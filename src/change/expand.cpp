@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "base/checked.hpp"
+#include "base/failing.hpp"
 #include "change/attributes_reader.hpp"
 #include "change/entry_reader.hpp"
 
@@ -20,7 +21,7 @@ class Expander {
 
   Result<write::Draft> run() {
     auto attributes = read_attributes(c_);
-    if (!attributes) return tl::unexpected(std::move(attributes.error()));
+    RETURN_IF_ERROR(attributes);
     static_cast<write::DraftAttributes&>(draft_) = std::move(*attributes);
     row_map_.resize(c_.chunk_files.size());
     repeats_key_.resize(c_.chunk_files.size(), false);
@@ -28,7 +29,7 @@ class Expander {
                      .and_then([&] { return add_loose_storage(); })
                      .and_then([&] { return restore_fqn_order(); })
                      .and_then([&] { return restore_storage_order(); });
-    if (!added) return tl::unexpected(std::move(added.error()));
+    RETURN_IF_ERROR(added);
     for (write::DraftHint& hint : draft_.hints) hint.row = row_map_[hint.row];
     return std::move(draft_);
   }
@@ -38,13 +39,13 @@ class Expander {
     draft_.entries.reserve(c_.entries.size());
     draft_.rows.reserve(c_.chunk_files.size());
     for (; !reader_.done(); reader_.advance()) {
-      if (auto opened = reader_.open(); !opened) return opened;
+      RETURN_IF_ERROR(reader_.open());
       auto parts = reader_.read();
-      if (!parts) return tl::unexpected(std::move(parts.error()));
+      RETURN_IF_ERROR(parts);
       add_entry(*parts);
     }
     if (draft_.rows.size() == c_.chunk_rows()) return {};
-    return fail(ErrorCode::Corrupt, "rule V4: rows of chunks that no entry has");
+    return base::broken_rule("V4", "rows of chunks that no entry has");
   }
 
   void add_entry(const write::EntryParts& parts) {
@@ -86,7 +87,7 @@ class Expander {
   Result<void> add_loose_storage() {
     for (std::size_t i = 0; i < c_.loose_storage.size(); ++i) {
       auto parts = reader_.read_loose(i);
-      if (!parts) return tl::unexpected(std::move(parts.error()));
+      RETURN_IF_ERROR(parts);
       write::DraftLooseStorage loose;
       loose.fqn = parts->fqn;
       loose.has_offset = parts->offset.has_value();
@@ -111,12 +112,11 @@ class Expander {
     for (std::size_t i = 0; i < c_.fqn_order.size(); ++i) {
       const std::uint32_t entry = base::read_once(c_.fqn_order, i);
       if (entry >= position.size() || position[entry] != kNoPosition)
-        return fail(ErrorCode::Corrupt, "rule V3: fqn_order is no permutation");
+        return base::broken_rule("V3", "fqn_order is no permutation");
       position[entry] = static_cast<std::uint32_t>(ordered.size());
       ordered.push_back(draft_.entries[entry]);
     }
-    if (ordered.size() != draft_.entries.size())
-      return fail(ErrorCode::Corrupt, "rule V3: fqn_order is no permutation");
+    if (ordered.size() != draft_.entries.size()) return base::broken_rule("V3", "fqn_order is no permutation");
     draft_.entries = std::move(ordered);
     for (std::uint32_t& entry : draft_.planner_order) entry = position[entry];
     return {};
@@ -129,7 +129,7 @@ class Expander {
     if (!is_stated) order = default_storage_order(c_);
     const std::size_t rows = order.size();
     std::erase_if(order, [&](std::uint32_t row) { return bool{repeats_key_[row]}; });
-    if (is_stated && order.size() != rows) return fail(ErrorCode::Corrupt, "rule V9: storage_order names a key twice");
+    if (is_stated && order.size() != rows) return base::broken_rule("V9", "storage_order names a key twice");
     for (std::uint32_t& row : order) row = row_map_[row];
     return {};
   }

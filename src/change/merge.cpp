@@ -5,6 +5,7 @@
 #include <numeric>
 #include <optional>
 
+#include "base/failing.hpp"
 #include "base/format.hpp"
 #include "change/fragment_walk.hpp"
 #include "change/merge_rows.hpp"
@@ -32,7 +33,7 @@ class Merger {
 
   Result<Merged> run() {
     auto attributes = merge_attributes(sources_);
-    if (!attributes) return tl::unexpected(std::move(attributes.error()));
+    RETURN_IF_ERROR(attributes);
     attributes_ = std::move(*attributes);
     return prepare().and_then([&] { return merge_entries(); }).and_then([&] { return finish(); });
   }
@@ -55,7 +56,7 @@ class Merger {
     for (MergeSource& source : sources_) {
       if (states_orders_) source.entries.resize(source.columns().entries.size());
       if (states_orders_) source.rows.resize(source.columns().chunk_files.size(), kNoRow);
-      if (auto read = read_loose(source); !read) return read;
+      RETURN_IF_ERROR(read_loose(source));
     }
     const auto key = [](const LooseItem& item) { return std::tuple(item.parts.fqn, item.parts.offset.has_value()); };
     std::stable_sort(loose_.begin(), loose_.end(), [&](const LooseItem& a, const LooseItem& b) {
@@ -85,7 +86,7 @@ class Merger {
       auto more = walk.advance();
       if (!more) return sources_[more.error().reader].blame(std::move(more.error().error));
       if (!*more) return {};
-      if (auto merged = merge_entry(walk.group()); !merged) return merged;
+      RETURN_IF_ERROR(merge_entry(walk.group()));
       ++entry_count_;
     }
   }
@@ -100,8 +101,8 @@ class Merger {
       if (states_orders_) source.entries[source.reader.position()] = entry_count_;
       if (number == group.front()) {
         begin_entry(*parts);
-      } else if (auto same = check_same(sources_[group.front()], source, *parts); !same) {
-        return same;
+      } else {
+        RETURN_IF_ERROR(check_same(sources_[group.front()], source, *parts));
       }
       if (entry_.path == write::kNoPath) entry_.path = parts->path;
       rows_.add(source, number, *parts);
@@ -315,7 +316,7 @@ class Merger {
       return std::tie(file_rank_[a], attributes_.files[a]) < std::tie(file_rank_[b], attributes_.files[b]);
     });
     auto bytes = std::move(assembler_).finish(std::move(attributes_), std::move(fqn_order), file_order);
-    if (!bytes) return tl::unexpected(std::move(bytes.error()));
+    RETURN_IF_ERROR(bytes);
     return Merged{std::move(*bytes), std::move(findings_), suppressed_, replicas_};
   }
 
@@ -397,7 +398,7 @@ Result<Merged> merge(std::span<const Fragment> fragments, const MergeOptions& op
                                                  by_rank[i - 1]->name, by_rank[i]->name));
   }
   if (options.complete) {
-    if (auto all = check_ranks(by_rank); !all) return tl::unexpected(std::move(all.error()));
+    RETURN_IF_ERROR(check_ranks(by_rank));
   }
   std::vector<MergeSource> sources;
   sources.reserve(by_rank.size());

@@ -5,6 +5,7 @@
 #include <map>
 #include <string>
 
+#include "base/failing.hpp"
 #include "base/format.hpp"
 #include "base/text_map.hpp"
 #include "change/attributes_reader.hpp"
@@ -31,7 +32,7 @@ class AttributesMerge {
       if (!attributes) return source.blame(std::move(attributes.error()));
       source.attributes = std::move(*attributes);
       number(source);
-      if (auto facts = join_facts(source); !facts) return tl::unexpected(std::move(facts.error()));
+      RETURN_IF_ERROR(join_facts(source));
       if (joined_.checksum_kind == ChecksumKind::Absent) joined_.checksum_kind = source.attributes.checksum_kind;
       source.keeps_checksums = source.attributes.checksum_kind == joined_.checksum_kind;
       joined_.has_storage_data |= source.attributes.has_storage_data;
@@ -46,7 +47,7 @@ class AttributesMerge {
         join_text("version", &write::DraftAttributes::version).and_then([&] { return join_classes(); }).and_then([&] {
           return join_opaque();
         });
-    if (!joined) return tl::unexpected(std::move(joined.error()));
+    RETURN_IF_ERROR(joined);
     return std::move(joined_);
   }
 

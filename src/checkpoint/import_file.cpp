@@ -1,6 +1,7 @@
 
 #include <chrono>
 
+#include "base/failing.hpp"
 #include "base/format.hpp"
 #include "base/mapping.hpp"
 #include "flatpoint/dcp.hpp"
@@ -28,9 +29,9 @@ std::int64_t now_ns() {
 Result<Imported> import_file(const std::filesystem::path& path, const ImportOptions& options) {
   const std::int64_t begun = now_ns();
   const auto file = base::File::open(path);
-  if (!file) return tl::unexpected(file.error());
+  RETURN_IF_ERROR(file);
   const auto mapping = base::Mapping::map(*file, path, /*copy=*/false);
-  if (!mapping) return tl::unexpected(mapping.error());
+  RETURN_IF_ERROR(mapping);
   ImportOptions with_time = options;
   if (!options.modified_ns) {
     with_time.modified_ns = file->modified_ns();
@@ -48,11 +49,11 @@ Result<Buffer> record_source(const MetadataView& metadata, const std::filesystem
   ImportOptions options;
   options.fragment_rank = metadata.columns().fragment_rank;
   auto imported = import_file(pickle, options);
-  if (!imported) return tl::unexpected(std::move(imported.error()));
+  RETURN_IF_ERROR(imported);
   const auto file = MetadataFile::from_buffer(std::move(imported->bytes));
-  if (!file) return tl::unexpected(file.error());
+  RETURN_IF_ERROR(file);
   const auto differences = diff(metadata, file->view());
-  if (!differences) return tl::unexpected(differences.error());
+  RETURN_IF_ERROR(differences);
   if (!differences->same())
     return fail(ErrorCode::Conflict, fmt::format("{}: does not say all that the file says", pickle.string()));
   Columns columns = metadata.columns();

@@ -4,6 +4,7 @@
 #include <charconv>
 #include <set>
 
+#include "base/failing.hpp"
 #include "base/format.hpp"
 #include "checkpoint/recognize.hpp"
 #include "flatpoint/dcp.hpp"
@@ -33,7 +34,7 @@ std::optional<std::uint32_t> rank_of(std::string_view name) {
 
 Result<OpenedCheckpoint> open_flatpoint(const fs::path& path, const OpenOptions& options) {
   auto file = MetadataFile::open(path, options.mode);
-  if (!file) return tl::unexpected(std::move(file.error()));
+  RETURN_IF_ERROR(file);
   return OpenedCheckpoint{std::move(*file), path, Origin::Flatpoint, {}, {}};
 }
 
@@ -41,17 +42,17 @@ Result<OpenedCheckpoint> open_pickle(const fs::path& path, const OpenOptions& op
   ImportOptions with_rank = options.import;
   if (const auto rank = rank_of(path.filename().string())) with_rank.fragment_rank = static_cast<std::int32_t>(*rank);
   auto imported = import_file(path, with_rank);
-  if (!imported) return tl::unexpected(std::move(imported.error()));
+  RETURN_IF_ERROR(imported);
   auto file = MetadataFile::from_buffer(std::move(imported->bytes));
-  if (!file) return tl::unexpected(std::move(file.error()));
+  RETURN_IF_ERROR(file);
   return OpenedCheckpoint{std::move(*file), path, Origin::Pickle, {}, std::move(imported->findings)};
 }
 
 Result<OpenedCheckpoint> open_safetensors(const fs::path& path) {
   auto imported = safetensors::import_files(path);
-  if (!imported) return tl::unexpected(std::move(imported.error()));
+  RETURN_IF_ERROR(imported);
   auto file = MetadataFile::from_buffer(std::move(imported->bytes));
-  if (!file) return tl::unexpected(std::move(file.error()));
+  RETURN_IF_ERROR(file);
   return OpenedCheckpoint{std::move(*file), path, Origin::Safetensors, {}, std::move(imported->findings)};
 }
 
@@ -142,7 +143,7 @@ bool is_there(const CheckpointFiles& files) { return !files.pickle.empty() || !f
 /// Of a folder without common files: the only rank that saved alone.
 Result<std::uint32_t> only_rank(const fs::path& folder) {
   const auto names = names_in(folder);
-  if (!names) return tl::unexpected(names.error());
+  RETURN_IF_ERROR(names);
   std::set<std::uint32_t> ranks;
   for (const std::string& name : *names) {
     if (const auto rank = rank_of_either(name)) ranks.insert(*rank);
@@ -207,7 +208,7 @@ Result<CheckpointFiles> find_files(const fs::path& folder, std::optional<std::ui
     const auto only = only_rank(folder);
     if (!only && only.error().code == ErrorCode::NotFound && may_be_safetensors)
       return CheckpointFiles{{}, {}, folder / ""};
-    if (!only) return tl::unexpected(only.error());
+    RETURN_IF_ERROR(only);
     rank = *only;
   }
   const std::string name = name_of_rank(*rank);
@@ -226,20 +227,20 @@ Result<OpenedCheckpoint> open_checkpoint(const fs::path& path, const OpenOptions
   }
   if (!fs::is_directory(path, error)) return open_file(path, options);
   const auto files = find_files(path, options.rank);
-  if (!files) return tl::unexpected(files.error());
+  RETURN_IF_ERROR(files);
   return open_files(*files, options);
 }
 
 Result<std::vector<OpenedCheckpoint>> open_fragments(const fs::path& folder, const OpenOptions& options) {
   const auto names = names_in(folder);
-  if (!names) return tl::unexpected(names.error());
+  RETURN_IF_ERROR(names);
   std::vector<OpenedCheckpoint> fragments;
   for (const std::string& name : *names) {
     const bool is_pickle = rank_of(name).has_value();
     const bool is_beside_pickle = !is_pickle && names->contains(name.substr(0, name.size() - kSuffix.size()));
     if (is_beside_pickle) continue;  // opened with the pickle
     auto opened = is_pickle ? open_files(pair_of(folder, name), options) : open_flatpoint(folder / name, options);
-    if (!opened) return tl::unexpected(std::move(opened.error()));
+    RETURN_IF_ERROR(opened);
     if (opened->file.view().columns().fragment_rank >= 0) fragments.push_back(std::move(*opened));
   }
   if (fragments.empty()) {

@@ -3,9 +3,10 @@
 #include <algorithm>
 #include <cerrno>
 
-#include "base/digest.hpp"
+#include "base/failing.hpp"
 #include "base/file.hpp"
 #include "base/format.hpp"
+#include "base/hash.hpp"
 #include "flatpoint/buffer.hpp"
 #include "flatpoint/safetensors.hpp"
 #include "safetensors/manifest.hpp"
@@ -37,7 +38,7 @@ Result<SourceCheck> check_safetensors(const SourceRecord& record, const std::fil
   if (!safetensors::is_safetensors(source))
     return SourceCheck{SourceMatch::Stale, "it is none of safetensors files, as the source record says"};
   const auto manifest = safetensors::Manifest::of(source);
-  if (!manifest) return tl::unexpected(manifest.error());
+  RETURN_IF_ERROR(manifest);
   const std::string mark = trust_time == TrustTime::Yes ? manifest->mark() : std::string();
   return match_source(record, {manifest->length(), 0, mark}, [&] { return manifest->digest(); });
 }
@@ -55,7 +56,7 @@ Result<SourceCheck> match_source(const SourceRecord& record, const PickleFacts& 
   const bool same_etag = !record.etag.empty() && record.etag == pickle.etag;
   if (same_time || same_etag) return SourceCheck{SourceMatch::Same, {}};
   const auto actual = digest();
-  if (!actual) return tl::unexpected(actual.error());
+  RETURN_IF_ERROR(actual);
   if (*actual == record.digest) return SourceCheck{SourceMatch::SameBytes, {}};
   return SourceCheck{SourceMatch::Stale,
                      fmt::format("its XXH3-64 is {:016x}, the source record says {:016x}", *actual, record.digest)};
@@ -69,7 +70,7 @@ Result<SourceCheck> check_source(const MetadataView& metadata, const std::filesy
   if (!record) return SourceCheck{};
   if (record->kind == SourceKind::Safetensors) return check_safetensors(*record, source, trust_time);
   const auto file = base::File::open(source);
-  if (!file) return tl::unexpected(file.error());
+  RETURN_IF_ERROR(file);
   const std::int64_t modified_ns = trust_time == TrustTime::Yes ? file->modified_ns() : 0;
   return match_source(*record, {file->size(), modified_ns}, [&] { return file_digest(*file, source); });
 }

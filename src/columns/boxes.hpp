@@ -7,6 +7,7 @@
 #include <string>
 
 #include "base/checked.hpp"
+#include "base/format.hpp"
 
 namespace flatpoint::columns {
 
@@ -67,6 +68,8 @@ constexpr bool volume(std::span<const std::int64_t> sizes, std::uint64_t& elemen
 }
 
 /// "[8, 4]", for messages.
-std::string to_string(std::span<const std::int64_t> values);
+inline std::string to_string(std::span<const std::int64_t> values) {
+  return fmt::format("[{}]", fmt::join(values, ", "));
+}
 
 }  // namespace flatpoint::columns

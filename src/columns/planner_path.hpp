@@ -2,6 +2,7 @@
 #pragma once
 
 #include <algorithm>
+#include <charconv>
 #include <optional>
 #include <string_view>
 #include <tuple>
@@ -50,7 +51,14 @@ struct FqnRest {
 };
 
 /// Whether a text is what `str` makes of an int64: then an element may say that the key was an int.
-bool is_index_text(std::string_view text) noexcept;
+inline bool is_index_text(std::string_view text) noexcept {
+  std::int64_t value = 0;
+  const char* const end = text.data() + text.size();
+  const auto [stopped, error] = std::from_chars(text.data(), end, value);
+  if (error != std::errc() || stopped != end) return false;
+  const std::string_view digits = text.substr(text.starts_with('-') ? 1 : 0);
+  return digits == "0" ? text == digits : !digits.starts_with('0');  // no "-0", no leading zeros
+}
 
 struct PathLess {
   bool operator()(const std::vector<PathElementRow>& a, const std::vector<PathElementRow>& b) const {

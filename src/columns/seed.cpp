@@ -4,8 +4,7 @@
 
 #include <chrono>
 
-#define XXH_INLINE_ALL
-#include <xxhash.h>
+#include "base/xxh3.hpp"
 
 namespace flatpoint::columns {
 namespace {

@@ -2,11 +2,9 @@
 
 #include <algorithm>
 
+#include "base/xxh3.hpp"
 #include "columns/boxes.hpp"
 #include "columns/seed.hpp"
-
-#define XXH_INLINE_ALL
-#include <xxhash.h>
 
 namespace flatpoint::columns {
 

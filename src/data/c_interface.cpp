@@ -6,6 +6,7 @@
 #include <new>
 
 #include "base/checked.hpp"
+#include "base/failing.hpp"
 #include "base/format.hpp"
 #include "flatpoint/data.hpp"
 #include "flatpoint/flatpoint.h"
@@ -85,7 +86,7 @@ Result<EntryView> entry_of(const flatpoint_checkpoint& checkpoint, std::uint32_t
 
 Result<TensorView> tensor_of(const flatpoint_checkpoint& checkpoint, std::uint32_t number) {
   const auto entry = entry_of(checkpoint, number);
-  if (!entry) return tl::unexpected(entry.error());
+  RETURN_IF_ERROR(entry);
   const auto tensor = entry->tensor();
   if (tensor) return *tensor;
   if (tensor.corrupt()) {
@@ -137,7 +138,7 @@ Result<void> check_room(const TensorView& tensor, std::span<const std::int64_t> 
     if (sizes[d] < 0 || sizes[d] > whole[d]) return {};
   }
   auto needed = box_bytes(tensor, sizes);
-  if (!needed) return tl::unexpected(std::move(needed.error()));
+  RETURN_IF_ERROR(needed);
   if (*needed == 0) return {};
   if (byte_strides != nullptr) *needed = item_size(tensor.dtype());
   for (std::size_t d = 0; byte_strides != nullptr && d < sizes.size(); ++d) {
@@ -178,10 +179,10 @@ flatpoint_checkpoint* flatpoint_open(const char* path, const flatpoint_options* 
       if (options->max_open_files != 0) reading.max_open_files = options->max_open_files;
     }
     auto opened = dcp::open_checkpoint(path, open);
-    if (!opened) return tl::unexpected(std::move(opened.error()));
+    RETURN_IF_ERROR(opened);
     auto made = std::make_unique<flatpoint_checkpoint>(std::move(*opened));
     auto reader = Reader::open(made->opened, reading);
-    if (!reader) return tl::unexpected(std::move(reader.error()));
+    RETURN_IF_ERROR(reader);
     made->reader = std::move(*reader);
     checkpoint = std::move(made);
     return FLATPOINT_OK;
@@ -197,7 +198,7 @@ std::int32_t flatpoint_get(const flatpoint_checkpoint* checkpoint, std::uint32_t
                            flatpoint_error* error) {
   return guarded(error, [&]() -> Result<std::int32_t> {
     const auto found = entry_of(*checkpoint, number);
-    if (!found) return tl::unexpected(found.error());
+    RETURN_IF_ERROR(found);
     return fill(*found, *entry);
   });
 }
@@ -242,10 +243,10 @@ std::int32_t flatpoint_ranges(const flatpoint_checkpoint* checkpoint, std::uint3
                               flatpoint_error* error) {
   return guarded(error, [&]() -> Result<std::int32_t> {
     const auto tensor = tensor_of(*checkpoint, number);
-    if (!tensor) return tl::unexpected(tensor.error());
+    RETURN_IF_ERROR(tensor);
     const Box box(*tensor, offsets, sizes);
     const auto found = checkpoint->reader->ranges(*tensor, box.offsets, box.sizes);
-    if (!found) return tl::unexpected(found.error());
+    RETURN_IF_ERROR(found);
     std::vector<flatpoint_range> all;
     all.reserve(found->size());
     for (const BoxRange& range : *found) all.push_back({range.file, range.byte_offset, range.length, range.box_offset});
@@ -258,16 +259,15 @@ std::int32_t flatpoint_read(const flatpoint_checkpoint* checkpoint, std::uint32_
                             std::uint32_t threads, flatpoint_error* error) {
   return guarded(error, [&]() -> Result<std::int32_t> {
     const auto tensor = tensor_of(*checkpoint, number);
-    if (!tensor) return tl::unexpected(tensor.error());
+    RETURN_IF_ERROR(tensor);
     const Box box(*tensor, offsets, sizes);
-    if (auto fits = check_room(*tensor, box.sizes, byte_strides, room); !fits)
-      return tl::unexpected(std::move(fits.error()));
+    RETURN_IF_ERROR(check_room(*tensor, box.sizes, byte_strides, room));
     Destination destination{static_cast<std::byte*>(to), {}};
     if (byte_strides != nullptr) destination.byte_strides = {byte_strides, tensor->ndim()};
     ReadOptions read;
     read.threads = std::max<std::uint32_t>(threads, 1);
     const auto done = checkpoint->reader->read(*tensor, box.offsets, box.sizes, destination, read);
-    if (!done) return tl::unexpected(done.error());
+    RETURN_IF_ERROR(done);
     return FLATPOINT_OK;
   });
 }
@@ -276,11 +276,11 @@ std::int32_t flatpoint_value(const flatpoint_checkpoint* checkpoint, std::uint32
                              std::size_t* length, flatpoint_error* error) {
   return guarded(error, [&]() -> Result<std::int32_t> {
     const auto entry = entry_of(*checkpoint, number);
-    if (!entry) return tl::unexpected(entry.error());
+    RETURN_IF_ERROR(entry);
     if (entry->type() != StorageType::Bytes)
       return fail(ErrorCode::InvalidArgument, fmt::format("FQN '{}' is no bytes item", entry->fqn()));
     const auto value = checkpoint->reader->read_value(*entry);
-    if (!value) return tl::unexpected(value.error());
+    RETURN_IF_ERROR(value);
     return hand_out(std::span<const char>(*value), text, *length);
   });
 }

@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <vector>
 
+#include "base/failing.hpp"
 #include "base/format.hpp"
 #include "columns/byte_ranges.hpp"
 #include "flatpoint/data.hpp"
@@ -25,7 +26,7 @@ class Checker {
       : reader_(reader), metadata_(metadata), options_(options) {}
 
   Result<CheckReport> run() {
-    if (auto gathered = gather(); !gathered) return tl::unexpected(std::move(gathered.error()));
+    RETURN_IF_ERROR(gather());
     find_overlaps();
     for (const PlacedItem& item : items_) {
       check_item(item);

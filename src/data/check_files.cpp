@@ -3,6 +3,7 @@
 #include <set>
 #include <vector>
 
+#include "base/failing.hpp"
 #include "base/format.hpp"
 #include "data/files.hpp"
 #include "flatpoint/data.hpp"
@@ -27,7 +28,7 @@ class FilesChecker {
     };
     report_.files = metadata_.file_count();
     report_.lengths.assign(ends_.size(), 0);
-    if (auto done = for_each_fqn(reach, [](bool) {}); !done) return tl::unexpected(std::move(done.error()));
+    RETURN_IF_ERROR(for_each_fqn(reach, [](bool) {}));
     for (std::size_t i = 0; i < metadata_.columns().loose_storage.size(); ++i) {
       const auto loose = loose_storage(metadata_, i);
       if (!loose || loose->storage.file() >= ends_.size()) return corrupt();
@@ -38,7 +39,7 @@ class FilesChecker {
       return report_.holds(item.file(), item.byte_offset(), item.length());
     };
     const auto count = [&](bool whole) { ++report_.fqns, report_.lost += !whole; };
-    if (auto done = for_each_fqn(is_whole, count); !done) return tl::unexpected(std::move(done.error()));
+    RETURN_IF_ERROR(for_each_fqn(is_whole, count));
     // Beside the files of one rank lie those of the others.
     if (options_.unnamed_files && metadata_.columns().fragment_rank < 0) find_unnamed_files();
     return std::move(report_);

@@ -3,9 +3,8 @@
 #include <algorithm>
 
 #include "archive/crc32.hpp"
-
-#define XXH_INLINE_ALL
-#include <xxhash.h>
+#include "base/failing.hpp"
+#include "base/xxh3.hpp"
 
 namespace flatpoint::data {
 
@@ -19,7 +18,7 @@ Result<Checksums> checksums_of(CopySource& source, std::uint64_t begin, std::uin
   for (std::uint64_t done = 0; done < bytes; done += kBlock) {
     const auto part = std::span(scratch).first(std::min(kBlock, bytes - done));
     const RangeReader::Request request{begin + done, part};
-    if (auto read = source.read({&request, 1}); !read) return tl::unexpected(std::move(read.error()));
+    RETURN_IF_ERROR(source.read({&request, 1}));
     if (wanted.crc32) crc = archive::crc32(crc, part);
     if (wanted.xxh3) XXH3_64bits_update(&state, part.data(), part.size());
   }

@@ -3,6 +3,7 @@
 #include <cstring>
 #include <limits>
 
+#include "base/failing.hpp"
 #include "base/format.hpp"
 #include "columns/boxes.hpp"
 #include "data/numbers.hpp"
@@ -18,7 +19,7 @@ class Comparer {
       : a_(a), b_(b), x_(x), y_(y), options_(options), is_number_(is_number(x.dtype())) {}
 
   Result<ValueDifference> run() {
-    if (auto bytes = box_bytes(x_, x_.size()); !bytes) return tl::unexpected(std::move(bytes.error()));
+    RETURN_IF_ERROR(box_bytes(x_, x_.size()));
     if (item_size(x_.dtype()) == 0) {
       return fail(ErrorCode::NotPlain, fmt::format("FQN '{}': {} has no item size, so that its values cannot be told",
                                                    x_.fqn(), x_.dtype_name()));
@@ -48,7 +49,7 @@ class Comparer {
       const std::optional<bool> same = by_checksums(p, *y_.chunk_by_row(i));
       if (same == true) continue;
       if (same == false && !options_.all) return differ();
-      if (auto done = compare_box(box.offsets, box.sizes); !done) return done;
+      RETURN_IF_ERROR(compare_box(box.offsets, box.sizes));
     }
     return {};
   }
@@ -81,9 +82,9 @@ class Comparer {
     p_.resize(std::max<std::size_t>(p_.size(), bytes));
     q_.resize(p_.size());
     const auto here = a_.read(x_, offsets, sizes, {p_.data(), {}});
-    if (!here) return tl::unexpected(here.error());
+    RETURN_IF_ERROR(here);
     const auto there = b_.read(y_, offsets, sizes, {q_.data(), {}});
-    if (!there) return tl::unexpected(there.error());
+    RETURN_IF_ERROR(there);
     done_ += bytes;
     if (options_.progress) options_.progress(done_);
     if (std::memcmp(p_.data(), q_.data(), bytes) == 0) return {};
@@ -144,9 +145,9 @@ Result<ValueDifference> compare(const Reader& a, const TensorView& x, const Read
 
 Result<bool> equal_items(const Reader& a, const EntryView& x, const Reader& b, const EntryView& y) {
   const auto here = a.read_item(x);
-  if (!here) return tl::unexpected(here.error());
+  RETURN_IF_ERROR(here);
   const auto there = b.read_item(y);
-  if (!there) return tl::unexpected(there.error());
+  RETURN_IF_ERROR(there);
   if (*here == *there) return true;
   const auto left = a.read_value(x);
   const auto right = b.read_value(y);

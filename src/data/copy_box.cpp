@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <cstring>
 
+#include "base/failing.hpp"
+
 namespace flatpoint::data {
 namespace {
 
@@ -74,7 +76,7 @@ class Copier {
       std::byte* const to_here = to + i * dimension.to;
       auto done = group == 1 ? copy_level(level + 1, from_here, to_here)
                              : read_tile(level, from_here, to_here, std::min(group, dimension.length - i));
-      if (!done) return done;
+      RETURN_IF_ERROR(done);
     }
     return {};
   }
@@ -106,7 +108,7 @@ class Copier {
     const std::uint64_t extent = extents_[level + 1] + static_cast<std::uint64_t>((length - 1) * first.from);
     if (scratch_.size() < extent) scratch_.resize(std::max(extent, options_.block));
     const RangeReader::Request request{from, std::span(scratch_).first(extent)};
-    if (auto done = source_.read({&request, 1}); !done) return done;
+    RETURN_IF_ERROR(source_.read({&request, 1}));
     report_.read_bytes += extent;
     const auto inner = std::span(runs_.dimensions).subspan(level + 1);
     if (inner.empty()) {
@@ -124,7 +126,7 @@ class Copier {
       if (runs_.run > kPiece && options_.stop.stop_requested()) return fail(ErrorCode::Io, "reading was stopped");
       batch_.push_back({from + done, {to + done, static_cast<std::size_t>(std::min(kPiece, runs_.run - done))}});
       if (batch_.size() < kBatch && runs_.run < kPiece) continue;
-      if (auto read = flush(); !read) return read;
+      RETURN_IF_ERROR(flush());
     }
     return {};
   }

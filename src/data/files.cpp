@@ -6,6 +6,7 @@
 #include <cerrno>
 #include <system_error>
 
+#include "base/failing.hpp"
 #include "base/format.hpp"
 
 namespace flatpoint::data {
@@ -51,7 +52,7 @@ Result<void> DataFile::read(std::span<const RangeReader::Request> batch) const {
 Result<void> DataFile::check_unchanged() const {
   if (!file_) return {};
   const auto now = state_of(*file_, path_);
-  if (!now) return tl::unexpected(now.error());
+  RETURN_IF_ERROR(now);
   return *now == state_ ? Result<void>() : changed(path_);
 }
 
@@ -71,7 +72,7 @@ Result<std::shared_ptr<const DataFile>> Files::open(std::uint32_t number) {
   if (slot.file) return slot.file;
   if (open_ >= std::max<std::uint32_t>(options_.max_open_files, 1)) close_oldest();
   auto file = open_now(number, slot);
-  if (!file) return file;
+  RETURN_IF_ERROR(file);
   slot.file = std::move(*file);
   ++open_;
   return slot.file;
@@ -87,9 +88,9 @@ Result<std::shared_ptr<const DataFile>> Files::open_now(std::uint32_t number, Sl
     return fail(ErrorCode::Outside, fmt::format("{}: the path of a data file leaves the checkpoint's folder", *name));
   const std::string path = (folder_ / relative).string();
   auto file = base::File::open(path);
-  if (!file) return tl::unexpected(std::move(file.error()));
+  RETURN_IF_ERROR(file);
   const auto state = state_of(*file, path);
-  if (!state) return tl::unexpected(state.error());
+  RETURN_IF_ERROR(state);
   if (slot.state && *slot.state != *state) return changed(path);
   if (facts.length && *facts.length != static_cast<std::uint64_t>(state->size)) {
     return fail(ErrorCode::Changed,
@@ -111,7 +112,7 @@ void Files::close_oldest() {
 
 Result<std::span<const std::byte>> Files::map(std::uint32_t number) {
   const auto file = open(number);
-  if (!file) return tl::unexpected(file.error());
+  RETURN_IF_ERROR(file);
   const std::lock_guard lock(mutex_);
   Slot& slot = slots_[number];
   if (slot.mapping) return slot.mapped;

@@ -4,6 +4,8 @@
 #include <map>
 
 #include "base/checked.hpp"
+#include "base/failing.hpp"
+#include "base/xxh3.hpp"
 #include "columns/boxes.hpp"
 #include "data/items.hpp"
 #include "flatpoint/data.hpp"
@@ -40,7 +42,7 @@ class DataFinder {
         total_ += storage.length();
         return Result<void>();
       };
-      if (auto added = for_each_chunk(add); !added) return tl::unexpected(std::move(added.error()));
+      RETURN_IF_ERROR(for_each_chunk(add));
     }
     const auto look = [this](Items& items, const TensorView& tensor, const ChunkView& chunk,
                              const StorageInfoView& storage) {
@@ -49,11 +51,11 @@ class DataFinder {
       if (options_.progress) options_.progress(done_, total_);
       return done;
     };
-    if (auto looked = for_each_chunk(look); !looked) return tl::unexpected(std::move(looked.error()));
+    RETURN_IF_ERROR(for_each_chunk(look));
     for (const auto& [number, state] : states_) {
       const auto file = files_.open(number);  // Changed where it is another one by now
-      if (!file) return tl::unexpected(file.error());
-      if (auto same = (*file)->check_unchanged(); !same) return tl::unexpected(std::move(same.error()));
+      RETURN_IF_ERROR(file);
+      RETURN_IF_ERROR((*file)->check_unchanged());
     }
     return encode();
   }
@@ -78,7 +80,7 @@ class DataFinder {
         const auto storage = chunk ? chunk->storage() : Lookup<StorageInfoView>(LookupStatus::Corrupt);
         if (storage.corrupt()) return corrupt();
         if (storage.absent()) continue;
-        if (auto done = visit(items, *tensor, *chunk, *storage); !done) return done;
+        RETURN_IF_ERROR(visit(items, *tensor, *chunk, *storage));
       }
     }
     return {};
@@ -144,7 +146,7 @@ class DataFinder {
     c.file_times = has_times ? std::span<const std::int64_t>(times_) : std::span<const std::int64_t>();
     c.file_formats = states_.empty() ? std::span<const FileFormat>() : std::span<const FileFormat>(formats_);
     auto bytes = format::encode(c);
-    if (!bytes) return tl::unexpected(std::move(bytes.error()));
+    RETURN_IF_ERROR(bytes);
     found_.bytes = std::move(*bytes);
     return std::move(found_);
   }

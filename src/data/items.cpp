@@ -5,6 +5,7 @@
 #include <cstring>
 
 #include "base/checked.hpp"
+#include "base/failing.hpp"
 #include "base/format.hpp"
 #include "data/zstd.hpp"
 
@@ -120,7 +121,7 @@ Result<ChunkSource> Items::open(const TensorView& tensor, const ChunkView& chunk
 Result<ChunkSource> Items::open_item(const TensorView& tensor, const ChunkView& chunk, const StorageInfoView& storage,
                                      Ask ask) {
   auto file = files_.open(storage.file());
-  if (!file) return tl::unexpected(std::move(file.error()));
+  RETURN_IF_ERROR(file);
   ChunkSource source;
   source.number = storage.file();
   source.file = std::move(*file);
@@ -145,12 +146,12 @@ Result<ChunkSource> Items::open_item(const TensorView& tensor, const ChunkView& 
     }
   }
   const auto compressed = is_compressed(storage);
-  if (!compressed) return tl::unexpected(compressed.error());
+  RETURN_IF_ERROR(compressed);
   source.is_compressed = *compressed;
   Result<void> parsed;
   if (source.is_compressed) {
     auto bytes = read_item(*source.file, storage);
-    if (!bytes) return tl::unexpected(std::move(bytes.error()));
+    RETURN_IF_ERROR(bytes);
     source.decompressed = std::move(*bytes);
     parsed =
         parse(base::MemorySource(std::as_bytes(std::span(source.decompressed))), 0, source.decompressed.size(), source);
@@ -162,9 +163,8 @@ Result<ChunkSource> Items::open_item(const TensorView& tensor, const ChunkView& 
     parsed = parse(bytes, storage.byte_offset(), storage.length(), source);
     if (!parsed && bytes.error()) return tl::unexpected(*bytes.error());  // why it could not be read
   }
-  if (!parsed) return tl::unexpected(std::move(parsed.error()));
-  if (auto fits = check_against_metadata(tensor, chunk, source.tensor); !fits)
-    return tl::unexpected(std::move(fits.error()));
+  RETURN_IF_ERROR(parsed);
+  RETURN_IF_ERROR(check_against_metadata(tensor, chunk, source.tensor));
   if (data && (!source.tensor.is_dense() || source.first_element() != data->byte_offset)) {
     return fail(ErrorCode::Changed, fmt::format("its data begin at byte {} of the file, the metadata says {}",
                                                 source.first_element(), data->byte_offset));
@@ -183,7 +183,7 @@ Result<ChunkSource> Items::open_item(const TensorView& tensor, const ChunkView& 
 Result<void> Items::parse(const base::ByteSource& bytes, std::uint64_t begin, std::uint64_t length,
                           ChunkSource& source) {
   auto tensor = archive::read_torch_tensor(archive::ItemSource(bytes, begin, length));
-  if (!tensor) return tl::unexpected(std::move(tensor.error()));
+  RETURN_IF_ERROR(tensor);
   source.tensor = std::move(*tensor);
   return {};
 }
@@ -210,7 +210,7 @@ Result<void> Items::find_raw(const TensorView& tensor, const ChunkView& chunk, c
   const bool is_inside = is_safetensors(*source.file);
   const std::uint64_t begin = is_inside ? 0 : storage.byte_offset();
   const auto header = this->header(*source.file, source.number, begin);
-  if (!header) return tl::unexpected(header.error());
+  RETURN_IF_ERROR(header);
   // Where the metadata has the place of a header alone, the name has to do.
   const safetensors::HeaderTensor* const found =
       is_inside ? find_placed(**header, tensor, chunk, storage) : (*header)->find(tensor.fqn());
@@ -237,9 +237,9 @@ Result<std::vector<std::byte>> Items::read_item(const DataFile& file, const Stor
       local != nullptr && !base::in_range(storage.byte_offset(), storage.length(), local->size()))
     return fail(ErrorCode::Truncated, fmt::format("{}: the file ends at byte {}", file.path(), local->size()));
   std::vector<std::byte> bytes(storage.length());
-  if (auto done = file.read(storage.byte_offset(), bytes); !done) return tl::unexpected(std::move(done.error()));
+  RETURN_IF_ERROR(file.read(storage.byte_offset(), bytes));
   const auto compressed = is_compressed(storage);
-  if (!compressed) return tl::unexpected(compressed.error());
+  RETURN_IF_ERROR(compressed);
   return *compressed ? decompress_zstd(bytes, options_.max_decompressed)
                      : Result<std::vector<std::byte>>(std::move(bytes));
 }

@@ -5,6 +5,7 @@
 
 #include "archive/crc32.hpp"
 #include "base/checked.hpp"
+#include "base/failing.hpp"
 #include "base/format.hpp"
 #include "columns/boxes.hpp"
 #include "data/copy_box.hpp"
@@ -51,7 +52,7 @@ class Touched {
   }
   [[nodiscard]] Result<void> check_unchanged() const {
     for (const auto& [key, file] : files_) {
-      if (auto same = file->check_unchanged(); !same) return same;
+      RETURN_IF_ERROR(file->check_unchanged());
     }
     return {};
   }
@@ -88,14 +89,14 @@ Result<void> check_storage(ChunkSource& source, Scratch& scratch) {
     if (is_one_range && !wanted.crc32) wanted.crc32 = source.recorded.crc32;
     if (is_one_range) wanted.xxh3 = source.recorded.xxh3;
     const auto found = checksums_of(source, storage, bytes, wanted, scratch);
-    if (!found) return tl::unexpected(found.error());
+    RETURN_IF_ERROR(found);
     auto same = compare(*found, by_item, "the item");
     if (same && is_one_range) same = compare(*found, source.recorded, "the metadata");
     if (!same || is_one_range) return same;
   }
   if (!is_recorded) return {};
   const auto found = checksums_of(source, source.first_element(), source.data_bytes(), source.recorded, scratch);
-  if (!found) return tl::unexpected(found.error());
+  RETURN_IF_ERROR(found);
   return compare(*found, source.recorded, "the metadata");
 }
 
@@ -138,7 +139,7 @@ Result<void> read_piece(Work& work, const Piece& piece, Scratch& scratch, ReadRe
   auto source = work.items.open(*piece.tensor, piece.chunk, Ask::WhereUnknown);
   if (source && work.options.verify && !has_checksum(*source))
     source = work.items.open(*piece.tensor, piece.chunk, Ask::Always);
-  if (!source) return tl::unexpected(std::move(source.error()));
+  RETURN_IF_ERROR(source);
   work.touched.add(source->file);
   Result<void> done;
   if (work.options.verify) done = check_storage(*source, scratch);
@@ -174,7 +175,7 @@ Result<ReadReport> read_pieces(Work& work, std::span<const Piece> pieces) {
   run();
   threads.clear();
   if (first) return tl::unexpected(std::move(first->second));
-  if (auto same = work.touched.check_unchanged(); !same) return tl::unexpected(std::move(same.error()));
+  RETURN_IF_ERROR(work.touched.check_unchanged());
   return total;
 }
 
@@ -248,7 +249,7 @@ Result<Reader> Reader::open(const dcp::OpenedCheckpoint& checkpoint, const Reade
 
 Result<ChunkBytes> Reader::locate(const TensorView& tensor, const ChunkView& chunk) const {
   const auto source = state_->items.open(tensor, chunk, Ask::WhereUnknown);
-  if (!source) return tl::unexpected(source.error());
+  RETURN_IF_ERROR(source);
   const char* const reason = source->is_compressed ? "stream.zstd" : source->tensor.is_dense() ? nullptr : "strides";
   if (reason != nullptr) {
     return tl::unexpected(
@@ -266,7 +267,7 @@ Result<ChunkBytes> Reader::locate(const TensorView& tensor, const ChunkView& chu
 
 Result<MappedChunk> Reader::map(const TensorView& tensor, const ChunkView& chunk) const {
   const auto where = locate(tensor, chunk);
-  if (!where) return tl::unexpected(where.error());
+  RETURN_IF_ERROR(where);
   const auto file = state_->files.map(where->range.file);
   if (!file) return tl::unexpected(at_item(file.error(), tensor.fqn(), *chunk.storage()));
   if (!base::in_range(where->range.offset, where->range.length, file->size()))
@@ -279,9 +280,9 @@ Result<MappedChunk> Reader::map(const TensorView& tensor, const ChunkView& chunk
 Result<ReadReport> Reader::read(const TensorView& tensor, std::span<const std::int64_t> offsets,
                                 std::span<const std::int64_t> sizes, const Destination& to,
                                 const ReadOptions& options) const {
-  if (auto inside = check_box(tensor, offsets, sizes); !inside) return tl::unexpected(std::move(inside.error()));
+  RETURN_IF_ERROR(check_box(tensor, offsets, sizes));
   if (columns::is_empty(sizes)) return ReadReport{};
-  if (auto bytes = box_bytes(tensor, sizes); !bytes) return tl::unexpected(std::move(bytes.error()));
+  RETURN_IF_ERROR(box_bytes(tensor, sizes));
   const Size dense = dense_byte_strides(sizes, item_size(tensor.dtype()));
   const std::span<const std::int64_t> strides = to.byte_strides.empty() ? std::span(dense) : to.byte_strides;
   if (strides.size() != sizes.size()) return fail(ErrorCode::InvalidArgument, "a stride is needed per dimension");
@@ -298,8 +299,7 @@ Result<ReadReport> Reader::read(const TensorView& tensor, std::span<const std::i
     }
     pieces.push_back(std::move(piece));
   }
-  if (auto covered = check_covered(tensor, offsets, sizes, pieces); !covered)
-    return tl::unexpected(std::move(covered.error()));
+  RETURN_IF_ERROR(check_covered(tensor, offsets, sizes, pieces));
   Work work{state_->metadata, state_->files, state_->items, options, {}};
   return read_pieces(work, pieces);
 }
@@ -410,15 +410,15 @@ Result<ReadReport> Reader::read(const LoadPlan& plan, std::span<const Destinatio
   }
   if (plan.size() == 0) return ReadReport{};
   const auto pieces = pieces_of(state_->metadata, plan, destinations);
-  if (!pieces) return tl::unexpected(pieces.error());
-  if (auto disjoint = check_disjoint(plan, *pieces); !disjoint) return tl::unexpected(std::move(disjoint.error()));
+  RETURN_IF_ERROR(pieces);
+  RETURN_IF_ERROR(check_disjoint(plan, *pieces));
   Work work{state_->metadata, state_->files, state_->items, options, {}};
   return read_pieces(work, *pieces);
 }
 
 Result<std::vector<std::vector<ByteRange>>> Reader::ranges(const LoadPlan& plan, std::size_t max_ranges) const {
   const auto pieces = pieces_of(state_->metadata, plan, {});
-  if (!pieces) return tl::unexpected(pieces.error());
+  RETURN_IF_ERROR(pieces);
   std::vector<std::vector<ByteRange>> all(pieces->size());
   std::size_t left = max_ranges;
   for (std::size_t i = 0; i < pieces->size(); ++i) {
@@ -429,7 +429,7 @@ Result<std::vector<std::vector<ByteRange>>> Reader::ranges(const LoadPlan& plan,
     }
     if (!has_elements(piece)) continue;
     const auto where = locate(*piece.tensor, piece.chunk);
-    if (!where) return tl::unexpected(where.error());
+    RETURN_IF_ERROR(where);
     Size sizes;
     for (std::uint8_t d = 0; d < piece.chunk.ndim(); ++d) sizes.push_back(piece.chunk.size(d));
     const std::uint32_t element = item_size(piece.tensor->dtype());
@@ -453,7 +453,7 @@ Result<std::vector<BoxRange>> Reader::ranges(const TensorView& tensor, std::span
     if (known.corrupt()) return corrupt(tensor.fqn());
     if (known) return *known;
     const auto found = locate(tensor, chunk);
-    if (!found) return tl::unexpected(found.error());
+    RETURN_IF_ERROR(found);
     return ChunkData{found->range.file, found->range.offset, found->range.length};
   });
 }
@@ -464,7 +464,7 @@ namespace {
 template <class T>
 Result<T> value_of(const Reader& reader, const EntryView& entry, Result<T> (*read)(const archive::ItemSource&)) {
   const auto bytes = reader.read_item(entry);
-  if (!bytes) return tl::unexpected(bytes.error());
+  RETURN_IF_ERROR(bytes);
   const base::MemorySource memory(*bytes);
   auto value = read(archive::ItemSource(memory, 0, bytes->size()));
   if (!value) return tl::unexpected(at_item(std::move(value.error()), entry.fqn(), *entry.bytes_storage()));
@@ -490,7 +490,7 @@ Result<Buffer> Reader::read_plain_pickle(const EntryView& entry) const {
 
 Result<bool> Reader::check(const TensorView& tensor, const ChunkView& chunk, bool bytes) const {
   auto source = state_->items.open(tensor, chunk, Ask::Always);
-  if (!source) return tl::unexpected(std::move(source.error()));
+  RETURN_IF_ERROR(source);
   if (!bytes) return has_checksum(*source);
   const StorageInfoView storage = *chunk.storage();
   Scratch scratch;
@@ -509,7 +509,7 @@ Result<bool> Reader::check(const TensorView& tensor, const ChunkView& chunk, boo
 
 Result<bool> Reader::check(const EntryView& entry, bool bytes) const {
   const auto item = read_item(entry);
-  if (!item) return tl::unexpected(item.error());
+  RETURN_IF_ERROR(item);
   const base::MemorySource memory(*item);
   const archive::ItemSource source(memory, 0, item->size());
   auto known = bytes ? archive::check_records(source, archive::Records::All)

@@ -6,6 +6,7 @@
 #include <cstring>
 #include <limits>
 
+#include "base/failing.hpp"
 #include "base/format.hpp"
 #include "data/numbers.hpp"
 #include "data/slabs.hpp"
@@ -219,19 +220,18 @@ class Pass {
       return fail(ErrorCode::NotPlain,
                   fmt::format("FQN '{}': {} has no statistics", tensor_.fqn(), tensor_.dtype_name()));
     }
-    if (auto bytes = box_bytes(tensor_, tensor_.size()); !bytes) return tl::unexpected(std::move(bytes.error()));
+    RETURN_IF_ERROR(box_bytes(tensor_, tensor_.size()));
     const auto add = [this](std::span<const std::int64_t> offsets, std::span<const std::int64_t> sizes,
                             std::uint64_t bytes) -> Result<void> {
       slab_.resize(std::max<std::size_t>(slab_.size(), bytes));
       const auto read = reader_.read(tensor_, offsets, sizes, {slab_.data(), {}});
-      if (!read) return tl::unexpected(read.error());
+      RETURN_IF_ERROR(read);
       adder_.add(std::span(slab_).first(bytes), moments_);
       if (progress_) progress_(done_ += bytes);
       return {};
     };
     const Size corner(tensor_.size().size(), 0);
-    if (auto done = for_each_slab(corner, tensor_.size(), item_size(tensor_.dtype()), add); !done)
-      return tl::unexpected(std::move(done.error()));
+    RETURN_IF_ERROR(for_each_slab(corner, tensor_.size(), item_size(tensor_.dtype()), add));
     return moments_;
   }
 
@@ -250,7 +250,7 @@ class Pass {
 Result<TensorStatistics> statistics(const Reader& reader, const TensorView& tensor,
                                     const std::function<void(std::uint64_t)>& progress) {
   const auto moments = Pass(reader, tensor, progress).run();
-  if (!moments) return tl::unexpected(moments.error());
+  RETURN_IF_ERROR(moments);
   TensorStatistics result;
   result.zeros = moments->zeros;
   result.nans = moments->nans;

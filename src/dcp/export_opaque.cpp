@@ -1,5 +1,6 @@
 // dcp/export_opaque.cpp - opaque records: read as a pickle is, then written out again at their places.
 
+#include "base/failing.hpp"
 #include "base/format.hpp"
 #include "dcp/exporter.hpp"
 #include "dcp/foreign_names.hpp"
@@ -54,7 +55,7 @@ Result<void> Exporter::write_value(const Record& record, ValueWriter& writer, Va
 
 Result<void> Exporter::whole_attribute(OpaqueKind kind) {
   const auto record = open_record(records(kind).front());
-  if (!record) return tl::unexpected(record.error());
+  RETURN_IF_ERROR(record);
   if (record->heap) return write_record(*record);
   pickle_.none();
   return {};
@@ -63,7 +64,7 @@ Result<void> Exporter::whole_attribute(OpaqueKind kind) {
 Result<void> Exporter::other_attributes(Batches& items) {
   for (const std::uint32_t number : records(OpaqueKind::Attribute)) {
     const auto record = open_record(number);
-    if (!record) return tl::unexpected(record.error());
+    RETURN_IF_ERROR(record);
     if (!record->heap) continue;
     const std::string_view name = opaque_record(metadata_, number)->name;
     if (is_special_attribute(name)) {
@@ -73,15 +74,15 @@ Result<void> Exporter::other_attributes(Batches& items) {
       continue;
     }
     items.next();
-    if (auto done = text(name, "an attribute of Metadata"); !done) return done;
-    if (auto done = write_record(*record); !done) return done;
+    RETURN_IF_ERROR(text(name, "an attribute of Metadata"));
+    RETURN_IF_ERROR(write_record(*record));
   }
   return {};
 }
 
 Result<void> Exporter::item_record(std::uint32_t number, Batches& items) {
   const auto record = open_record(number);
-  if (!record) return tl::unexpected(record.error());
+  RETURN_IF_ERROR(record);
   if (!record->heap) return {};
   if (!record->value.is(Tag::Tuple) || record->value.node<Tuple>()->count != 2) {
     return corrupt("an opaque record of an item that is no pair");
@@ -89,7 +90,7 @@ Result<void> Exporter::item_record(std::uint32_t number, Batches& items) {
   items.next();
   const auto pair = record->value.node<Tuple>()->values();
   ValueWriter writer = writer_of(*record);
-  if (auto done = write_value(*record, writer, pair[0], false); !done) return done;
+  RETURN_IF_ERROR(write_value(*record, writer, pair[0], false));
   return write_value(*record, writer, pair[1], true);
 }
 

@@ -1,5 +1,6 @@
 // dcp/export_state_dict.cpp - state_dict_metadata, and planner_data.
 
+#include "base/failing.hpp"
 #include "base/format.hpp"
 #include "dcp/exporter.hpp"
 #include "dcp/foreign_names.hpp"
@@ -38,7 +39,7 @@ Result<void> Exporter::entry(const EntryView& entry, Batches& items) {
     const auto number = record_of_fqn_.find(fqn);
     if (number == record_of_fqn_.end()) return corrupt(fmt::format("FQN '{}' without its opaque record", fqn));
     auto opened = open_record(number->second);
-    if (!opened) return tl::unexpected(std::move(opened.error()));
+    RETURN_IF_ERROR(opened);
     if (!opened->heap) return {};
     record = std::move(*opened);
   }
@@ -67,11 +68,11 @@ Result<void> Exporter::tensor(const TensorView& tensor) {
   cls(Class::TensorStorageMetadata);
   begin_object();
   word(Word::Properties);
-  if (auto done = properties(tensor); !done) return done;
+  RETURN_IF_ERROR(properties(tensor));
   word(Word::SizeOfTensor);
   size(tensor.size().data(), tensor.ndim());
   word(Word::Chunks);
-  if (auto done = chunks(tensor); !done) return done;
+  RETURN_IF_ERROR(chunks(tensor));
   end_object();
   return {};
 }
@@ -148,7 +149,7 @@ Result<void> Exporter::chunks(const TensorView& tensor) {
     row.entry = tensor.position();
     row.position = i;
     row.length_at = entry.length_begin + (entry.lengths_differ != 0 ? cell : 0);
-    if (auto fits = check_size(); !fits) return fits;
+    RETURN_IF_ERROR(check_size());
     pickle_.next_frame();
   }
   items.finish();

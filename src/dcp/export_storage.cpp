@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "base/failing.hpp"
 #include "base/format.hpp"
 #include "dcp/exporter.hpp"
 #include "read/view_access.hpp"
@@ -21,7 +22,7 @@ Result<void> Exporter::storage_data() {
   base::LargeVector<std::uint32_t> own_order;
   std::span<const std::uint32_t> order = columns_.storage_order;
   if (order.empty()) {
-    if (auto done = default_order(own_order); !done) return done;
+    RETURN_IF_ERROR(default_order(own_order));
     order = own_order;
   }
   return dict(OpaqueKind::StorageItem, order.size(), [&](std::size_t i, Batches& items) -> Status {
@@ -118,7 +119,7 @@ Result<void> Exporter::loose_item(std::uint32_t row, Batches& items) {
   cls(Class::MetadataIndex);
   begin_object();
   word(Word::Fqn);
-  if (auto done = text(loose->fqn, loose->fqn); !done) return done;
+  RETURN_IF_ERROR(text(loose->fqn, loose->fqn));
   this->hint(hint);
   if (loose->has_offset) {
     word(Word::Offset);
@@ -143,7 +144,7 @@ Result<void> Exporter::location(const StorageInfoView& storage, std::uint32_t ro
   word(Word::RelativePath);
   std::uint32_t& path = paths_[storage.file()];
   if (path == kNone) {
-    if (auto done = text(storage.relative_path(), fqn); !done) return done;
+    RETURN_IF_ERROR(text(storage.relative_path(), fqn));
     path = texts_.at(storage.relative_path());
   } else {
     pickle_.fetch(path);
@@ -153,7 +154,7 @@ Result<void> Exporter::location(const StorageInfoView& storage, std::uint32_t ro
   word(Word::Length);
   pickle_.unsigned_integer(storage.length());
   if (storage.transform_count()) {
-    if (auto done = transforms(storage, row, fqn); !done) return done;
+    RETURN_IF_ERROR(transforms(storage, row, fqn));
   }
   end_object();
   return {};
@@ -174,8 +175,8 @@ Result<void> Exporter::transforms(const StorageInfoView& storage, std::uint32_t 
   Batches items(pickle_, count, Opcode::APPEND, Opcode::APPENDS);
   for (std::uint32_t i = 0; i < count; ++i) {
     if (!is_tuple) items.next();
-    if (auto done = text(storage.transform_descriptor(i), fqn); !done) return done;
-    if (auto fits = check_size(); !fits) return fits;
+    RETURN_IF_ERROR(text(storage.transform_descriptor(i), fqn));
+    RETURN_IF_ERROR(check_size());
   }
   items.finish();
   if (!is_tuple) return {};

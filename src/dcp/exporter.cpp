@@ -1,5 +1,6 @@
 #include "dcp/exporter.hpp"
 
+#include "base/failing.hpp"
 #include "base/format.hpp"
 #include "columns/text.hpp"
 #include "dcp/foreign_names.hpp"
@@ -31,12 +32,12 @@ Exporter::Exporter(const MetadataView& metadata, const ExportOptions& options)
 }
 
 Result<Exported> Exporter::run() {
-  if (auto done = check_totals(); !done) return tl::unexpected(std::move(done.error()));
-  if (auto done = check_items(); !done) return tl::unexpected(std::move(done.error()));
-  if (auto done = sort_records(); !done) return tl::unexpected(std::move(done.error()));
-  if (auto done = root(); !done) return tl::unexpected(std::move(done.error()));
+  RETURN_IF_ERROR(check_totals());
+  RETURN_IF_ERROR(check_items());
+  RETURN_IF_ERROR(sort_records());
+  RETURN_IF_ERROR(root());
   Exported exported{pickle_.take(), std::move(dropped_)};
-  if (auto done = audit(exported.bytes.bytes()); !done) return tl::unexpected(std::move(done.error()));
+  RETURN_IF_ERROR(audit(exported.bytes.bytes()));
   return exported;
 }
 
@@ -118,9 +119,9 @@ Result<ModuleAndName> Exporter::class_of(const std::optional<ByteColumn>& named,
 
 Result<void> Exporter::root() {
   const auto cls = class_of(columns_.metadata_class, names::kMetadata);
-  if (!cls) return tl::unexpected(cls.error());
+  RETURN_IF_ERROR(cls);
   const auto info = class_of(columns_.storage_info_class, names::kStorageInfo);
-  if (!info) return tl::unexpected(info.error());
+  RETURN_IF_ERROR(info);
   info_class_ = *info;
 
   pickle_.protocol();
@@ -132,7 +133,7 @@ Result<void> Exporter::root() {
   pickle_.opcode(Opcode::EMPTY_DICT);
   pickle_.memoize();
   Batches items(pickle_, SIZE_MAX, Opcode::SETITEM, Opcode::SETITEMS);
-  if (auto done = attributes(items); !done) return done;
+  RETURN_IF_ERROR(attributes(items));
   items.finish();
   pickle_.opcode(Opcode::BUILD);
   pickle_.opcode(Opcode::STOP);
@@ -143,38 +144,34 @@ Result<void> Exporter::root() {
 Result<void> Exporter::attributes(Batches& items) {
   items.next();
   text("state_dict_metadata");
-  if (auto done = state_dict(); !done) return done;
+  RETURN_IF_ERROR(state_dict());
 
   items.next();
   text("planner_data");
-  if (auto done = records(OpaqueKind::PlannerData).empty() ? planner_data() : whole_attribute(OpaqueKind::PlannerData);
-      !done)
-    return done;
+  RETURN_IF_ERROR(records(OpaqueKind::PlannerData).empty() ? planner_data() : whole_attribute(OpaqueKind::PlannerData));
 
   items.next();
   text("storage_data");
-  if (auto done = records(OpaqueKind::StorageData).empty() ? storage_data() : whole_attribute(OpaqueKind::StorageData);
-      !done)
-    return done;
+  RETURN_IF_ERROR(records(OpaqueKind::StorageData).empty() ? storage_data() : whole_attribute(OpaqueKind::StorageData));
 
   // What is None is what objects of older versions do not have.
   if (!records(OpaqueKind::StorageMeta).empty()) {
     items.next();
     text("storage_meta");
-    if (auto done = whole_attribute(OpaqueKind::StorageMeta); !done) return done;
+    RETURN_IF_ERROR(whole_attribute(OpaqueKind::StorageMeta));
   } else if (columns_.storage_meta && !older_than(kFirstWithStorageMeta)) {
     items.next();
     text("storage_meta");
-    if (auto done = storage_meta(*columns_.storage_meta); !done) return done;
+    RETURN_IF_ERROR(storage_meta(*columns_.storage_meta));
   }
   if (!records(OpaqueKind::Version).empty()) {
     items.next();
     text("version");
-    if (auto done = whole_attribute(OpaqueKind::Version); !done) return done;
+    RETURN_IF_ERROR(whole_attribute(OpaqueKind::Version));
   } else if (const auto version = metadata_.version()) {
     items.next();
     text("version");
-    if (auto done = text(*version, "version"); !done) return done;
+    RETURN_IF_ERROR(text(*version, "version"));
   }
   return other_attributes(items);
 }
@@ -189,9 +186,9 @@ Result<void> Exporter::storage_meta(const StorageMetaColumns& meta) {
   cls(Class::StorageMeta);
   begin_object();
   text("checkpoint_id");
-  if (auto done = checkpoint_id(meta); !done) return done;
-  if (auto done = optional("save_id", meta.save_id); !done) return done;
-  if (auto done = optional("load_id", meta.load_id); !done) return done;
+  RETURN_IF_ERROR(checkpoint_id(meta));
+  RETURN_IF_ERROR(optional("save_id", meta.save_id));
+  RETURN_IF_ERROR(optional("load_id", meta.load_id));
   if (meta.has_modules) {
     text("modules");
     pickle_.opcode(Opcode::EMPTY_LIST);
@@ -201,7 +198,7 @@ Result<void> Exporter::storage_meta(const StorageMetaColumns& meta) {
       const auto module = text_at(meta.modules, i);
       if (!module) return corrupt("the modules of storage_meta");
       modules.next();
-      if (auto done = text(*module, "storage_meta"); !done) return done;
+      RETURN_IF_ERROR(text(*module, "storage_meta"));
     }
     modules.finish();
   }
@@ -218,7 +215,7 @@ Result<void> Exporter::checkpoint_id(const StorageMetaColumns& meta) {
   if (meta.checkpoint_id_type <= PathType::Str) return text(id, "storage_meta");
   if (meta.checkpoint_id_type > PathType::PureWindowsPath) return corrupt("the checkpoint_id of storage_meta");
   global({names::kPathModule, to_string(meta.checkpoint_id_type)});
-  if (auto done = text(id, "storage_meta"); !done) return done;
+  RETURN_IF_ERROR(text(id, "storage_meta"));
   call();
   return {};
 }
@@ -305,6 +302,18 @@ tl::unexpected<Error> Exporter::refuse(std::string_view fqn, std::string_view wh
 
 tl::unexpected<Error> Exporter::corrupt(std::string_view what) {
   return fail(ErrorCode::Corrupt, fmt::format("{} breaks a rule of the format; `flatpoint verify` names it", what));
+}
+
+Result<Exported> export_pickle(const MetadataView& metadata, const ExportOptions& options) {
+  return Exporter(metadata, options).run();
+}
+
+Result<Exported> export_file(const MetadataView& metadata, const std::filesystem::path& path,
+                             const ExportOptions& options, IfExists if_exists) {
+  auto exported = export_pickle(metadata, options);
+  RETURN_IF_ERROR(exported);
+  RETURN_IF_ERROR(write_file(path, exported->bytes.bytes(), if_exists));
+  return exported;
 }
 
 }  // namespace flatpoint::dcp

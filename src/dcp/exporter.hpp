@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "base/checked.hpp"
+#include "base/failing.hpp"
 #include "base/large_vector.hpp"
 #include "base/text_map.hpp"
 #include "dcp/box_reader.hpp"
@@ -176,7 +177,7 @@ Result<void> Exporter::dict(OpaqueKind kind, std::size_t count, Other other) {
     const bool is_record = next < at_positions.size() &&
                            (i == count || base::read_once(columns_.opaque, at_positions[next]).position <= i + next);
     const Status done = is_record ? item_record(at_positions[next++], items) : other(i++, items);
-    if (!done) return done;
+    RETURN_IF_ERROR(done);
     if (const Status fits = check_size(); !fits) return fits;
     pickle_.next_frame();
   }

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "base/failing.hpp"
 #include "base/format.hpp"
 #include "dcp/machine.hpp"
 #include "dcp/translator.hpp"
@@ -60,11 +61,11 @@ Result<ImportedDraft> import_draft(std::span<const std::byte> bytes, const Impor
   if (pickle.empty()) return fail(ErrorCode::NotPickle, "the file is empty");
   ContentDigest digest(pickle);
   auto ran = run(pickle, options.limits, lane, digest);
-  if (!ran) return tl::unexpected(std::move(ran.error()));
+  RETURN_IF_ERROR(ran);
   const ImportLimits limits = in_proportion(options.limits, pickle.size());
   Translator translator(*ran->heap, limits);
   auto draft = translator.run(ran->root);
-  if (!draft) return tl::unexpected(std::move(draft.error()));
+  RETURN_IF_ERROR(draft);
   draft->source = SourceRecord{.length = pickle.size(),
                                .digest = digest.finish(),
                                .modified_ns = options.modified_ns.value_or(0),
@@ -83,15 +84,29 @@ Result<ImportedDraft> import_draft(std::span<const std::byte> bytes, const Impor
 
 Result<Imported> import_pickle(std::span<const std::byte> pickle, const ImportOptions& options) {
   auto imported = import_draft(pickle, options, Lane::Open);
-  if (!imported) return tl::unexpected(std::move(imported.error()));
+  RETURN_IF_ERROR(imported);
   auto bytes = write::finish(std::move(imported->draft));
-  if (!bytes) return tl::unexpected(std::move(bytes.error()));
+  RETURN_IF_ERROR(bytes);
   const std::uint64_t limit = in_proportion(options.limits, pickle.size()).max_output_bytes;
   if (bytes->size() > limit) {
     return fail(ErrorCode::TooLarge, fmt::format("the metadata file's {} bytes exceed the limit max_output_bytes = {}",
                                                  bytes->size(), limit));
   }
   return Imported{std::move(*bytes), std::move(imported->findings)};
+}
+
+Result<std::vector<std::string>> named_globals(std::span<const std::byte> bytes, const ImportLimits& limits) {
+  if (bytes.size() > limits.max_input_bytes) {
+    return fail(ErrorCode::TooLarge, "the pickle exceeds the limit max_input_bytes");
+  }
+  pickle::Heap heap({reinterpret_cast<const std::uint8_t*>(bytes.data()), bytes.size()});
+  pickle::Machine<pickle::NoFolds> machine(heap, machine_limits(limits), {}, false, nullptr);
+  if (machine.run() != pickle::Machine<pickle::NoFolds>::Outcome::Done) return tl::unexpected(machine.error());
+  std::vector<std::string> names;
+  for (std::uint32_t i = 0; i < heap.globals.size(); ++i) {
+    names.push_back(heap.globals[i].module + ' ' + heap.globals[i].name);
+  }
+  return names;
 }
 
 }  // namespace flatpoint::dcp

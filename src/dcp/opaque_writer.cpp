@@ -1,5 +1,7 @@
 #include "dcp/opaque_writer.hpp"
 
+#include "base/failing.hpp"
+
 namespace flatpoint::dcp {
 
 Result<std::string_view> OpaqueWriter::write_all(std::span<const Value> values) {
@@ -7,7 +9,7 @@ Result<std::string_view> OpaqueWriter::write_all(std::span<const Value> values) 
   // What holds a part of the pickle may hold the record itself, too, though no instruction fetched it.
   for (const Value value : values) share(value);
   for (const Value value : values) {
-    if (auto done = values_.write(value); !done) return tl::unexpected(std::move(done.error()));
+    RETURN_IF_ERROR(values_.write(value));
   }
   if (values.size() > 1) pickle_.tuple(values.size());
   pickle_.opcode(Opcode::STOP);

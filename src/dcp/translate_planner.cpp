@@ -5,6 +5,7 @@
 #include <charconv>
 #include <limits>
 
+#include "base/failing.hpp"
 #include "base/format.hpp"
 #include "dcp/translator.hpp"
 
@@ -15,7 +16,7 @@ Status Translator::planner_data(Value value) {
   if (!is_dict(heap_, value)) return keep(OpaqueKind::PlannerData, 0, {}, value);
   draft_.has_planner_data = true;
   const auto items = items_of(value, "planner_data");
-  if (!items) return tl::unexpected(items.error());
+  RETURN_IF_ERROR(items);
   entry_of_fqn_.resize(heap_.texts.size(), kNone);
   std::vector<PathElementRow> elements;
   draft_.planner_order.reserve(items->size());

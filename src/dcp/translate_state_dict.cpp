@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <array>
 
+#include "base/failing.hpp"
 #include "base/format.hpp"
 #include "dcp/translator.hpp"
 
@@ -9,14 +10,14 @@ namespace flatpoint::dcp {
 
 Status Translator::state_dict(Value dict) {
   const auto items = items_of(dict, "state_dict_metadata");
-  if (!items) return tl::unexpected(items.error());
+  RETURN_IF_ERROR(items);
   entry_of_fqn_.assign(heap_.texts.size(), kNone);
   draft_.entries.reserve(items->size());
   for (std::size_t position = 0; position < items->size(); ++position) {
     const Item& item = (*items)[position];
     const Status done = item.fqn == kNone ? keep_item(OpaqueKind::StateDictItem, position, item.key, item.value)
                                           : add_entry(item.fqn, position, item.value);
-    if (!done) return done;
+    RETURN_IF_ERROR(done);
     if (const Status fits = check_size(); !fits) return fits;
   }
   return {};

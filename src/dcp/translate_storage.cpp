@@ -1,6 +1,7 @@
 // dcp/translate_storage.cpp - storage_data: MetadataIndex -> _StorageInfo, and the chunk that each speaks of.
 #include <array>
 
+#include "base/failing.hpp"
 #include "dcp/translator.hpp"
 
 namespace flatpoint::dcp {
@@ -218,7 +219,7 @@ Status Translator::place(const Key& key, const Location& location) {
   bool is_new = row && draft_.rows.files[*row] == kNoFile;
   if (!row) {
     const auto loose = loose_row(key, is_new);
-    if (!loose) return tl::unexpected(loose.error());
+    RETURN_IF_ERROR(loose);
     row = *loose;
   }
   if (!is_new || (!opaque_storage_keys_.empty() && opaque_storage_keys_.contains(name_of(key)))) {

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 
+#include "base/failing.hpp"
 #include "base/format.hpp"
 #include "dcp/opaque_writer.hpp"
 #include "pickle/made_for_nothing.hpp"
@@ -73,12 +74,12 @@ Result<write::Draft> Translator::run(Value root) {
     if (draft_.metadata_class->empty()) return refuse(fmt::format("{} has a name with spaces", describe(heap_, root)));
   }
 
-  if (auto done = refuse_dropped(root); !done) return tl::unexpected(std::move(done.error()));
+  RETURN_IF_ERROR(refuse_dropped(root));
 
   // The others refer to its FQNs.
-  if (auto done = state_dict(entries); !done) return tl::unexpected(std::move(done.error()));
+  RETURN_IF_ERROR(state_dict(entries));
   for (const Attribute& each : attributes) {
-    if (auto done = attribute(each.name, each.value); !done) return tl::unexpected(std::move(done.error()));
+    RETURN_IF_ERROR(attribute(each.name, each.value));
   }
   if (!draft_.has_storage_data) draft_.rows.resize(rows_.rows());
   draft_.boxes = std::move(heap_.records.boxes);
@@ -219,7 +220,7 @@ Status Translator::keep_item(OpaqueKind kind, std::size_t position, Value key, V
 
 Status Translator::keep_written(OpaqueKind kind, std::size_t position, std::string_view name,
                                 Result<std::string_view> pickle) {
-  if (!pickle) return tl::unexpected(std::move(pickle.error()));
+  RETURN_IF_ERROR(pickle);
   opaque_bytes_ += std::min(pickle->size(), limits_.max_output_bytes - opaque_bytes_);
   draft_.opaque.push_back({kind, static_cast<std::uint32_t>(position), name, heap_.arena.copy(*pickle)});
   return {};

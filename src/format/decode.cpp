@@ -5,6 +5,7 @@
 #include <cstring>
 
 #include "base/checked.hpp"
+#include "base/failing.hpp"
 #include "base/format.hpp"
 #include "format/constants.hpp"
 #include "format/table_reader.hpp"
@@ -14,43 +15,41 @@
 namespace flatpoint::format {
 namespace {
 
-tl::unexpected<Error> broken(const char* rule, std::string message, ErrorCode code = ErrorCode::Corrupt) {
-  return tl::unexpected<Error>(Error{code, std::move(message), rule});
-}
+using base::broken_rule;
 
 /// Rules F1 to F4: is this a whole metadata file? Returns the FlatBuffer without its trailer.
 Result<std::span<const std::byte>> check_frame(std::span<const std::byte> file, const base::ByteSource& source) {
   std::array<std::byte, 4> identifier{};
   if (file.size() < kIdentifierAt + identifier.size() || !source.read(kIdentifierAt, identifier) ||
       std::memcmp(identifier.data(), kIdentifier, identifier.size()) != 0) {
-    return broken(
+    return broken_rule(
         "F1",
         fmt::format("not a flatpoint file: bytes 4 to 7 are not \"{}\" ({} bytes in all)", kIdentifier, file.size()),
         ErrorCode::NotFlatpoint);
   }
   if (file.size() > kMaxFileSize) {
-    return broken("F4", fmt::format("{} bytes, the format ends below 2 GiB", file.size()), ErrorCode::TooLarge);
+    return broken_rule("F4", fmt::format("{} bytes, the format ends below 2 GiB", file.size()), ErrorCode::TooLarge);
   }
   if (file.size() < kTrailerSize) {
-    return broken("F2", fmt::format("truncated: {} bytes, the trailer alone has {}", file.size(), kTrailerSize),
-                  ErrorCode::Truncated);
+    return broken_rule("F2", fmt::format("truncated: {} bytes, the trailer alone has {}", file.size(), kTrailerSize),
+                       ErrorCode::Truncated);
   }
   std::array<std::byte, kTrailerSize> end{};
   bool magic_ok = false;
   const bool was_read = source.read(file.size() - kTrailerSize, end);
   const Trailer trailer = read_trailer(end, magic_ok);
   if (!was_read || !magic_ok) {
-    return broken("F2", fmt::format("truncated or appended: no trailer at byte {}", file.size() - kTrailerSize),
-                  ErrorCode::Truncated);
+    return broken_rule("F2", fmt::format("truncated or appended: no trailer at byte {}", file.size() - kTrailerSize),
+                       ErrorCode::Truncated);
   }
   if (trailer.flatbuffer_length != file.size() - kTrailerSize) {
-    return broken("F3",
-                  fmt::format("truncated or appended: the trailer at byte {} speaks of {} bytes before it",
-                              file.size() - kTrailerSize, trailer.flatbuffer_length),
-                  ErrorCode::Truncated);
+    return broken_rule("F3",
+                       fmt::format("truncated or appended: the trailer at byte {} speaks of {} bytes before it",
+                                   file.size() - kTrailerSize, trailer.flatbuffer_length),
+                       ErrorCode::Truncated);
   }
   if (trailer.flatbuffer_length % 8 != 0) {
-    return broken("F3", fmt::format("FlatBuffer length {} is not a multiple of 8", trailer.flatbuffer_length));
+    return broken_rule("F3", fmt::format("FlatBuffer length {} is not a multiple of 8", trailer.flatbuffer_length));
   }
   return file.first(file.size() - kTrailerSize);
 }
@@ -125,30 +124,33 @@ void read_columns(TableReader& root, Columns& c) {
   c.file_formats = root.column<FileFormat>(T::VT_FILE_FORMATS, "file_formats");
 }
 
-/// Rule F8: columns that run beside each other have the same length. Nothing means "nothing is wrong".
-const char* mismatched_columns(const Columns& c) {
+/// Rule F8: columns that run beside each other have the same length.
+Result<void> check_sizes(const Columns& c) {
+  const auto broken = [](const char* mismatch) { return broken_rule("F8", mismatch); };
   const std::size_t entries = c.entries.size();
   const std::size_t rows = c.chunk_files.size();
   const std::size_t files = c.file_names.ends.size();
   const auto absent_or = [](std::size_t size, std::size_t wanted) { return size == 0 || size == wanted; };
   if (!std::has_single_bit(c.fqn_slots.size()) || c.fqn_slots.size() < 2 * entries) {
-    return "fqn_slots is not a power of two of at least twice the entries";
+    return broken("fqn_slots is not a power of two of at least twice the entries");
   }
-  if (!absent_or(c.fqn_order.size(), entries)) return "fqn_order has not one value per entry";
-  if (!absent_or(c.fqn_paths.size(), entries)) return "fqn_paths has not one value per entry";
-  if (c.planner_order.size() > entries) return "planner_order has more values than entries";
-  if (c.loose_storage.size() > rows) return "loose_storage has more rows than chunk_files";
+  if (!absent_or(c.fqn_order.size(), entries)) return broken("fqn_order has not one value per entry");
+  if (!absent_or(c.fqn_paths.size(), entries)) return broken("fqn_paths has not one value per entry");
+  if (c.planner_order.size() > entries) return broken("planner_order has more values than entries");
+  if (c.loose_storage.size() > rows) return broken("loose_storage has more rows than chunk_files");
   if (!absent_or(c.chunk_byte_offsets.size(), rows))
-    return "chunk_byte_offsets has not one value per row of chunk_files";
-  if (!absent_or(c.chunk_transforms.size(), rows)) return "chunk_transforms has not one value per row of chunk_files";
+    return broken("chunk_byte_offsets has not one value per row of chunk_files");
+  if (!absent_or(c.chunk_transforms.size(), rows))
+    return broken("chunk_transforms has not one value per row of chunk_files");
   if (c.chunk_data_begins.size() != 1 && !absent_or(c.chunk_data_begins.size(), rows))
-    return "chunk_data_begins has neither one value nor one per row of chunk_files";
-  if (!absent_or(c.chunk_checksums.size(), rows)) return "chunk_checksums has not one value per row of chunk_files";
-  if (!absent_or(c.file_lengths.size(), files)) return "file_lengths has not one value per data file";
-  if (!absent_or(c.file_times.size(), files)) return "file_times has not one value per data file";
-  if (!absent_or(c.file_formats.size(), files)) return "file_formats has not one value per data file";
-  if (c.storage_order.size() > rows) return "storage_order has more values than rows of chunk_files";
-  return nullptr;
+    return broken("chunk_data_begins has neither one value nor one per row of chunk_files");
+  if (!absent_or(c.chunk_checksums.size(), rows))
+    return broken("chunk_checksums has not one value per row of chunk_files");
+  if (!absent_or(c.file_lengths.size(), files)) return broken("file_lengths has not one value per data file");
+  if (!absent_or(c.file_times.size(), files)) return broken("file_times has not one value per data file");
+  if (!absent_or(c.file_formats.size(), files)) return broken("file_formats has not one value per data file");
+  if (c.storage_order.size() > rows) return broken("storage_order has more values than rows of chunk_files");
+  return {};
 }
 
 }  // namespace
@@ -157,29 +159,29 @@ Result<Columns> decode(std::span<const std::byte> file) { return decode(file, ba
 
 Result<Columns> decode(std::span<const std::byte> file, const base::ByteSource& source) {
   const auto frame = check_frame(file, source);
-  if (!frame) return tl::unexpected(frame.error());
+  RETURN_IF_ERROR(frame);
   BufferReader buffer(*frame, source);
   const auto root_at = buffer.follow(0);
-  if (!root_at) return tl::unexpected(std::move(*buffer.error()));
+  RETURN_IF_ERROR(buffer.status());
   TableReader root(buffer, *root_at);
 
   Columns columns;
   // The version comes first: a newer major may have a shape that today's checks refuse.
   columns.format_major = root.scalar<std::uint16_t>(fb::Metadata::VT_FORMAT_MAJOR, 0);
   columns.format_minor = root.scalar<std::uint16_t>(fb::Metadata::VT_FORMAT_MINOR, 0);
-  if (buffer.error()) return tl::unexpected(std::move(*buffer.error()));
+  RETURN_IF_ERROR(buffer.status());
   if (columns.format_major != kFormatMajor) {
-    return broken("F7",
-                  fmt::format("format version {}.{}; this reader knows {}.x", columns.format_major,
-                              columns.format_minor, kFormatMajor),
-                  ErrorCode::Version);
+    return broken_rule("F7",
+                       fmt::format("format version {}.{}; this reader knows {}.x", columns.format_major,
+                                   columns.format_minor, kFormatMajor),
+                       ErrorCode::Version);
   }
   read_columns(root, columns);
   if (const auto at = root.reference(fb::Metadata::VT_STORAGE_META))
     columns.storage_meta = read_storage_meta({buffer, *at});
   if (const auto at = root.reference(fb::Metadata::VT_SOURCE)) columns.source = read_source({buffer, *at});
-  if (buffer.error()) return tl::unexpected(std::move(*buffer.error()));
-  if (const char* mismatch = mismatched_columns(columns)) return broken("F8", mismatch);
+  RETURN_IF_ERROR(buffer.status());
+  RETURN_IF_ERROR(check_sizes(columns));
   return columns;
 }
 

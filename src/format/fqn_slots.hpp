@@ -11,9 +11,7 @@
 #include <string_view>
 #include <vector>
 
-#define XXH_INLINE_ALL
-#include <xxhash.h>
-
+#include "base/xxh3.hpp"
 #include "format/constants.hpp"
 
 namespace flatpoint::format {

@@ -13,6 +13,7 @@
 
 #include "base/byte_source.hpp"
 #include "base/checked.hpp"
+#include "base/failing.hpp"
 
 namespace flatpoint::format {
 
@@ -21,11 +22,11 @@ class BufferReader {
  public:
   BufferReader(std::span<const std::byte> bytes, const base::ByteSource& source) : bytes_(bytes), source_(source) {}
 
-  /// Unset where nothing is wrong so far.
-  [[nodiscard]] std::optional<Error>& error() noexcept { return error_; }
+  /// The first thing that is wrong; fine where nothing is so far.
+  [[nodiscard]] const Result<void>& status() const noexcept { return status_; }
 
   void report(const char* rule, const char* what, const char* name = "", const char* rest = "") {
-    if (!error_) error_ = {ErrorCode::Corrupt, std::string(what).append(name).append(rest), rule};
+    if (status_) status_ = base::broken_rule(rule, std::string(what).append(name).append(rest));
   }
 
   [[nodiscard]] bool contains(std::uint64_t position, std::uint64_t count) const noexcept {
@@ -78,7 +79,7 @@ class BufferReader {
  private:
   std::span<const std::byte> bytes_;
   const base::ByteSource& source_;
-  std::optional<Error> error_;
+  Result<void> status_;
 };
 
 class TableReader {

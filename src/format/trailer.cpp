@@ -4,7 +4,7 @@
 #include <cstring>
 
 #include "base/checked.hpp"
-#include "base/digest.hpp"
+#include "base/hash.hpp"
 #include "format/constants.hpp"
 
 static_assert(std::endian::native == std::endian::little, "the format is read in place, little-endian");

@@ -13,6 +13,7 @@
 #include <utility>
 
 #include "base/checked.hpp"
+#include "base/failing.hpp"
 #include "base/format.hpp"
 
 namespace flatpoint {
@@ -132,7 +133,7 @@ Result<Plan> make_plan(std::span<const std::int64_t> size, std::span<const std::
                 fmt::format("{} placements for a mesh of {} dimensions", placements.size(), mesh_shape.size()));
   }
   const auto ranks = count_ranks(mesh_shape);
-  if (!ranks) return tl::unexpected(ranks.error());
+  RETURN_IF_ERROR(ranks);
 
   Plan plan{std::vector<std::vector<MeshDim>>(size.size()), {}, *ranks};
   std::uint32_t stride = *ranks;
@@ -183,7 +184,7 @@ enum class Runs { Any, One };
 Result<ChunkStorageMetadata> box_of_rank(std::span<const std::int64_t> size, std::span<const std::int64_t> mesh_shape,
                                          std::span<const Placement> placements, std::int64_t rank, Runs runs) {
   const auto plan = make_plan(size, mesh_shape, placements);
-  if (!plan) return tl::unexpected(plan.error());
+  RETURN_IF_ERROR(plan);
   if (rank < 0 || rank >= plan->ranks) return outside_mesh(rank, plan->ranks);
   ChunkStorageMetadata box{Size(size.size()), Size(size.size())};
   std::vector<Selection> scratch;
@@ -259,16 +260,16 @@ Result<ChunkStorageMetadata> local_box(std::span<const std::int64_t> size, std::
 
 Result<Sharding> Sharding::create(std::span<const std::int64_t> size, std::span<const std::int64_t> mesh_shape,
                                   std::span<const Placement> placements) {
-  if (auto refused = refuse_partial(placements); !refused) return tl::unexpected(std::move(refused.error()));
+  RETURN_IF_ERROR(refuse_partial(placements));
   auto plan = make_plan(size, mesh_shape, placements);
-  if (!plan) return tl::unexpected(std::move(plan.error()));
+  RETURN_IF_ERROR(plan);
   Sharding sharding;
   sharding.size_.assign(size.begin(), size.end());
   sharding.rank_count_ = plan->ranks;
   sharding.replicas_ = std::move(plan->replicas);
   for (std::size_t i = 0; i < size.size(); ++i) {
     auto axis = make_axis(i, size[i], std::move(plan->cuts[i]));
-    if (!axis) return tl::unexpected(std::move(axis.error()));
+    RETURN_IF_ERROR(axis);
     sharding.axes_.push_back(std::move(*axis));
   }
   return sharding;
@@ -340,7 +341,7 @@ Result<TensorStorageMetadata> create_tensor_storage_metadata(const TensorDescrip
                                                              std::uint32_t rank) {
   if (rank >= sharding.rank_count()) return outside_mesh(rank, sharding.rank_count());
   auto properties = TensorProperties::create_from_tensor(local);
-  if (!properties) return tl::unexpected(std::move(properties.error()));
+  RETURN_IF_ERROR(properties);
   auto box = sharding.local_box(rank);
   if (!std::ranges::equal(local.size, box.sizes)) {
     return fail(ErrorCode::InvalidArgument,

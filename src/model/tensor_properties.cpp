@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "base/failing.hpp"
 #include "base/format.hpp"
 
 namespace flatpoint {
@@ -14,20 +15,21 @@ constexpr int kFieldsBeforeStrides = 5;
 
 bool encodable(MemoryFormat format) noexcept { return !name_of(format).empty(); }
 
-// What torch raises when is_pinned and stride are asked of such a tensor; null where it answers.
-const char* refusal(Layout layout) noexcept {
+// What torch raises when is_pinned and stride are asked of such a tensor.
+Result<void> check_layout(Layout layout) {
+  const auto refusal = [](const char* text) { return fail(ErrorCode::InvalidArgument, text); };
   switch (layout) {
-    case Layout::Sparse_csr: return "Sparse CSR tensors do not have strides";
-    case Layout::Sparse_csc: return "Sparse CSC tensors do not have strides";
-    case Layout::Sparse_bsr: return "Sparse BSR tensors do not have strides";
-    case Layout::Sparse_bsc: return "Sparse BSC tensors do not have strides";
-    case Layout::Mkldnn: return "Cannot access storage of OpaqueTensorImpl";
+    case Layout::Sparse_csr: return refusal("Sparse CSR tensors do not have strides");
+    case Layout::Sparse_csc: return refusal("Sparse CSC tensors do not have strides");
+    case Layout::Sparse_bsr: return refusal("Sparse BSR tensors do not have strides");
+    case Layout::Sparse_bsc: return refusal("Sparse BSC tensors do not have strides");
+    case Layout::Mkldnn: return refusal("Cannot access storage of OpaqueTensorImpl");
     case Layout::Strided:
     case Layout::Sparse_coo:
     case Layout::Jagged:
     case Layout::Other: break;
   }
-  return nullptr;
+  return {};
 }
 
 Result<Size> strides_of(const TensorDescriptor& tensor) {
@@ -82,9 +84,9 @@ Result<TensorProperties> TensorProperties::set_state(const State& state) {
 }
 
 Result<TensorProperties> TensorProperties::create_from_tensor(const TensorDescriptor& tensor) {
-  if (const char* text = refusal(tensor.layout)) return fail(ErrorCode::InvalidArgument, text);
+  RETURN_IF_ERROR(check_layout(tensor.layout));
   auto strides = strides_of(tensor);
-  if (!strides) return tl::unexpected(std::move(strides.error()));
+  RETURN_IF_ERROR(strides);
   TensorProperties properties;
   properties.dtype = tensor.dtype;
   properties.layout = tensor.layout;
@@ -103,7 +105,7 @@ Result<TensorStorageMetadata> create_tensor_storage_metadata(const TensorDescrip
                 fmt::format("dimension {} has the negative size {}", negative - tensor.size.begin(), *negative));
   }
   auto properties = TensorProperties::create_from_tensor(tensor);
-  if (!properties) return tl::unexpected(std::move(properties.error()));
+  RETURN_IF_ERROR(properties);
   TensorStorageMetadata metadata{std::move(*properties), Size(tensor.size.begin(), tensor.size.end()), {}};
   metadata.chunks.push_back({Size(metadata.size.size(), 0), metadata.size});
   return metadata;

@@ -5,7 +5,7 @@
 #include <cstdint>
 #include <span>
 
-#include "base/digest.hpp"
+#include "base/hash.hpp"
 
 namespace flatpoint::pickle {
 

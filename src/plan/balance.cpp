@@ -5,6 +5,7 @@
 #include <limits>
 
 #include "base/checked.hpp"
+#include "base/failing.hpp"
 #include "base/format.hpp"
 #include "columns/boxes.hpp"
 
@@ -46,15 +47,15 @@ Result<LoadBalance> Balancer::run(MeshTargets& from) {
     const Target& target = from.targets[i];
     if (target.pattern != kBytesPattern) {
       members[target.pattern - 1].push_back(i);
-    } else if (auto done = add_bytes(target); !done) {
-      return tl::unexpected(std::move(done.error()));
+    } else {
+      RETURN_IF_ERROR(add_bytes(target));
     }
   }
   for (std::size_t i = 0; i < members.size(); ++i) {
-    if (auto done = find_readers(from.classes[i]); !done) return tl::unexpected(std::move(done.error()));
+    RETURN_IF_ERROR(find_readers(from.classes[i]));
     ClassSums sums;
     for (const std::uint32_t member : members[i]) {
-      if (auto done = add_tensor(from.targets[member], sums); !done) return tl::unexpected(std::move(done.error()));
+      RETURN_IF_ERROR(add_tensor(from.targets[member], sums));
     }
     add_class(sums);
   }

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "base/checked.hpp"
+#include "base/failing.hpp"
 #include "base/format.hpp"
 #include "flatpoint/overlap.hpp"
 #include "plan/list_ranges.hpp"
@@ -38,7 +39,7 @@ class Lister {
     }
     const ChunkView chunk = *tensor_.chunk_by_row(hit.chunk());
     const auto data = find_(chunk);
-    if (!data) return tl::unexpected(data.error());
+    RETURN_IF_ERROR(data);
     // No product wraps: the bytes of the box fit (list_ranges), as do those of a chunk whose place is known (E7).
     std::uint64_t chunk_stride = item_size(tensor_.dtype());
     std::uint64_t box_stride = chunk_stride;
@@ -94,7 +95,7 @@ class Lister {
     }
     const SharedDimension& dimension = dimensions_[levels - 1];
     for (std::uint64_t i = 0; i < dimension.length; ++i) {
-      if (auto listed = list(at, levels - 1); !listed) return listed;
+      RETURN_IF_ERROR(list(at, levels - 1));
       at.byte_offset += dimension.chunk_stride;
       at.box_offset += dimension.box_stride;
     }
@@ -152,7 +153,7 @@ Result<std::vector<BoxRange>> plan::list_ranges(const TensorView& tensor, std::s
                 fmt::format("FQN '{}': dtype {} has no item size", tensor.fqn(), tensor.dtype_name()));
   Lister lister(tensor, sizes, max_ranges, find);
   for (Overlaps hit(tensor, offsets, sizes); !hit.done(); hit.next()) {
-    if (auto added = lister.add(hit); !added) return tl::unexpected(std::move(added.error()));
+    RETURN_IF_ERROR(lister.add(hit));
   }
   return std::move(lister).finish(bytes);
 }

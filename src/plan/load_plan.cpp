@@ -1,12 +1,11 @@
 #include "flatpoint/load_plan.hpp"
 
-#define XXH_INLINE_ALL
-#include <xxhash.h>
-
 #include <algorithm>
 
 #include "base/checked.hpp"
+#include "base/failing.hpp"
 #include "base/format.hpp"
+#include "base/xxh3.hpp"
 #include "columns/boxes.hpp"
 #include "columns/seed.hpp"
 #include "plan/entry_finder.hpp"
@@ -34,7 +33,7 @@ class Resolver {
     entries_.assign(wanted.size(), 0);
     targets_.reserve(wanted.size());
     for (std::uint32_t i = 0; i < wanted.size(); ++i) {
-      if (auto done = resolve(i, wanted[i]); !done) return done;
+      RETURN_IF_ERROR(resolve(i, wanted[i]));
     }
     // DCP's writers lay bytes before tensors.
     std::ranges::stable_partition(targets_, [](const Target& target) { return target.pattern == plan::kBytesPattern; });
@@ -203,7 +202,7 @@ class Resolver {
 
 Result<LoadPlan> plan_load(const MetadataView& metadata, std::span<const Wanted> wanted, const LoadOptions& options) {
   LoadPlan plan;
-  if (auto done = Resolver(metadata, options, plan).run(wanted); !done) return tl::unexpected(std::move(done.error()));
+  RETURN_IF_ERROR(Resolver(metadata, options, plan).run(wanted));
   return plan;
 }
 

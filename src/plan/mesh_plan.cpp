@@ -2,6 +2,7 @@
 
 #include <utility>
 
+#include "base/failing.hpp"
 #include "base/format.hpp"
 #include "columns/boxes.hpp"
 #include "plan/balance.hpp"
@@ -31,7 +32,7 @@ Result<MeshPlanner> MeshPlanner::create(const MetadataView& metadata, std::span<
                                         std::span<const Placement> placements, const LoadOptions& options) {
   // A scalar tells whether the mesh is one, whatever the checkpoint holds.
   const std::vector<Placement> replicated(placements.size(), Placement(Replicate{}));
-  if (const auto ranks = Sharding::create({}, mesh_shape, replicated); !ranks) return tl::unexpected(ranks.error());
+  RETURN_IF_ERROR(Sharding::create({}, mesh_shape, replicated));
   return create(
       metadata, mesh_shape, [&](std::string_view) { return std::optional(placements); }, options);
 }
@@ -40,9 +41,9 @@ Result<MeshPlanner> MeshPlanner::create(const MetadataView& metadata, std::span<
                                         const PlacementsOf& placements_of, const LoadOptions& options) {
   const std::vector<Placement> replicated(mesh_shape.size(), Placement(Replicate{}));
   const auto ranks = Sharding::create({}, mesh_shape, replicated);
-  if (!ranks) return tl::unexpected(ranks.error());
+  RETURN_IF_ERROR(ranks);
   auto targets = plan::MeshTargets::create(metadata, mesh_shape, placements_of);
-  if (!targets) return tl::unexpected(std::move(targets.error()));
+  RETURN_IF_ERROR(targets);
   return MeshPlanner(std::make_unique<State>(State{
       metadata, {mesh_shape.begin(), mesh_shape.end()}, ranks->rank_count(), options, std::move(*targets), 0, {}}));
 }
@@ -51,7 +52,7 @@ std::uint32_t MeshPlanner::rank_count() const noexcept { return state_->rank_cou
 
 Result<LoadPlan> MeshPlanner::plan(std::uint32_t rank) {
   LoadPlan made;
-  if (auto done = plan(rank, made); !done) return tl::unexpected(std::move(done.error()));
+  RETURN_IF_ERROR(plan(rank, made));
   return made;
 }
 
@@ -68,7 +69,7 @@ Result<void> MeshPlanner::State::write(std::uint32_t rank, LoadPlan& plan) {
   if (++plans == 2) targets.prepare_for_all_ranks(metadata, mesh_shape);
   PlanWriter writer(metadata, plan);
   for (TensorClass& tensors : targets.classes) {
-    if (auto done = add_pattern(rank, tensors, writer); !done) return done;
+    RETURN_IF_ERROR(add_pattern(rank, tensors, writer));
   }
   for (const LoadIssue& issue : targets.issues) writer.add_issue(issue.kind, issue.fatal, issue.fqn, issue.message);
   report_uncovered(writer);

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstring>
 
+#include "base/failing.hpp"
 #include "base/format.hpp"
 #include "columns/boxes.hpp"
 
@@ -42,7 +43,7 @@ Result<void> TensorClass::local_box(std::span<const std::int64_t> mesh_shape, st
     return {};
   }
   auto made = flatpoint::local_box(tensor.size(), mesh_shape, placements, rank);
-  if (!made) return tl::unexpected(std::move(made.error()));
+  RETURN_IF_ERROR(made);
   std::ranges::copy(made->offsets, box.begin());
   std::ranges::copy(made->sizes, box.begin() + static_cast<std::ptrdiff_t>(dimensions));
   return {};
@@ -67,7 +68,7 @@ Result<MeshTargets> MeshTargets::create(const MetadataView& metadata, std::span<
       return fail(ErrorCode::InvalidArgument, fmt::format("FQN '{}': {} placements for a mesh of {} dimensions",
                                                           entry->fqn(), placements->size(), mesh_shape.size()));
     }
-    if (auto done = made.add(*entry, mesh_shape, *placements); !done) return tl::unexpected(std::move(done.error()));
+    RETURN_IF_ERROR(made.add(*entry, mesh_shape, *placements));
   }
   std::ranges::stable_partition(made.targets, [](const Target& target) { return target.pattern == kBytesPattern; });
   return made;

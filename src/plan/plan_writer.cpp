@@ -5,11 +5,10 @@
 #include <tuple>
 #include <utility>
 
-#define XXH_INLINE_ALL
-#include <xxhash.h>
-
 #include "base/checked.hpp"
+#include "base/failing.hpp"
 #include "base/format.hpp"
+#include "base/xxh3.hpp"
 #include "columns/boxes.hpp"
 
 namespace flatpoint {
@@ -145,8 +144,8 @@ tl::unexpected<Error> PlanWriter::corrupt(const Target& target, std::string_view
 
 Result<void> PlanWriter::write(std::span<const Target> targets, const LoadOptions& options) {
   if (plan_.regions_.size() > kMaxItems) return too_many();
-  if (auto done = count_items(targets); !done) return done;
-  if (auto done = place_items(targets); !done) return done;
+  RETURN_IF_ERROR(count_items(targets));
+  RETURN_IF_ERROR(place_items(targets));
   sort_items();
   join_items(options.max_gap);
   return {};

@@ -4,6 +4,7 @@
 #include <utility>
 #include <variant>
 
+#include "base/failing.hpp"
 #include "base/mapping.hpp"
 #include "format/decode.hpp"
 
@@ -37,9 +38,9 @@ struct MetadataFile::State {
 
 Result<MetadataFile> MetadataFile::open(const std::filesystem::path& path, OpenMode mode) {
   const auto file = base::File::open(path);
-  if (!file) return tl::unexpected(file.error());
+  RETURN_IF_ERROR(file);
   auto mapping = base::Mapping::map(*file, path, mode == OpenMode::Copy);
-  if (!mapping) return tl::unexpected(std::move(mapping.error()));
+  RETURN_IF_ERROR(mapping);
   const bool touch = mapping->is_copy() || mapping->bytes().size() <= kTouchedSize;
   auto state = std::make_unique<State>(State{std::move(*mapping), {}, {}});
   state->bytes = std::get<base::Mapping>(state->owner).bytes();

@@ -1,6 +1,6 @@
 #include "flatpoint/verify.hpp"
 
-#include "base/digest.hpp"
+#include "base/hash.hpp"
 #include "format/constants.hpp"
 #include "format/decode.hpp"
 #include "format/trailer.hpp"

@@ -4,6 +4,7 @@
 #include <array>
 
 #include "base/checked.hpp"
+#include "base/failing.hpp"
 #include "base/format.hpp"
 #include "flatpoint/safetensors.hpp"
 #include "safetensors/json_reader.hpp"
@@ -212,7 +213,7 @@ Result<Header> read_header(const base::ByteSource& bytes, std::uint64_t begin, s
   std::array<std::byte, kLengthBytes> first;
   if (!bytes.read(begin, first)) return fail(ErrorCode::Io, "the header could not be read");
   const auto length = header_length(first, total);
-  if (!length) return tl::unexpected(length.error());
+  RETURN_IF_ERROR(length);
   std::string json(*length, '\0');
   if (!bytes.read(begin + kLengthBytes, std::as_writable_bytes(std::span(json))))
     return fail(ErrorCode::Io, "the header could not be read");

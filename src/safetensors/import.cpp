@@ -4,6 +4,7 @@
 #include <deque>
 #include <set>
 
+#include "base/failing.hpp"
 #include "base/file.hpp"
 #include "base/format.hpp"
 #include "flatpoint/safetensors.hpp"
@@ -37,12 +38,12 @@ class Importer {
   Result<Imported> run() {
     using std::chrono::nanoseconds;
     begun_ns_ = std::chrono::duration_cast<nanoseconds>(std::chrono::system_clock::now().time_since_epoch()).count();
-    if (auto read = read_index(); !read) return tl::unexpected(std::move(read.error()));
-    if (auto read = read_headers(); !read) return tl::unexpected(std::move(read.error()));
+    RETURN_IF_ERROR(read_index());
+    RETURN_IF_ERROR(read_headers());
     compare_with_index();
-    if (auto joined = join_parts(); !joined) return tl::unexpected(std::move(joined.error()));
+    RETURN_IF_ERROR(join_parts());
     const auto digest = manifest_.digest();
-    if (!digest) return tl::unexpected(digest.error());
+    RETURN_IF_ERROR(digest);
     const std::string mark = manifest_.mark();
     const bool recent = is_recent(manifest_.modified_ns());
     draft_.source = SourceRecord{.length = manifest_.length(),
@@ -53,7 +54,7 @@ class Importer {
                                  .kind = SourceKind::Safetensors};
     draft_.has_storage_data = true;
     auto bytes = write::finish(std::move(draft_));
-    if (!bytes) return tl::unexpected(std::move(bytes.error()));
+    RETURN_IF_ERROR(bytes);
     if (suppressed_ > 0) findings_.push_back({"suppressed", fmt::format("and {} more findings", suppressed_)});
     return Imported{std::move(*bytes), std::move(findings_)};
   }
@@ -84,7 +85,7 @@ class Importer {
                                                    manifest_.index_file.length, kMaxIndexBytes));
     }
     const auto file = base::File::open(path);
-    if (!file) return tl::unexpected(file.error());
+    RETURN_IF_ERROR(file);
     std::string text(file->size(), '\0');
     if (file->read(0, std::as_writable_bytes(std::span(text))) != std::ssize(text))
       return base::system_error(path, "read", errno);
@@ -108,7 +109,7 @@ class Importer {
     for (std::uint32_t i = 0; i < draft_.files.size(); ++i) {
       const std::string path = path_of(draft_.files[i]);
       const auto file = base::File::open(path);
-      if (!file) return tl::unexpected(file.error());
+      RETURN_IF_ERROR(file);
       const ManifestFile* const there = manifest_.find(draft_.files[i]);
       auto header = read_header(base::FileSource(*file), 0, file->size());
       if (!header) return fail_at(path, std::move(header.error()));
@@ -170,7 +171,7 @@ class Importer {
       begin += parts.size();
       const bool are_shards = std::ranges::all_of(parts, [](const Part& part) { return part.offsets != nullptr; });
       auto added = parts.size() == 1 || are_shards ? add(parts) : add_one_of(parts);
-      if (!added) return added;
+      RETURN_IF_ERROR(added);
     }
     return {};
   }
@@ -203,7 +204,7 @@ class Importer {
     for (const Part& part : parts) {
       const HeaderTensor& tensor = *part.tensor;
       const Size offsets = part.offsets != nullptr ? *part.offsets : Size(ndim, 0);
-      if (auto fits = check_part(first, part, offsets); !fits) return fits;
+      RETURN_IF_ERROR(check_part(first, part, offsets));
       if (!seen.insert(offsets).second) {
         return fail(ErrorCode::Conflict,
                     fmt::format("{}: the part of tensor '{}' at [{}] is in another file already",
@@ -264,10 +265,10 @@ class Importer {
 
 Result<Imported> import_files(const fs::path& path) {
   auto manifest = Manifest::of(path);
-  if (!manifest) return tl::unexpected(std::move(manifest.error()));
+  RETURN_IF_ERROR(manifest);
   const Manifest before = *manifest;
   auto imported = Importer(std::move(*manifest)).run();
-  if (!imported) return imported;
+  RETURN_IF_ERROR(imported);
   const auto after = Manifest::of(path);
   if (!after || after->mark() != before.mark())
     return fail(ErrorCode::Io, fmt::format("{}: changed while it was imported", path.string()));

@@ -4,14 +4,13 @@
 #include <array>
 #include <cerrno>
 
+#include "base/failing.hpp"
 #include "base/file.hpp"
 #include "base/format.hpp"
+#include "base/xxh3.hpp"
 #include "flatpoint/buffer.hpp"
 #include "flatpoint/safetensors.hpp"
 #include "safetensors/header.hpp"
-
-#define XXH_INLINE_ALL
-#include <xxhash.h>
 
 namespace flatpoint::safetensors {
 namespace {
@@ -20,7 +19,7 @@ namespace fs = std::filesystem;
 
 Result<ManifestFile> look_at(const fs::path& folder, std::string name) {
   const auto file = base::File::open(folder / name);
-  if (!file) return tl::unexpected(file.error());
+  RETURN_IF_ERROR(file);
   return ManifestFile{std::move(name), file->size(), file->modified_ns()};
 }
 
@@ -44,7 +43,7 @@ Result<void> list(const fs::path& folder, std::vector<std::string>& files, std::
 /// A file of `limit` bytes at most, or its first ones.
 Result<std::string> read_front(const fs::path& path, std::uint64_t limit) {
   const auto file = base::File::open(path);
-  if (!file) return tl::unexpected(file.error());
+  RETURN_IF_ERROR(file);
   std::string bytes(std::min<std::uint64_t>(file->size(), limit), '\0');
   const auto n = file->read(0, std::as_writable_bytes(std::span(bytes)));
   if (n < 0) return base::system_error(path, "read", errno);
@@ -55,7 +54,7 @@ Result<std::string> read_front(const fs::path& path, std::uint64_t limit) {
 /// Length and JSON of a header; what is no header counts with its first bytes.
 Result<std::string> read_header_bytes(const fs::path& path) {
   auto first = read_front(path, kLengthBytes);
-  if (!first) return first;
+  RETURN_IF_ERROR(first);
   const auto length = header_length(std::as_bytes(std::span(*first)), std::nullopt);
   return length ? read_front(path, kLengthBytes + *length) : first;
 }
@@ -72,7 +71,7 @@ Result<Manifest> Manifest::of(const fs::path& path) {
   if (is_folder || name.ends_with(kIndexSuffix)) {
     std::vector<std::string> indices;
     const fs::path& folder = manifest.folder.empty() ? fs::path(".") : manifest.folder;
-    if (auto listed = list(folder, files, indices); !listed) return tl::unexpected(std::move(listed.error()));
+    RETURN_IF_ERROR(list(folder, files, indices));
     if (is_folder && indices.size() > 1) {
       return fail(ErrorCode::Ambiguous,
                   fmt::format("{}: several indices: {}; name one", path.string(), fmt::join(indices, ", ")));
@@ -85,12 +84,12 @@ Result<Manifest> Manifest::of(const fs::path& path) {
   }
   for (std::string& file : files) {
     auto looked = look_at(manifest.folder, std::move(file));
-    if (!looked) return tl::unexpected(std::move(looked.error()));
+    RETURN_IF_ERROR(looked);
     manifest.files.push_back(std::move(*looked));
   }
   if (!manifest.index.empty()) {
     auto looked = look_at(manifest.folder, manifest.index);
-    if (!looked) return tl::unexpected(std::move(looked.error()));
+    RETURN_IF_ERROR(looked);
     manifest.index_file = std::move(*looked);
   }
   return manifest;
@@ -134,12 +133,12 @@ Result<std::uint64_t> Manifest::digest() const {
   };
   if (!index.empty()) {
     const auto bytes = read_front(folder / index, index_file.length);
-    if (!bytes) return tl::unexpected(bytes.error());
+    RETURN_IF_ERROR(bytes);
     add(index_file, bytes);
   }
   for (const ManifestFile& file : files) {
     const auto bytes = read_header_bytes(folder / file.name);
-    if (!bytes) return tl::unexpected(bytes.error());
+    RETURN_IF_ERROR(bytes);
     add(file, bytes);
   }
   return XXH3_64bits_digest(&state);

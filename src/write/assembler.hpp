@@ -77,8 +77,8 @@ class Assembler {
   void repeat_storage();
   void note_begins(const StoredColumns& rows, std::size_t count);
   void add_lengths(std::span<const std::uint64_t> lengths, EntryRow& row);
-  [[nodiscard]] std::optional<Error> check_limits(const DraftAttributes& attributes) const;
-  [[nodiscard]] std::optional<Error> check_numbers(const Tail& tail) const;
+  [[nodiscard]] Result<void> check_limits(const DraftAttributes& attributes) const;
+  [[nodiscard]] Result<void> check_numbers(const Tail& tail) const;
   void number_files(const DraftAttributes& attributes, std::span<const std::uint32_t> file_order, Tail& tail);
   void put_data();
   void number_types(const DraftAttributes& attributes, Tail& tail);

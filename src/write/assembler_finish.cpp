@@ -4,6 +4,7 @@
 #include <limits>
 #include <tuple>
 
+#include "base/failing.hpp"
 #include "base/format.hpp"
 #include "columns/planner_path.hpp"
 #include "format/constants.hpp"
@@ -89,7 +90,7 @@ struct Assembler::Tail {
 };
 
 /// What would not fit the file's 32-bit numbers; the exact size is encode's to check.
-std::optional<Error> Assembler::check_limits(const DraftAttributes& attributes) const {
+Result<void> Assembler::check_limits(const DraftAttributes& attributes) const {
   std::uint64_t opaque = 0;
   for (const DraftOpaque& record : attributes.opaque) opaque += record.name.size() + record.pickle.size();
   const std::pair<const char*, std::uint64_t> columns[] = {{"FQNs", entries_.size() * sizeof(EntryRow)},
@@ -100,13 +101,13 @@ std::optional<Error> Assembler::check_limits(const DraftAttributes& attributes) 
                                                            {"opaque records", opaque}};
   for (const auto& [what, bytes] : columns) {
     if (bytes <= format::kMaxFileSize) continue;
-    return Error{ErrorCode::TooLarge, fmt::format("{} alone take {} bytes; the format ends below 2 GiB", what, bytes)};
+    return fail(ErrorCode::TooLarge, fmt::format("{} alone take {} bytes; the format ends below 2 GiB", what, bytes));
   }
-  return std::nullopt;
+  return {};
 }
 
 /// What would not fit the file's 16-bit numbers.
-std::optional<Error> Assembler::check_numbers(const Tail& tail) const {
+Result<void> Assembler::check_numbers(const Tail& tail) const {
   const std::pair<const char*, std::size_t> lists[] = {
       {"shapes of planner paths", tail.path_ends.size()},
       {"names of dtypes and layouts", tail.type_names.column().ends.size()},
@@ -114,9 +115,9 @@ std::optional<Error> Assembler::check_numbers(const Tail& tail) const {
   constexpr std::size_t kMaxNumber = std::numeric_limits<std::uint16_t>::max();
   for (const auto& [what, count] : lists) {
     if (count > kMaxNumber)
-      return Error{ErrorCode::TooLarge, fmt::format("{} {}; the format holds {}", count, what, kMaxNumber)};
+      return fail(ErrorCode::TooLarge, fmt::format("{} {}; the format holds {}", count, what, kMaxNumber));
   }
-  return std::nullopt;
+  return {};
 }
 
 void Assembler::number_files(const DraftAttributes& attributes, std::span<const std::uint32_t> file_order, Tail& tail) {
@@ -232,7 +233,7 @@ void Assembler::put_planner(DraftAttributes& attributes, std::span<const std::ui
 
 Result<Buffer> Assembler::finish(DraftAttributes&& attributes, std::vector<std::uint32_t> fqn_order,
                                  std::span<const std::uint32_t> file_order) && {
-  if (auto error = check_limits(attributes)) return tl::unexpected(std::move(*error));
+  RETURN_IF_ERROR(check_limits(attributes));
   Tail tail;
   number_files(attributes, file_order, tail);
   put_data();
@@ -240,7 +241,7 @@ Result<Buffer> Assembler::finish(DraftAttributes&& attributes, std::vector<std::
   number_transforms(attributes, tail);
   put_storage(attributes, tail);
   put_planner(attributes, fqn_order, tail);
-  if (auto error = check_numbers(tail)) return tl::unexpected(std::move(*error));
+  RETURN_IF_ERROR(check_numbers(tail));
   if (!std::is_sorted(fqn_order.begin(), fqn_order.end())) tail.fqn_order = std::move(fqn_order);
   tail.put_opaque(std::move(attributes.opaque));
   if (attributes.storage_meta) {

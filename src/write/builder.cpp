@@ -6,6 +6,7 @@
 #include <tuple>
 
 #include "base/checked.hpp"
+#include "base/failing.hpp"
 #include "base/format.hpp"
 #include "columns/boxes.hpp"
 #include "columns/file_rows.hpp"
@@ -71,11 +72,11 @@ Result<std::uint16_t> BuilderState::type_number(std::string_view name) {
 /// Checks a declaration; what it adds to `sizes` and to the texts means nothing until the entry is kept.
 Result<BuilderEntry> BuilderState::make_tensor(std::string_view fqn, const TensorProperties& from,
                                                std::span<const std::int64_t> size) {
-  if (auto checked = check_fqn(fqn); !checked) return tl::unexpected(std::move(checked.error()));
+  RETURN_IF_ERROR(check_fqn(fqn));
   if (size.size() > kMaxDimensions)
     return invalid(fqn, fmt::format("{} dimensions; the format's limit is {}", size.size(), kMaxDimensions));
   if (is_strict()) {
-    if (auto checked = check_size(fqn, size); !checked) return tl::unexpected(std::move(checked.error()));
+    RETURN_IF_ERROR(check_size(fqn, size));
     if (from.memory_format == MemoryFormat::Other) return invalid(fqn, "a memory format that DCP cannot write");
   }
   if (from.strides && from.strides->size() != size.size()) {
@@ -93,7 +94,7 @@ Result<BuilderEntry> BuilderState::make_tensor(std::string_view fqn, const Tenso
   for (const bool is_dtype : {true, false}) {
     if (is_dtype ? from.dtype != ScalarType::Other : from.layout != Layout::Other) continue;
     const auto number = type_number(is_dtype ? from.dtype_name : from.layout_name);
-    if (!number) return tl::unexpected(number.error());
+    RETURN_IF_ERROR(number);
     (is_dtype ? to.dtype_name : to.layout_name) = *number;
   }
   entry.ndim = static_cast<std::uint8_t>(size.size());
@@ -246,7 +247,7 @@ Result<TensorId> MetadataBuilder::add_tensor(std::string_view fqn, const TensorP
                                              std::span<const std::int64_t> size) {
   BuilderState& s = *state_;
   auto entry = s.make_tensor(fqn, properties, size);
-  if (!entry) return tl::unexpected(std::move(entry.error()));
+  RETURN_IF_ERROR(entry);
   s.entries.push_back(*entry);
   return TensorId{static_cast<std::uint32_t>(s.entries.size() - 1)};
 }
@@ -268,10 +269,9 @@ Result<void> MetadataBuilder::add_chunks(TensorId tensor, const ChunkColumns& ch
   if (!checked) return with_fqn(entry.fqn, std::move(checked.error()));
   if (s.is_strict()) {
     const auto size = std::span(std::as_const(s.sizes)).subspan(entry.size_begin, entry.ndim);
-    if (auto boxes = check_boxes(entry.fqn, size, chunks.count, chunks.offsets.data(), chunks.sizes.data()); !boxes)
-      return boxes;
+    RETURN_IF_ERROR(check_boxes(entry.fqn, size, chunks.count, chunks.offsets.data(), chunks.sizes.data()));
   }
-  if (auto data = s.check_data(entry, chunks, 0, chunks.count, chunks.sizes); !data) return data;
+  RETURN_IF_ERROR(s.check_data(entry, chunks, 0, chunks.count, chunks.sizes));
   s.blocks.push_back({number, static_cast<std::uint32_t>(chunks.count), s.rows.size(), s.boxes.size()});
   s.append_rows(chunks, {&s.blocks.back(), 1});
   return {};
@@ -365,7 +365,7 @@ Result<TensorId> MetadataBuilder::add_tensors(const TensorColumns& tensors) {
     const auto size = tensors.sizes.subspan(size_values, ndim);
     auto entry = s.make_tensor(tensors.fqns[i],
                                tensors.properties.size() == 1 ? tensors.properties[0] : tensors.properties[i], size);
-    if (!entry) return tl::unexpected(std::move(entry.error()));
+    RETURN_IF_ERROR(entry);
     entries.push_back(*entry);
     if (count > 0)
       blocks.push_back({static_cast<std::uint32_t>(s.entries.size() + i), count, s.rows.size() + chunks,
@@ -382,17 +382,14 @@ Result<TensorId> MetadataBuilder::add_tensors(const TensorColumns& tensors) {
     return fail(ErrorCode::InvalidArgument,
                 fmt::format("chunk_counts add up to {}, but there are {} chunks", chunks, tensors.chunks.count));
   }
-  if (auto checked =
-          check_columns(tensors.chunks, box_values, s.file_names.size(), s.transform_lists.size(), s.is_strict());
-      !checked) {
-    return tl::unexpected(std::move(checked.error()));
-  }
+  RETURN_IF_ERROR(
+      check_columns(tensors.chunks, box_values, s.file_names.size(), s.transform_lists.size(), s.is_strict()));
   for (const BuilderRows& of : blocks) {
     const BuilderEntry& entry = entries[of.entry - s.entries.size()];
     const std::size_t values = std::size_t{of.count} * entry.ndim;
     auto data = s.check_data(entry, tensors.chunks, of.begin - s.rows.size(), of.count,
                              tensors.chunks.sizes.subspan((of.box_begin - s.boxes.size()) / 2, values));
-    if (!data) return tl::unexpected(std::move(data.error()));
+    RETURN_IF_ERROR(data);
   }
   for (const BuilderRows& of : blocks) {
     if (!s.is_strict()) break;
@@ -400,7 +397,7 @@ Result<TensorId> MetadataBuilder::add_tensors(const TensorColumns& tensors) {
     const std::size_t at = (of.box_begin - s.boxes.size()) / 2;
     auto boxes = check_boxes(entry.fqn, std::span(std::as_const(s.sizes)).subspan(entry.size_begin, entry.ndim),
                              of.count, tensors.chunks.offsets.data() + at, tensors.chunks.sizes.data() + at);
-    if (!boxes) return tl::unexpected(std::move(boxes.error()));
+    RETURN_IF_ERROR(boxes);
   }
   const auto first = TensorId{static_cast<std::uint32_t>(s.entries.size())};
   s.entries.insert(s.entries.end(), entries.begin(), entries.end());
@@ -411,7 +408,7 @@ Result<TensorId> MetadataBuilder::add_tensors(const TensorColumns& tensors) {
 
 Result<void> MetadataBuilder::add_bytes(std::string_view fqn, const StoredAt& stored) {
   BuilderState& s = *state_;
-  if (auto checked = write::check_fqn(fqn); !checked) return checked;
+  RETURN_IF_ERROR(write::check_fqn(fqn));
   const ChunkColumns row = one_chunk({}, {}, stored);
   if (auto checked = check_columns(row, 0, s.file_names.size(), s.transform_lists.size(), s.is_strict()); !checked) {
     return with_fqn(fqn, std::move(checked.error()));

@@ -5,6 +5,7 @@
 #include <numeric>
 
 #include "base/checked.hpp"
+#include "base/failing.hpp"
 #include "base/format.hpp"
 #include "columns/boxes.hpp"
 #include "format/constants.hpp"
@@ -170,7 +171,7 @@ class BuilderFinish {
     group_rows();
     assembler_.reserve(s_.entries.size(), s_.rows.size(), s_.boxes.size());
     for (const std::uint32_t entry : order_) {
-      if (auto added = add(entry); !added) return tl::unexpected(std::move(added.error()));
+      RETURN_IF_ERROR(add(entry));
     }
     auto attributes = make_attributes();
     release_columns();

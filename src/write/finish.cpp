@@ -2,6 +2,7 @@
 #include <numeric>
 #include <utility>
 
+#include "base/failing.hpp"
 #include "base/format.hpp"
 #include "format/constants.hpp"
 #include "write/assembler.hpp"
@@ -16,10 +17,10 @@ class Finisher {
   explicit Finisher(Draft draft) : draft_(std::move(draft)) {}
 
   Result<Buffer> run() {
-    if (auto error = check_limits()) return tl::unexpected(std::move(*error));
-    if (auto error = sort_entries()) return tl::unexpected(std::move(*error));
+    RETURN_IF_ERROR(check_limits());
+    RETURN_IF_ERROR(sort_entries());
     add_entries();
-    if (auto error = add_loose_storage()) return tl::unexpected(std::move(*error));
+    RETURN_IF_ERROR(add_loose_storage());
     translate();
     release_columns();
     return std::move(assembler_).finish(std::move(draft_), std::move(fqn_order_));
@@ -27,7 +28,7 @@ class Finisher {
 
  private:
   /// What would not fit the file's 32-bit numbers, before memory is taken for it.
-  [[nodiscard]] std::optional<Error> check_limits() const {
+  [[nodiscard]] Result<void> check_limits() const {
     std::uint64_t text = 0;
     for (const DraftEntry& entry : draft_.entries) text += entry.fqn.size();
     for (const DraftLooseStorage& loose : draft_.loose_storage) text += loose.fqn.size();
@@ -36,14 +37,14 @@ class Finisher {
                                                            {"names", text}};
     for (const auto& [what, bytes] : sizes) {
       if (bytes > format::kMaxFileSize) {
-        return Error{ErrorCode::TooLarge,
-                     fmt::format("{} alone take {} bytes; the format ends below 2 GiB", what, bytes)};
+        return fail(ErrorCode::TooLarge,
+                    fmt::format("{} alone take {} bytes; the format ends below 2 GiB", what, bytes));
       }
     }
-    return std::nullopt;
+    return {};
   }
 
-  std::optional<Error> sort_entries() {
+  Result<void> sort_entries() {
     const auto& entries = draft_.entries;
     sorted_.resize(entries.size());
     std::iota(sorted_.begin(), sorted_.end(), 0U);
@@ -55,8 +56,8 @@ class Finisher {
     }
     const auto same = [&](std::uint32_t a, std::uint32_t b) { return entries[a].fqn == entries[b].fqn; };
     const auto twice = std::adjacent_find(sorted_.begin(), sorted_.end(), same);
-    if (twice == sorted_.end()) return std::nullopt;
-    return Error{ErrorCode::Conflict, fmt::format("FQN '{}' is declared twice", entries[*twice].fqn)};
+    if (twice == sorted_.end()) return {};
+    return fail(ErrorCode::Conflict, fmt::format("FQN '{}' is declared twice", entries[*twice].fqn));
   }
 
   void add_entries() {
@@ -94,7 +95,7 @@ class Finisher {
   }
 
   /// What storage_data says of no chunk, sorted by its key.
-  std::optional<Error> add_loose_storage() {
+  Result<void> add_loose_storage() {
     const auto& loose = draft_.loose_storage;
     const auto offset_of = [&](std::size_t i) {
       return std::span(std::as_const(draft_.sizes))
@@ -113,14 +114,14 @@ class Finisher {
       const std::size_t row = chunk_rows + order[i];
       LooseParts parts{loose[order[i]].fqn, std::nullopt, draft_.rows[row]};
       if (i > 0 && !less(order[i - 1], order[i])) {
-        return Error{ErrorCode::Conflict,
-                     fmt::format("storage information of FQN '{}' is declared twice for one offset", parts.fqn)};
+        return fail(ErrorCode::Conflict,
+                    fmt::format("storage information of FQN '{}' is declared twice for one offset", parts.fqn));
       }
       if (loose[order[i]].has_offset) parts.offset = offset_of(order[i]);
       if (!row_map_.empty()) row_map_[row] = static_cast<std::uint32_t>(assembler_.row_count());
       assembler_.add(parts);
     }
-    return std::nullopt;
+    return {};
   }
 
   [[nodiscard]] bool needs_row_map() const { return !draft_.storage_order.empty() || !draft_.hints.empty(); }

@@ -6,10 +6,8 @@
 #include <span>
 #include <vector>
 
-#define XXH_INLINE_ALL
-#include <xxhash.h>
-
 #include "base/large_vector.hpp"
+#include "base/xxh3.hpp"
 
 namespace flatpoint::write {
 

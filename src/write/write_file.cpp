@@ -6,6 +6,7 @@
 
 #include <cerrno>
 
+#include "base/failing.hpp"
 #include "base/file.hpp"
 #include "base/format.hpp"
 #include "write/temporary_file.hpp"
@@ -69,12 +70,12 @@ Result<bool> write_and_place(const std::filesystem::path& path, const std::files
 Result<void> write_file(const std::filesystem::path& path, std::span<const std::byte> bytes, IfExists if_exists,
                         std::optional<std::int64_t> modified_ns) {
   const std::filesystem::path folder = path.has_parent_path() ? path.parent_path() : std::filesystem::path(".");
-  if (auto free = check_place(path, if_exists); !free) return free;
+  RETURN_IF_ERROR(check_place(path, if_exists));
   write::remove_leftovers(folder);
   const Content content{bytes, modified_ns};
   auto placed = write_and_place(path, folder, content, if_exists, TemporaryFile::Name::None);
   if (placed && !*placed) placed = write_and_place(path, folder, content, if_exists, TemporaryFile::Name::Unique);
-  if (!placed) return tl::unexpected(std::move(placed.error()));
+  RETURN_IF_ERROR(placed);
   if (!sync_folder(folder)) {
     return fail(ErrorCode::Io, fmt::format("{}: written, but its folder could not be synced", path.string()));
   }

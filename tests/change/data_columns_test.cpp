@@ -111,20 +111,21 @@ BOOST_AUTO_TEST_CASE(data_that_break_a_rule_are_refused) {
     Columns columns = file.view().columns();
     change(columns);
     const auto edited = edit(columns, [](std::string_view fqn) { return std::optional<std::string>(fqn); });
-    return edited ? std::string() : edited.error().message;
+    return edited ? std::string() : to_string(edited.error());
   };
   BOOST_TEST(message([](Columns&) {}) == "");
   const std::uint32_t begin = 43;
   BOOST_TEST(message([&](Columns& c) {
                c.chunk_data_begins = {&begin, 1};
-             }) == "rule E7: the data of entry 0 (FQN 'w')");
+             }) == "entry 0 (FQN 'w'): the data lie outside of the chunk's range (rule E7)");
   const std::uint64_t lengths[] = {49, 100};
-  BOOST_TEST(message([&](Columns& c) { c.file_lengths = lengths; }) == "rule E7: the data of entry 0 (FQN 'w')");
+  BOOST_TEST(message([&](Columns& c) { c.file_lengths = lengths; }) ==
+             "entry 0 (FQN 'w'): the data lie outside of the chunk's range (rule E7)");
   BOOST_TEST(message([](Columns& c) { c.checksum_kind = ChecksumKind::Absent; }) ==
-             "rule V13: the checksums do not fit their kind");
+             "the checksums do not fit their kind (rule V13)");
   const std::uint64_t checksums[] = {std::uint64_t{1} << 32, 0};
   BOOST_TEST(message([&](Columns& c) { c.checksum_kind = ChecksumKind::Crc32, c.chunk_checksums = checksums; }) ==
-             "rule V13: the checksums do not fit their kind");
+             "the checksums do not fit their kind (rule V13)");
 }
 
 BOOST_AUTO_TEST_CASE(a_diff_tells_known_begins_apart) {

@@ -209,7 +209,7 @@ BOOST_AUTO_TEST_CASE(rows_that_no_entry_has) {
   columns.chunk_byte_offsets = offsets;
   const auto edited = edit(columns, same);
   BOOST_REQUIRE(!edited.has_value());
-  BOOST_TEST(edited.error().message == "rule V4: rows of chunks that no entry has");
+  BOOST_TEST(to_string(edited.error()) == "rows of chunks that no entry has (rule V4)");
 }
 
 BOOST_AUTO_TEST_CASE(a_name_with_more_dots_than_a_path_holds) {
@@ -250,7 +250,7 @@ BOOST_AUTO_TEST_CASE(broken_files_do_not_expand) {
     const auto edited = edit(file->view().columns(), same, {OpaqueRecords::Drop});
     if (edited) continue;
     ++refused;
-    if (edited.error().code == ErrorCode::Corrupt) BOOST_TEST(edited.error().message.starts_with("rule "));
+    if (edited.error().code == ErrorCode::Corrupt) BOOST_TEST(!edited.error().rule.empty());
   }
   BOOST_TEST(refused > 100);
 }

@@ -7,7 +7,7 @@
 #include <cstring>
 #include <string>
 
-#include "base/digest.hpp"
+#include "base/hash.hpp"
 #include "flatpoint/columns.hpp"
 #include "flatpoint/metadata_generated.h"
 #include "flatpoint/types.hpp"

@@ -6,7 +6,8 @@
     checkpoint, archive, plan <- data
 
 A file of a layer includes that layer and the ones below it. Tools, bindings and benchmarks include include/ alone, and
-base/format.hpp, the one door to fmt. FlatBuffers is seen by src/format and by include/flatpoint/generated.hpp. Usage: check_layers.py [ROOT]
+base/format.hpp, the one door to fmt; base/xxh3.hpp is the one to xxHash. FlatBuffers is seen by src/format and by
+include/flatpoint/generated.hpp. Usage: check_layers.py [ROOT]
 """
 
 import pathlib
@@ -74,6 +75,7 @@ PUBLIC_HEADERS = {
 }
 
 FORMAT = "src/base/format."
+XXH3 = "src/base/xxh3.hpp"
 OUTSIDE = ("tools", "bindings", "bench")
 GENERATED = "flatpoint/metadata_generated.h"
 MAY_SEE_FLATBUFFERS = ("src/format/", "include/flatpoint/generated.hpp")
@@ -104,7 +106,7 @@ def target_of(root, path, included, quoted):
     """What an include line means, as a path from the root: ours, FlatBuffers' ("flatbuffers/..."), or None."""
     if included.startswith("flatbuffers/") or included.endswith("_generated.h"):
         return "flatbuffers/" + included
-    if included.startswith("fmt/"):
+    if included.startswith("fmt/") or included == "xxhash.h":
         return included
     if included.startswith("flatpoint/"):
         return "include/" + included
@@ -124,6 +126,8 @@ def judge(name, layer, target):
         return None if name.startswith(MAY_SEE_FLATBUFFERS) else "FlatBuffers is seen by src/format and generated.hpp only"
     if target.startswith("fmt/"):
         return None if name.startswith(FORMAT) else "fmt is seen by base/format.hpp only; include that"
+    if target == "xxhash.h":
+        return None if name == XXH3 or layer is None else "xxHash is seen by base/xxh3.hpp only; include that"
     if target == FORMAT + "hpp" and layer is None:
         return None
     if not target.startswith(("include/", "src/")):

@@ -19,7 +19,8 @@ class PlantedViolations(unittest.TestCase):
         self.write("src/format/decode.hpp", '#include <flatbuffers/flatbuffers.h>\n#include "base/checked.hpp"\n')
         self.write("src/format/decode.cpp", '#include "decode.hpp"\n#include "flatpoint/metadata_generated.h"\n')
         self.write("src/read/views.cpp", '#include "flatpoint/views.hpp"\n#include "format/decode.hpp"\n')
-        self.write("src/dcp/import.cpp", '#include "flatpoint/dcp.hpp"\n#include <xxhash.h>\n')
+        self.write("src/base/xxh3.hpp", "#include <xxhash.h>\n")
+        self.write("src/dcp/import.cpp", '#include "flatpoint/dcp.hpp"\n#include "base/xxh3.hpp"\n')
         self.write("tools/flatpoint/ls.cpp", '#include "print.hpp"\n#include "flatpoint/dcp.hpp"\n')
         self.write("tools/flatpoint/print.hpp", "")
 
@@ -52,6 +53,10 @@ class PlantedViolations(unittest.TestCase):
     def test_public_header_that_needs_a_private_one(self):
         self.write("include/flatpoint/views.hpp", '#include "base/checked.hpp"\n')
         self.assert_finds("include/flatpoint/views.hpp:1:", "cannot need a private one")
+
+    def test_xxhash_beside_its_door(self):
+        self.write("src/read/find.cpp", "#include <xxhash.h>\n")
+        self.assert_finds("src/read/find.cpp:1:", "xxHash is seen by base/xxh3.hpp only")
 
     def test_relative_path_is_no_way_around(self):
         self.write("src/read/verifier.hpp", "")

@@ -1,4 +1,4 @@
-// base/digest.hpp - XXH3-64 with seed 0: the digest of the trailer, and of the pickle in a source record.
+// base/hash.hpp - XXH3-64 with seed 0: the digest of the trailer, and of the pickle in a source record.
 #pragma once
 
 #include <cstddef>

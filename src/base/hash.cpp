@@ -1,7 +1,7 @@
-#include "base/digest.hpp"
+#include "base/hash.hpp"
 
-#define XXH_INLINE_ALL
-#include <xxhash.h>
+#include "base/seeded_hash.hpp"
+#include "base/text_map.hpp"
 
 namespace flatpoint::base {
 
@@ -20,5 +20,7 @@ void Digest::add(std::span<const std::byte> bytes) noexcept {
 std::uint64_t Digest::value() const noexcept { return XXH3_64bits_digest(&state_->xxh3); }
 
 std::uint64_t digest(std::span<const std::byte> bytes) noexcept { return XXH3_64bits(bytes.data(), bytes.size()); }
+
+std::size_t TextHash::operator()(std::string_view text) const noexcept { return seeded_hash(text.data(), text.size()); }
 
 }  // namespace flatpoint::base
