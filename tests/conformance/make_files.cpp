@@ -13,10 +13,10 @@
 #include <stdexcept>
 
 #include "base/format.hpp"
+#include "base/hash.hpp"
 #include "flatpoint/dcp.hpp"
 #include "flatpoint/write_file.hpp"
 #include "format/encode.hpp"
-#include "format/trailer.hpp"
 #include "support/editable_file.hpp"
 #include "support/random_model.hpp"
 #include "support/taken.hpp"
@@ -287,7 +287,7 @@ Buffer data_files() {
   const auto set_checksum = [&](std::uint32_t row, std::string_view name, std::uint64_t begin, std::size_t length) {
     std::vector<std::byte> bytes;
     for (std::size_t i = 0; i < length; ++i) bytes.push_back(data_byte(name, begin + kBegin + i));
-    data.checksums[row] = format::digest(bytes);
+    data.checksums[row] = base::digest(bytes);
   };
   set_checksum(row_of(c, "columns"), "a.bin", 0, 12);
   data.checksums[row_of(c, "columns") + 1] = 12345;  // not theirs
