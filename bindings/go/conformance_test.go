@@ -34,7 +34,12 @@ type testCase struct {
 // cases of "golden" or "hostile"; never none.
 func cases(t *testing.T, kind string) []testCase {
 	t.Helper()
-	text, err := os.ReadFile(filepath.Join(suite(), kind+".cases"))
+	return casesOf(t, filepath.Join(suite(), kind+".cases"))
+}
+
+func casesOf(t *testing.T, path string) []testCase {
+	t.Helper()
+	text, err := os.ReadFile(path)
 	if err != nil {
 		t.Fatal(err)
 	}

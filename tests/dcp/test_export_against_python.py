@@ -204,7 +204,8 @@ def test_calls_of_foreign_names(tmp_path, name):
     call = f"c{module}\n{function}\n(Vtouch {tmp_path}/called\ntR".encode()
     plain = pickle.dumps(make_pickles.usual(), 2)
     path = tmp_path / "m"
-    path.write_bytes(plain[:-1] + b"}X\x01\x00\x00\x00x" + call + b"sb.")
+    assert plain.endswith(b"ub.")
+    path.write_bytes(plain[:-2] + b"X\x01\x00\x00\x00x" + call + b"sb.")
     answer = export([path])[0]
     assert answer["code"] == "opaque_records" and name in answer["error"]
     assert not (tmp_path / "called").exists()

@@ -3,6 +3,7 @@ model has, which torch's own planner would not flatten to."""
 
 import enum
 import pickle
+import struct
 import sys
 import types
 
@@ -84,3 +85,11 @@ def build(names, stored, attributes):
     for name, value in attributes.items():
         fields[name] = fields[name] | value if isinstance(value, dict) and name in fields else value
     return pickle.dumps(with_state(whole, fields), protocol=4)
+
+
+def with_attribute(metadata, name, value):
+    """A pickle of Metadata with one more attribute, the last of its state: instructions that leave its value."""
+    assert metadata.endswith(b"ub.")
+    if metadata[2:3] == pickle.FRAME:  # one around all of so small a pickle
+        metadata = metadata[:2] + metadata[11:]
+    return metadata[:-2] + b"X" + struct.pack("<I", len(name)) + name.encode() + value + b"sb."

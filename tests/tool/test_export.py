@@ -3,18 +3,12 @@
 import pickle
 import unittest
 
+from odd_names import with_attribute
 from tool import ToolTest, run
 
 
 class Foreign:
     """Of a module that DCP does not define."""
-
-
-def with_attribute(data, value):
-    """A pickle of Metadata with one more attribute."""
-    assert data.endswith(b"ub.")
-    record = pickle.dumps({"more": value}, 2)[2:-1]  # without PROTO and STOP; numbers of the memo begin anew
-    return data[:-1] + record + b"b."
 
 
 class Export(ToolTest):
@@ -50,7 +44,7 @@ class Export(ToolTest):
         folder = self.sample("s01_plain_tensors")
         source = folder / "foreign.metadata"
         out = folder / "out"
-        source.write_bytes(with_attribute((folder / ".metadata").read_bytes(), Foreign()))
+        source.write_bytes(with_attribute((folder / ".metadata").read_bytes(), "more", pickle.dumps(Foreign(), 2)[2:-1]))
         name = f"{Foreign.__module__}.Foreign"
         self.check_error(["export", source, "-o", out], "opaque_records", "'more'", name, "--keep-opaque", "--drop-opaque")
         self.assertFalse(out.exists())

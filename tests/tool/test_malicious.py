@@ -6,7 +6,7 @@ import re
 import struct
 import unittest
 
-from odd_names import metadata_with
+from odd_names import metadata_with, with_attribute
 from tool import ToolTest, run
 
 
@@ -88,7 +88,7 @@ class Malicious(ToolTest):
 
     def test_every_verb_is_tried(self):
         verbs = re.search(r"\nVerbs:\n(.*?)\n\n", run("--help").out.decode(), re.DOTALL)[1]
-        self.assertEqual(re.findall(r"^  (\w+)", verbs, re.MULTILINE), list(VERBS))
+        self.assertEqual(re.findall(r"^  (\w+)", verbs, re.MULTILINE), [*VERBS, "completion", "manual"])  # which open nothing
 
     def test_code_in_the_place_of_a_value(self):
         for checkpoint in self.checkpoints():
@@ -140,9 +140,9 @@ class Malicious(ToolTest):
 
         method = name("builtins", "getattr") + name("pathlib", "PosixPath") + word("write_text") + b"\x86R"
         path = name("pathlib", "PosixPath") + word(str(self.trap)) + b"\x85R"
-        attribute = b"}" + word("note") + method + path + word("ran") + b"\x86Rsb."
+        call = method + path + word("ran") + b"\x86R"
         checkpoint = self.folder / "getattr.metadata"
-        checkpoint.write_bytes(metadata_with(["w"])[:-1] + attribute)
+        checkpoint.write_bytes(with_attribute(metadata_with(["w"]), "note", call))
         self.ask_everything(checkpoint)
         self.out.unlink(missing_ok=True)
         self.check_error(("export", checkpoint, "-o", self.out), "opaque_records", "builtins.getattr", "'note'")

@@ -10,7 +10,8 @@ import pytest
 import flatpoint_pure
 from flatpoint_pure import Error
 
-SUITE = pathlib.Path(os.environ.get("FLATPOINT_SUITE") or pathlib.Path(__file__).parents[3] / "tests" / "conformance")
+COMMITTED = pathlib.Path(__file__).parents[3] / "tests" / "conformance"
+SUITE = pathlib.Path(os.environ.get("FLATPOINT_SUITE") or COMMITTED)
 
 
 @dataclasses.dataclass
@@ -24,10 +25,10 @@ class Case:
     asked: list = dataclasses.field(default_factory=list)  # questions and answers
 
 
-def cases(kind):
+def cases(kind, suite=SUITE):
     """Those of "golden" or "hostile"; never none."""
     found = []
-    for line in (SUITE / f"{kind}.cases").read_text("ascii").splitlines():
+    for line in (suite / f"{kind}.cases").read_text("ascii").splitlines():
         what, _, rest = line.partition("\t")
         if what == "case":
             found.append(Case(*rest.split("\t")))

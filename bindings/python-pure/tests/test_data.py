@@ -1,13 +1,13 @@
-"""Boxes and chunks out of data files: the golden case "data_files", whose files each test writes."""
+"""Boxes and chunks out of data files: the golden case "data_files" of the committed suite, whose files each test writes."""
 
 import os
 
 import pytest
-from test_conformance import GOLDEN
+from test_conformance import COMMITTED, cases
 
 import flatpoint_pure
 
-CASE = next(case for case in GOLDEN if case.name == "data_files")
+CASE = next(case for case in cases("golden", COMMITTED) if case.name == "data_files")
 
 
 def content(name):
