@@ -11,6 +11,8 @@ namespace flatpoint {
 /// Owns bytes that are 8-byte aligned, as the format asks. Move-only; not thread-safe to modify, safe to read.
 class Buffer {
  public:
+  using OwnsWhatItLends = void;
+
   Buffer() = default;
   /// Uninitialised bytes; throws std::bad_alloc only.
   explicit Buffer(std::size_t size);

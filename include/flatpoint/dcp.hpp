@@ -121,6 +121,8 @@ struct OpenOptions {
 };
 
 struct OpenedCheckpoint {
+  using OwnsWhatItLends = void;
+
   MetadataFile file;
   std::filesystem::path path;  // of the file that was read; names of data files are relative to its parent_path(). Of
                                // a folder of safetensors files: the folder, with a slash at its end

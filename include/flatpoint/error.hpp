@@ -1,10 +1,15 @@
 // flatpoint/error.hpp - how every fallible call of the library reports failure.
 #pragma once
 
+#if (defined(_MSVC_LANG) ? _MSVC_LANG : __cplusplus) < 202002L
+#error "flatpoint needs C++20: compile with -std=c++20 or later (CMake: target_compile_features(... cxx_std_20))"
+#endif
+
 #include <cstdint>
 #include <string>
 #include <string_view>
 #include <tl/expected.hpp>
+#include <type_traits>
 #include <utility>
 
 namespace flatpoint {
@@ -51,9 +56,55 @@ struct Error {
 /// The message, and the rule behind it: "...: truncated: 3 bytes, the trailer alone has 24 (rule F2)".
 std::string to_string(const Error& error);
 
-/// The value, or the Error that kept it from being made. Every function that returns one is [[nodiscard]].
+/// A class whose views and spans end with it says so: `using OwnsWhatItLends = void;`.
 template <class T>
-using Result = tl::expected<T, Error>;
+concept OwnsWhatItLends = requires { typename T::OwnsWhatItLends; };
+
+/// The value, or the Error that kept it from being made: tl::expected, which is [[nodiscard]], and for which a part of
+/// a temporary owner does not compile: in `auto view = MetadataFile::open(path)->view()` the view would outlive its
+/// file.
+template <class T>
+class [[nodiscard]] Result : public tl::expected<T, Error> {
+  using Base = tl::expected<T, Error>;
+
+  template <class Self, class Next>
+  static constexpr auto then(Self&& self, Next&& next) {
+    if constexpr (std::is_void_v<T>) {
+      using Then = decltype(next());
+      return self ? next() : Then(tl::unexpect, std::forward<Self>(self).error());
+    } else {
+      using Then = decltype(next(*std::forward<Self>(self)));
+      return self ? next(*std::forward<Self>(self)) : Then(tl::unexpect, std::forward<Self>(self).error());
+    }
+  }
+
+ public:
+  using Base::Base;
+  constexpr Result() = default;
+  constexpr Result(const Base& other) : Base(other) {}
+  constexpr Result(Base&& other) noexcept(std::is_nothrow_move_constructible_v<Base>) : Base(std::move(other)) {}
+
+  /// `next(value)`, or `next()` for Result<void>, which gives a Result itself; or this error.
+  template <class Next>
+  constexpr auto and_then(Next&& next) const& {
+    return then(*this, std::forward<Next>(next));
+  }
+  template <class Next>
+  constexpr auto and_then(Next&& next) && {
+    return then(std::move(*this), std::forward<Next>(next));
+  }
+
+  constexpr T* operator->() & { return Base::operator->(); }
+  constexpr const T* operator->() const& { return Base::operator->(); }
+  constexpr T* operator->() &&
+        requires(!OwnsWhatItLends<T>)
+  {
+    return Base::operator->();
+  }
+  constexpr T* operator->() &&
+        requires OwnsWhatItLends<T>
+      = delete;
+};
 
 /// Shorthand for returning an Error from a function with a Result.
 inline tl::unexpected<Error> fail(ErrorCode code, std::string message) {

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "flatpoint/error.hpp"
+#include "flatpoint/index_range.hpp"
 #include "flatpoint/metadata_index.hpp"
 #include "flatpoint/types.hpp"
 #include "flatpoint/views.hpp"
@@ -62,6 +63,9 @@ struct LoadIssue {
   std::string message;  // with FQN and numbers
 };
 
+/// "error missing: FQN 'w': ...", or "note ...": what the tool prints.
+std::string to_string(const LoadIssue& issue);
+
 struct LoadOptions {
   bool strict =
       true;  // an FQN that the checkpoint lacks is fatal; false is DefaultLoadPlanner(allow_partial_load=True)
@@ -84,11 +88,16 @@ class ReadItemView;
 /// number of threads.
 class LoadPlan {
  public:
+  using OwnsWhatItLends = void;
+
   LoadPlan() = default;
 
   [[nodiscard]] std::uint32_t size() const noexcept { return static_cast<std::uint32_t>(items_.size()); }
   /// REQUIRES: i < size().
   [[nodiscard]] ReadItemView item(std::uint32_t i) const noexcept;
+  /// All items: `for (const auto item : plan.items())`.
+  [[nodiscard]] IndexRange<const LoadPlan*, &LoadPlan::item> items() const& noexcept;
+  IndexRange<const LoadPlan*, &LoadPlan::item> items() const&& = delete;
   /// By file, then offset.
   [[nodiscard]] std::span<const FileRead> reads() const noexcept { return reads_; }
 
@@ -175,6 +184,7 @@ class ReadItemView {
 };
 
 inline ReadItemView LoadPlan::item(std::uint32_t i) const noexcept { return {*this, i}; }
+inline IndexRange<const LoadPlan*, &LoadPlan::item> LoadPlan::items() const& noexcept { return {this, size()}; }
 
 /// Plans what a rank wants: create_default_local_load_plan, with every mismatch in LoadPlan::issues instead of the
 /// first as an exception. Errors: Corrupt; TooLarge for more than 2^32 - 2 items; InvalidArgument for a Wanted whose

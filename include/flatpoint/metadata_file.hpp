@@ -31,6 +31,8 @@ enum class OpenMode {
 /// Opening checks the shape of the file (docs/format.md, rules F1 to F8) in time that does not depend on its size.
 class MetadataFile {
  public:
+  using OwnsWhatItLends = void;
+
   /// Errors: NotFound, Io, NotFlatpoint, Truncated, Version, Corrupt. `path` is a file; nothing beside it is looked at.
   [[nodiscard]] static Result<MetadataFile> open(const std::filesystem::path& path, OpenMode mode = OpenMode::Map);
 

@@ -12,6 +12,7 @@
 #include <string_view>
 
 #include "flatpoint/columns.hpp"
+#include "flatpoint/index_range.hpp"
 #include "flatpoint/lookup.hpp"
 #include "flatpoint/metadata_index.hpp"
 #include "flatpoint/storage_meta.hpp"
@@ -124,6 +125,8 @@ class TensorView : public EntryView {
   [[nodiscard]] std::uint32_t chunk_count() const noexcept { return entry_.chunk_count; }
   /// The i-th chunk in DCP's order. Absent where i >= chunk_count().
   [[nodiscard]] Lookup<ChunkView> chunk(std::uint32_t i) const noexcept;
+  /// All chunks in DCP's order: `for (const auto chunk : tensor.chunks())`, each a Lookup.
+  [[nodiscard]] IndexRange<TensorView, &TensorView::chunk> chunks() const noexcept;
   /// The i-th chunk by rows: sorted by offsets. Absent where i >= chunk_count().
   [[nodiscard]] Lookup<ChunkView> chunk_by_row(std::uint32_t i) const noexcept;
   /// The chunk that starts at `offset` (ndim() values; another number of values is absent). O(ndim * log chunks).
@@ -171,6 +174,8 @@ class MetadataView {
 
   /// The entry at a position of the sorted order. Absent where out of range.
   [[nodiscard]] Lookup<EntryView> entry(std::uint32_t position) const noexcept;
+  /// All entries, sorted by FQN: `for (const auto entry : view.entries())`, each a Lookup.
+  [[nodiscard]] IndexRange<MetadataView, &MetadataView::entry> entries() const noexcept;
   /// The i-th entry in the order of DCP's dictionary. Absent where out of range.
   [[nodiscard]] Lookup<EntryView> entry_in_dcp_order(std::uint32_t i) const noexcept;
   /// All FQNs that begin with `prefix`, as a range that is not empty; absent where there is none. O(log n).
@@ -194,5 +199,8 @@ class MetadataView {
  private:
   const Columns* columns_ = nullptr;
 };
+
+inline IndexRange<TensorView, &TensorView::chunk> TensorView::chunks() const noexcept { return {*this, chunk_count()}; }
+inline IndexRange<MetadataView, &MetadataView::entry> MetadataView::entries() const noexcept { return {*this, size()}; }
 
 }  // namespace flatpoint

@@ -220,6 +220,10 @@ std::string_view to_string(LoadIssueKind kind) noexcept {
   return "unknown";
 }
 
+std::string to_string(const LoadIssue& issue) {
+  return std::string(issue.fatal ? "error " : "note ").append(to_string(issue.kind)).append(": ").append(issue.message);
+}
+
 LoadItemType ReadItemView::type() const noexcept {
   return item().region == 0 ? LoadItemType::Bytes : LoadItemType::Tensor;
 }

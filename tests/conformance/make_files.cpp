@@ -12,6 +12,7 @@
 #include <random>
 #include <stdexcept>
 
+#include "base/digest.hpp"
 #include "base/format.hpp"
 #include "base/hash.hpp"
 #include "flatpoint/dcp.hpp"

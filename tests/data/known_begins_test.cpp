@@ -110,7 +110,8 @@ BOOST_FIXTURE_TEST_CASE(the_head_of_an_item_is_asked_where_the_file_has_another_
 
 BOOST_FIXTURE_TEST_CASE(the_head_of_an_item_is_asked_where_no_time_is_recorded, KnownSample) {
   set_times(fs::file_time_type::clock::now() + std::chrono::hours(1));
-  const auto found = data::find_data(dcp::open_checkpoint(copy.folder())->file.view(), copy.folder());
+  const auto opened = dcp::open_checkpoint(copy.folder());
+  const auto found = data::find_data(opened->file.view(), copy.folder());
   BOOST_REQUIRE(found);
   metadata.emplace(*MetadataFile::from_bytes(found->bytes.bytes()));
   BOOST_TEST(!metadata->view().file_facts(0).modified_ns.has_value());

@@ -33,7 +33,8 @@ std::string exported_with(std::string_view value, dcp::ForeignNames foreign = dc
   if (!file) return "not imported: " + file.error().message;
   dcp::ExportOptions options;
   options.foreign_names = foreign;
-  const auto done = dcp::export_pickle(MetadataFile::from_bytes(file->bytes.bytes())->view(), options);
+  const auto borrowed = MetadataFile::from_bytes(file->bytes.bytes());
+  const auto done = dcp::export_pickle(borrowed->view(), options);
   return done ? "written" : done.error().message;
 }
 

@@ -42,7 +42,8 @@ std::string imported(std::span<const std::byte> pickle, const Columns& other) {
   if (!draft && draft.error().message.ends_with("a key that only Python can hash and compare")) return {};
   BOOST_REQUIRE_MESSAGE(draft, (draft ? "" : draft.error().message));
   draft->draft.source = other.source;
-  return text_of(write::finish(std::move(draft->draft))->bytes());
+  const auto bytes = write::finish(std::move(draft->draft));
+  return text_of(bytes->bytes());
 }
 
 Model two_tensors() {

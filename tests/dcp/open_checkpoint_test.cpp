@@ -104,7 +104,7 @@ BOOST_AUTO_TEST_CASE(a_broken_file_beside_a_pickle_is_passed_over_with_a_notice)
 BOOST_AUTO_TEST_CASE(another_time_and_the_same_bytes_are_told_once) {
   copy("real_t2.1.2_single", ".metadata", ".metadata");
   import();
-  BOOST_TEST(dcp::open_checkpoint(path)->notices.empty());
+  BOOST_TEST(dcp::open_checkpoint(path).value().notices.empty());
   age(".metadata", std::chrono::hours(2));  // as a copy of the folder has it
   const auto opened = dcp::open_checkpoint(path);
   BOOST_TEST((opened->origin == dcp::Origin::Flatpoint));
@@ -175,7 +175,8 @@ BOOST_AUTO_TEST_CASE(a_single_rank_is_used_and_several_must_be_told_apart) {
   BOOST_TEST((code_of(dcp::open_checkpoint(path)) == ErrorCode::Ambiguous));
   dcp::OpenOptions options;
   options.rank = 0;
-  BOOST_TEST(dcp::open_checkpoint(path, options)->file.view().columns().fragment_rank == 0);
+  const auto of_rank = dcp::open_checkpoint(path, options);
+  BOOST_TEST(of_rank->file.view().columns().fragment_rank == 0);
   options.rank = 1;
   BOOST_TEST((code_of(dcp::open_checkpoint(path, options)) == ErrorCode::NotFound));
 }
@@ -192,9 +193,9 @@ BOOST_AUTO_TEST_CASE(a_rank_has_a_flatpoint_file_as_the_whole_has) {
     BOOST_TEST(both->file.view().columns().fragment_rank == 2);
   }
   copy("d09_no_collectives", "__1.metadata", "__2.metadata");
-  BOOST_TEST((dcp::open_checkpoint(path, rank_2)->origin == dcp::Origin::Pickle));
+  BOOST_TEST((dcp::open_checkpoint(path, rank_2).value().origin == dcp::Origin::Pickle));
   fs::remove(path / "__2.metadata");
-  BOOST_TEST((dcp::open_checkpoint(path, rank_2)->origin == dcp::Origin::Flatpoint));
+  BOOST_TEST((dcp::open_checkpoint(path, rank_2).value().origin == dcp::Origin::Flatpoint));
 }
 
 BOOST_AUTO_TEST_CASE(fragments_of_a_folder) {
@@ -239,8 +240,8 @@ BOOST_AUTO_TEST_CASE(nothing_to_open_is_not_found) {
 BOOST_AUTO_TEST_CASE(a_file_is_opened_as_what_it_is) {
   copy("s01_plain_tensors", ".metadata", ".metadata");
   import();
-  BOOST_TEST((dcp::open_checkpoint(path / ".metadata")->origin == dcp::Origin::Pickle));
-  BOOST_TEST((dcp::open_checkpoint(path / ".metadata.flatpoint")->origin == dcp::Origin::Flatpoint));
+  BOOST_TEST((dcp::open_checkpoint(path / ".metadata").value().origin == dcp::Origin::Pickle));
+  BOOST_TEST((dcp::open_checkpoint(path / ".metadata.flatpoint").value().origin == dcp::Origin::Flatpoint));
   std::ofstream(path / "neither") << "neither one nor the other";
   BOOST_TEST((code_of(dcp::open_checkpoint(path / "neither")) == ErrorCode::NotPickle));
 }

@@ -8,7 +8,7 @@ using namespace flatpoint;
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   static const MetadataFile file = test::opened(test::rich_model());
-  const auto wanted = tool::WantedFile::parse({reinterpret_cast<const char*>(data), size}, "wanted.json");
+  const auto wanted = tool::parse_wanted({reinterpret_cast<const char*>(data), size}, "wanted.json");
   if (!wanted) fuzz::require(!wanted.error().message.empty(), "an error has a message");
   if (!wanted) return 0;
   const auto plan = plan_load(file.view(), wanted->wanted());

@@ -6,6 +6,8 @@
 #include <iterator>
 #include <limits>
 #include <nlohmann/json.hpp>
+#include <optional>
+#include <vector>
 
 #include "base/format.hpp"
 
@@ -33,23 +35,17 @@ Result<Size> numbers(const nlohmann::json& from) {
   return values;
 }
 
-/// Offsets, then sizes of each box.
-Result<Size> boxes_of(const nlohmann::json& from, std::size_t ndim) {
+Result<std::vector<ChunkStorageMetadata>> boxes_of(const nlohmann::json& from) {
   if (!from.is_array()) return fail(ErrorCode::InvalidArgument, fmt::format("boxes are an array, not {}", shown(from)));
-  Size values;
+  std::vector<ChunkStorageMetadata> boxes;
   for (const auto& box : from) {
-    for (std::size_t part = 0; part < 2; ++part) {
-      const char* const name = part == 0 ? "offsets" : "sizes";
-      const auto given = numbers(box.is_array() ? box.at(part) : box.at(name));
-      if (!given) return given;
-      if (given->size() != ndim) {
-        return fail(ErrorCode::InvalidArgument,
-                    fmt::format("a box with {} {} of a tensor of {} dimensions", given->size(), name, ndim));
-      }
-      values.insert(values.end(), given->begin(), given->end());
-    }
+    auto offsets = numbers(box.is_array() ? box.at(0) : box.at("offsets"));
+    if (!offsets) return tl::unexpected(std::move(offsets.error()));
+    auto sizes = numbers(box.is_array() ? box.at(1) : box.at("sizes"));
+    if (!sizes) return tl::unexpected(std::move(sizes.error()));
+    boxes.push_back({std::move(*offsets), std::move(*sizes)});
   }
-  return values;
+  return boxes;
 }
 
 /// A misspelt member would ask for something else: "sizes" in place of "size" for bytes.
@@ -71,54 +67,50 @@ Result<void> check_members(const nlohmann::json& from) {
   return {};
 }
 
+Result<void> add_tensor(const nlohmann::json& from, const std::string& fqn, WantedList& list) {
+  const auto named = [&](const Error& error) { return fail_at(fmt::format("FQN '{}'", fqn), error); };
+  auto size = numbers(from.at("size"));
+  if (!size) return named(size.error());
+  auto boxes = boxes_of(from.at("boxes"));
+  if (!boxes) return named(boxes.error());
+  std::optional<ScalarType> dtype;
+  if (from.contains("dtype")) {
+    const auto name = from.at("dtype").get<std::string>();
+    dtype = scalar_type_from_name(name);
+    if (!dtype) return named({ErrorCode::InvalidArgument, fmt::format("no dtype '{}'", name)});
+  }
+  return list.add_tensor(fqn, std::move(*size), *boxes, dtype);
+}
+
+Result<void> add(const nlohmann::json& from, WantedList& list) {
+  if (auto sound = check_members(from); !sound) return sound;
+  auto fqn = from.at("fqn").get<std::string>();
+  if (from.contains("size")) return add_tensor(from, fqn, list);
+  list.add_bytes(std::move(fqn));
+  return {};
+}
+
 }  // namespace
 
-Result<WantedFile> WantedFile::read(const std::string& path) {
+Result<WantedList> read_wanted_file(const std::string& path) {
   std::ifstream stream(path, std::ios::binary);
   if (!stream) return fail(ErrorCode::NotFound, fmt::format("{}: cannot be read", path));
   const std::string text((std::istreambuf_iterator<char>(stream)), std::istreambuf_iterator<char>());
-  return parse(text, path);
+  return parse_wanted(text, path);
 }
 
-Result<WantedFile> WantedFile::parse(std::string_view text, const std::string& path) {
-  WantedFile file;
+Result<WantedList> parse_wanted(std::string_view text, const std::string& path) {
+  WantedList list;
   try {
     const auto all = nlohmann::json::parse(text);
     if (!all.is_array()) return fail(ErrorCode::InvalidArgument, fmt::format("{}: expected an array of FQNs", path));
     for (std::size_t i = 0; i < all.size(); ++i) {
-      if (auto done = file.add(all[i]); !done) return fail_at(fmt::format("{}: entry {}", path, i), done.error());
+      if (auto done = add(all[i], list); !done) return fail_at(fmt::format("{}: entry {}", path, i), done.error());
     }
   } catch (const nlohmann::json::exception& error) {
     return fail(ErrorCode::InvalidArgument, fmt::format("{}: {}", path, error.what()));
   }
-  return file;
-}
-
-Result<void> WantedFile::add(const nlohmann::json& from) {
-  if (auto sound = check_members(from); !sound) return sound;
-  Wanted to;
-  to.fqn = names_.emplace_back(from.at("fqn").get<std::string>());
-  const auto named = [&](const Error& error) {
-    return fail(error.code, fmt::format("FQN '{}': {}", to.fqn, error.message));
-  };
-  if (from.contains("size") || from.contains("boxes")) {
-    auto size = numbers(from.at("size"));
-    if (!size) return named(size.error());
-    auto boxes = boxes_of(from.at("boxes"), size->size());
-    if (!boxes) return named(boxes.error());
-    to.box_count = static_cast<std::uint32_t>(from.at("boxes").size());
-    to.size = numbers_.emplace_back(std::move(*size));
-    to.boxes = numbers_.emplace_back(std::move(*boxes));
-  } else {
-    to.type = StorageType::Bytes;
-  }
-  if (from.contains("dtype")) {
-    const auto name = from.at("dtype").get<std::string>();
-    to.dtype = scalar_type_from_name(name);
-    if (!to.dtype) return named({ErrorCode::InvalidArgument, fmt::format("no dtype '{}'", name)});
-  }
-  wanted_.push_back(to);
-  return {};
+  return list;
 }
 
 }  // namespace flatpoint::tool

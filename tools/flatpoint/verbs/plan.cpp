@@ -300,7 +300,7 @@ Result<Exit> run_balance(const Arguments& arguments, const dcp::OpenedCheckpoint
 Result<LoadPlan> make_plan(const Arguments& arguments, const MetadataView& metadata) {
   const LoadOptions options{!arguments.partial, arguments.gap};
   if (!arguments.wanted.empty()) {
-    const auto file = WantedFile::read(arguments.wanted);
+    const auto file = read_wanted_file(arguments.wanted);
     if (!file) return tl::unexpected(file.error());
     return plan_load(metadata, file->wanted(), options);
   }
