@@ -1,5 +1,6 @@
 // writer FOLDER - what a program that saves does: write the bytes, say where they lie, publish the metadata.
 #include <array>
+#include <chrono>
 #include <cstdio>
 #include <cstdlib>
 #include <filesystem>
@@ -50,6 +51,12 @@ int main(int argc, char** argv) {
       return fail(added.error());
     }
   }
+  // Whoever reads compares: a begin counts for the file that it was written for.
+  const auto modified = std::filesystem::last_write_time(folder / kDataFile);
+  flatpoint::FileFacts facts;
+  facts.length = sizeof elements;
+  facts.modified_ns = std::chrono::nanoseconds(std::chrono::file_clock::to_sys(modified).time_since_epoch()).count();
+  if (auto set = builder.set_file_facts(file, facts); !set) return fail(set.error());
   const auto bytes = std::move(builder).finish();
   if (!bytes) return fail(bytes.error());
   const auto written = flatpoint::write_file(folder / flatpoint::kMetadataFileName, bytes->bytes());

@@ -12,7 +12,6 @@
 #include <random>
 #include <stdexcept>
 
-#include "base/digest.hpp"
 #include "base/format.hpp"
 #include "base/hash.hpp"
 #include "flatpoint/dcp.hpp"
