@@ -8,6 +8,8 @@
 #include <cstdint>
 #include <filesystem>
 #include <optional>
+#include <span>
+#include <string>
 #include <string_view>
 #include <vector>
 
@@ -42,5 +44,27 @@ struct Imported {
 /// schema does not have); Conflict (a tensor is in two files, and nothing says that these are its chunks); Ambiguous
 /// (several indices); Outside (an index names a file elsewhere).
 [[nodiscard]] Result<Imported> import_files(const std::filesystem::path& path);
+
+struct NamedTensor {
+  std::string_view name;
+  ScalarType dtype;
+  Size sizes;
+  std::uint64_t bytes;
+};
+
+struct HeadOptions {
+  std::string_view format;    // "__metadata__" says it; transformers asks for "pt"
+  std::size_t alignment = 8;  // of the first tensor's bytes in the file
+};
+
+/// What comes before the bytes of a .safetensors file, in which these tensors follow one another. Errors:
+/// InvalidArgument for names, dtypes and shapes that the format does not have; TooLarge where the header exceeds the
+/// format's 100,000,000 bytes.
+[[nodiscard]] Result<std::string> head_of(std::span<const NamedTensor> tensors, const HeadOptions& options = {});
+
+/// Whether a tensor may have this name in a safetensors file: Unicode, and not the name of its metadata.
+[[nodiscard]] bool is_tensor_name(std::string_view name) noexcept;
+/// Such a name in JSON, between quotes.
+[[nodiscard]] std::string json_string(std::string_view name);
 
 }  // namespace flatpoint::safetensors

@@ -25,6 +25,7 @@
 #include <csignal>
 #include <cstdarg>
 #include <cstdint>
+#include <cstdio>
 #include <cstdlib>
 #include <cstring>
 #include <sstream>
@@ -69,7 +70,7 @@ void log(const std::string& name) {
 
 /// Whether this is the call that the fault is for. `role`: what the call is to write_file, or empty.
 bool is_struck(std::string_view name, std::string_view role) {
-  if (fault().action == "short" && name != "write") return false;
+  if (fault().action == "short" && !name.ends_with("write")) return false;
   return (fault().call == "any" || (!role.empty() && fault().call == role)) && ++calls == fault().number;
 }
 
@@ -194,6 +195,39 @@ int linkat(int from_folder, const char* from, int to_folder, const char* to, int
 
 int unlink(const char* path) noexcept {
   return run("unlink", "", [&] { return libc<int(const char*)>("unlink")(path); });
+}
+
+// Of conversions.
+
+ssize_t pwrite(int file, const void* bytes, std::size_t size, off_t at) {
+  const auto call = [&](std::size_t length) {
+    return libc<ssize_t(int, const void*, std::size_t, off_t)>("pwrite")(file, bytes, length, at);
+  };
+  return run(
+      "pwrite", "", [&] { return call(size); }, [&] { return call(std::min<std::size_t>(size, 1)); });
+}
+
+ssize_t copy_file_range(int in, off_t* from, int out, off_t* to, std::size_t size, unsigned flags) {
+  return run("copy_file_range", "copy", [&] {
+    return libc<ssize_t(int, off_t*, int, off_t*, std::size_t, unsigned)>("copy_file_range")(in, from, out, to, size,
+                                                                                             flags);
+  });
+}
+
+int fallocate(int file, int mode, off_t at, off_t size) {
+  return run("fallocate", "allocate",
+             [&] { return libc<int(int, int, off_t, off_t)>("fallocate")(file, mode, at, size); });
+}
+
+int mkdir(const char* path, mode_t mode) noexcept {
+  return run("mkdir", "", [&] { return libc<int(const char*, mode_t)>("mkdir")(path, mode); });
+}
+
+int renameat2(int from_folder, const char* from, int to_folder, const char* to, unsigned flags) noexcept {
+  return run("renameat2", (flags & RENAME_EXCHANGE) != 0 ? "exchange" : "rename", [&] {
+    return libc<int(int, const char*, int, const char*, unsigned)>("renameat2")(from_folder, from, to_folder, to,
+                                                                                flags);
+  });
 }
 
 int getentropy(void* bytes, std::size_t size) {

@@ -3,7 +3,7 @@
 
     base <- model <- format <- columns <- read, write <- change, plan
     base <- pickle <- archive;  read, write, pickle <- dcp, safetensors;  dcp, safetensors, change <- checkpoint
-    checkpoint, archive, plan <- data
+    checkpoint, archive, plan <- data <- convert
 
 A file of a layer includes that layer and the ones below it. Tools, bindings and benchmarks include include/ alone, and
 base/format.hpp, the one door to fmt; base/xxh3.hpp is the one to xxHash. FlatBuffers is seen by src/format and by
@@ -30,6 +30,7 @@ BELOW = {
     "safetensors": COLUMNS | {"read", "write", "pickle"},
     "checkpoint": COLUMNS | {"read", "write", "change", "pickle", "dcp", "safetensors"},
     "data": COLUMNS | {"read", "write", "plan", "archive", "checkpoint", "dcp", "safetensors"},
+    "convert": COLUMNS | {"read", "write", "plan", "archive", "checkpoint", "dcp", "safetensors", "data"},
 }
 
 # The layer of each header of include/flatpoint/: the one whose sources implement it.
@@ -73,6 +74,7 @@ PUBLIC_HEADERS = {
     "source.hpp": "checkpoint",
     "data.hpp": "data",
     "data_diff.hpp": "data",
+    "convert.hpp": "convert",
     "flatpoint.h": "data",
 }
 

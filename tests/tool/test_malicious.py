@@ -49,6 +49,7 @@ VERBS = {
     "diff": [["CKPT", "CKPT"]],
     "import": [["CKPT", "-o", "OUT"]],
     "export": [["CKPT", "-o", "OUT"], ["CKPT", "-o", "OUT", "--keep-opaque"], ["CKPT", "-o", "OUT", "--drop-opaque"]],
+    "convert": [["CKPT", "OUT"], ["CKPT", "OUT", "--drop", "evil"]],
     "merge": [["CKPT", "-o", "OUT"], ["CKPT", "-o", "OUT", "--drop-opaque"]],
     "rename": [["CKPT", "w", "v", "-o", "OUT"], ["CKPT", "w", "v", "-o", "OUT", "--drop-opaque"]],
     "drop": [["CKPT", "w", "-o", "OUT"], ["CKPT", "w", "-o", "OUT", "--drop-opaque"]],

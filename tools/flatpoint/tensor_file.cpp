@@ -9,9 +9,7 @@
 #include <system_error>
 #include <utility>
 
-#include "flatpoint/safetensors.hpp"
-#include "json.hpp"
-#include "text.hpp"
+#include "base/format.hpp"
 
 namespace flatpoint::tool {
 
@@ -43,20 +41,6 @@ std::optional<std::string_view> npy_dtype(ScalarType dtype) noexcept {
   }
 }
 
-namespace {
-
-/// What JSON can hold without an escape that safetensors refuses.
-bool is_unicode(std::string_view text) noexcept {
-  while (!text.empty()) {
-    const CodePoint point = first_code_point(text);
-    if (!point.valid || point.is_surrogate()) return false;
-    text.remove_prefix(point.length);
-  }
-  return true;
-}
-
-}  // namespace
-
 std::string npy_head(ScalarType dtype, std::span<const std::int64_t> sizes) {
   constexpr std::size_t kAlign = 64;
   std::string shape;
@@ -71,35 +55,6 @@ std::string npy_head(ScalarType dtype, std::span<const std::int64_t> sizes) {
   std::string head("\x93NUMPY\x01\x00", 8);
   head += static_cast<char>(text.size() & 0xFFU);
   head += static_cast<char>(text.size() >> 8U);
-  return head + text;
-}
-
-Result<std::string> safetensors_head(std::span<const NamedTensor> tensors) {
-  constexpr std::size_t kMostBytes = 100'000'000;
-  std::string text = "{";
-  std::uint64_t at = 0;
-  for (const NamedTensor& tensor : tensors) {
-    Size shape = tensor.sizes;
-    const bool is_pairs = tensor.dtype == ScalarType::Float4_e2m1fn_x2;  // the format counts values
-    if (tensor.fqn == "__metadata__" || !is_unicode(tensor.fqn) || (is_pairs && shape.empty())) {
-      return fail(ErrorCode::InvalidArgument,
-                  fmt::format("FQN '{}' of shape [{}] has no place in a safetensors file; write a .raw file",
-                              printable(tensor.fqn), fmt::join(shape, ", ")));
-    }
-    if (is_pairs) shape.back() *= 2;
-    if (text.size() > 1) text += ",";
-    append_json_string(text, tensor.fqn);
-    text += fmt::format(":{{\"dtype\":\"{}\",\"shape\":[{}],\"data_offsets\":[{},{}]}}",
-                        safetensors::safetensors_name_of(tensor.dtype), fmt::join(shape, ","), at, at + tensor.bytes);
-    at += tensor.bytes;
-  }
-  text += "}";
-  text.append((8 - text.size() % 8) % 8, ' ');
-  if (text.size() > kMostBytes)
-    return fail(ErrorCode::TooLarge,
-                fmt::format("a safetensors header of {} bytes exceeds {}", text.size(), kMostBytes));
-  std::string head;
-  for (unsigned byte = 0; byte < 8; ++byte) head += static_cast<char>(text.size() >> (8 * byte) & 0xFFU);
   return head + text;
 }
 

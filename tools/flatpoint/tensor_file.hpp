@@ -21,17 +21,6 @@ std::optional<std::string_view> npy_dtype(ScalarType dtype) noexcept;
 /// What comes before the bytes of a .npy file. REQUIRES: npy_dtype(dtype).
 std::string npy_head(ScalarType dtype, std::span<const std::int64_t> sizes);
 
-struct NamedTensor {
-  std::string_view fqn;
-  ScalarType dtype;
-  Size sizes;
-  std::uint64_t bytes;
-};
-/// What comes before the bytes of a .safetensors file, in which these tensors follow one another. REQUIRES:
-/// safetensors::safetensors_name_of each dtype. Errors: TooLarge where the header exceeds the format's 100,000,000
-/// bytes; InvalidArgument for names and shapes that the format does not have.
-[[nodiscard]] Result<std::string> safetensors_head(std::span<const NamedTensor> tensors);
-
 /// Bytes on their way into a file, which appears under its name when it is whole, or to standard output.
 class FileWriter {
  public:

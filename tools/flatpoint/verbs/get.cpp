@@ -206,11 +206,14 @@ Result<void> write_tensors(const data::Reader& reader, const std::vector<TensorV
       complain("note", fmt::format("NumPy has no {0}: view the array as ml_dtypes.{0}", dtype_text(first)));
   }
   if (format == "safetensors") {
-    std::vector<NamedTensor> named;
+    std::vector<safetensors::NamedTensor> named;
     for (std::size_t i = 0; i < tensors.size(); ++i)
       named.push_back({tensors[i].fqn(), tensors[i].dtype(), boxes[i].sizes, bytes_of(tensors[i], boxes[i].sizes)});
-    auto made = safetensors_head(named);
-    if (!made) return tl::unexpected(std::move(made.error()));
+    auto made = safetensors::head_of(named);
+    if (!made) {
+      if (made.error().code == ErrorCode::InvalidArgument) made.error().message += "; write a .raw file";
+      return tl::unexpected(std::move(made.error()));
+    }
     head = std::move(*made);
   }
   if (auto written = out.write(head); !written) return written;

@@ -1,0 +1,244 @@
+// flatpoint convert - a checkpoint anew, in another form.
+#include "flatpoint/convert.hpp"
+
+#include <sys/resource.h>
+
+#include <algorithm>
+#include <charconv>
+#include <chrono>
+#include <memory>
+
+#include "arguments.hpp"
+#include "checkpoint.hpp"
+#include "glob.hpp"
+#include "progress.hpp"
+#include "table.hpp"
+#include "text.hpp"
+
+namespace flatpoint::tool {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+struct Arguments {
+  std::string source;
+  std::string target;
+  std::string to = "safetensors";
+  std::uint64_t max_shard_bytes = data::ConvertOptions().max_shard_bytes;
+  std::optional<std::string> like;
+  std::vector<std::string> keep;
+  std::vector<std::string> drop;
+  std::vector<std::string> carry;
+  bool force = false;
+  bool dry_run = false;
+  bool verify = false;
+  bool no_sync = false;
+};
+
+bool matches(const std::vector<std::string>& patterns, std::string_view text) {
+  return std::ranges::any_of(patterns, [&](const std::string& pattern) { return glob_matches(pattern, text); });
+}
+
+/// "5GB", "512MiB", "1000".
+Result<void> read_bytes(std::string_view text, std::uint64_t& bytes) {
+  struct Unit {
+    std::string_view name;
+    std::uint64_t bytes;
+  };
+  constexpr std::array kUnits{Unit{"", 1},
+                              Unit{"B", 1},
+                              Unit{"KB", 1'000},
+                              Unit{"MB", 1'000'000},
+                              Unit{"GB", 1'000'000'000},
+                              Unit{"TB", 1'000'000'000'000},
+                              Unit{"KiB", std::uint64_t{1} << 10},
+                              Unit{"MiB", std::uint64_t{1} << 20},
+                              Unit{"GiB", std::uint64_t{1} << 30},
+                              Unit{"TiB", std::uint64_t{1} << 40}};
+  std::uint64_t number = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
+  const std::string_view unit = text.substr(static_cast<std::size_t>(end - text.data()));
+  const auto* const known = std::ranges::find(kUnits, unit, &Unit::name);
+  if (error != std::errc() || known == kUnits.end() || number == 0 ||
+      __builtin_mul_overflow(number, known->bytes, &bytes)) {
+    return fail(ErrorCode::InvalidArgument, fmt::format("expected bytes such as 5GB or 512MiB, not '{}'", text));
+  }
+  return {};
+}
+
+data::ConvertOptions options_of(const Arguments& arguments, const Context& context) {
+  data::ConvertOptions options;
+  options.max_shard_bytes = arguments.max_shard_bytes;
+  options.like = arguments.like.value_or("");
+  options.allow_outside = context.globals.allow_outside;
+  options.name_of = [&](std::string_view fqn) -> std::optional<std::string> {
+    const bool kept = arguments.keep.empty() || matches(arguments.keep, fqn);
+    return kept && !matches(arguments.drop, fqn) ? std::optional<std::string>(fqn) : std::nullopt;
+  };
+  options.carry = [&](std::string_view file) { return matches(arguments.carry, file); };
+  return options;
+}
+
+/// What was done, as far as it was.
+struct Done {
+  std::optional<data::ConvertReport> report;  // unset: nothing was written
+  double seconds = 0;
+};
+
+/// Bytes of memory, at their most.
+std::uint64_t peak_memory() {
+  rusage usage{};
+  ::getrusage(RUSAGE_SELF, &usage);
+  return static_cast<std::uint64_t>(usage.ru_maxrss) * 1024;
+}
+
+void print_names(Output& out, std::string_view what, const std::vector<std::string>& names) {
+  if (names.empty()) return;
+  constexpr std::size_t kShown = 5;
+  std::vector<std::string> shown;
+  for (std::size_t i = 0; i < std::min(names.size(), kShown); ++i) shown.push_back(printable(names[i]));
+  out.print("{}: {}", what, fmt::join(shown, ", "));
+  if (names.size() > kShown) out.print(" and {} more", grouped(names.size() - kShown));
+  out.write("\n");
+}
+
+void print(Output& out, const data::Conversion& plan, const Arguments& arguments, const Done& done) {
+  if (!done.report) {
+    static constexpr std::array kColumns{Column{"file"}, Column{"tensors", Align::Right},
+                                         Column{"bytes", Align::Right}};
+    print_table(out, kColumns, plan.files.size(), [&](std::uint64_t i, Cells& cells) {
+      cells.add(printable(plan.files[i].name));
+      cells.add(grouped(plan.files[i].tensors.size()));
+      cells.add(grouped(plan.files[i].bytes));
+    });
+  }
+  out.print("{}{}: {} of {}, {} in {}", done.report ? "" : "would write ", printable(arguments.target),
+            counted(plan.tensors, "tensor", "tensors"), human_size(plan.tensor_bytes),
+            plan.woven_bytes == 0 ? "all copied" : human_size(plan.woven_bytes) + " woven",
+            counted(plan.files.size(), "file", "files"));
+  if (done.report) {
+    out.print(
+        ", {:.2f} s, {}/s, {} of memory", done.seconds,
+        human_size(static_cast<std::uint64_t>(static_cast<double>(plan.tensor_bytes) / std::max(done.seconds, 1e-6))),
+        human_size(peak_memory()));
+    if (done.report->cloned > 0) out.print(", {} cloned", human_size(done.report->cloned));
+    if (arguments.verify) out.write(", verified");
+  }
+  out.write("\n");
+  print_names(out, "left out, as they are no tensors", plan.bytes_items);
+  print_names(out, "left out, as --keep and --drop say", plan.not_chosen);
+  print_names(out, "missing, but named by --like", plan.missing);
+  print_names(out, "carried along", plan.carried);
+  print_names(out, "other files there (--carry copies them)", plan.not_carried);
+}
+
+void print_json(Output& out, const dcp::OpenedCheckpoint& opened, const data::Conversion& plan,
+                const Arguments& arguments, const Done& done) {
+  Json json(out);
+  json.begin_object(Json::Style::Lines);
+  write_checkpoint(json, opened);
+  json.member("output", arguments.target);
+  json.member("to", arguments.to);
+  json.member("written", done.report.has_value());
+  json.member("verified", done.report.has_value() && arguments.verify);
+  json.key("files").begin_array(Json::Style::Lines);
+  for (const data::ConvertedFile& file : plan.files) {
+    json.begin_object();
+    json.member("name", file.name);
+    json.member("tensors", file.tensors.size());
+    json.member("bytes", file.bytes);
+    json.end();
+  }
+  json.end();
+  json.member("tensors", plan.tensors);
+  json.member("bytes", plan.tensor_bytes);
+  json.member("woven", plan.woven_bytes);
+  json.member("left_out", plan.bytes_items);
+  json.member("not_chosen", plan.not_chosen);
+  json.member("missing", plan.missing);
+  json.member("carried", plan.carried);
+  json.member("other_files", plan.not_carried);
+  if (done.report) {
+    json.member("cloned", done.report->cloned);
+    json.member("seconds", done.seconds);
+    json.member("peak_memory", peak_memory());
+  }
+  json.end();
+}
+
+Result<Exit> run(const Arguments& arguments, Context& context) {
+  const auto opened = open(context, arguments.source);
+  if (!opened) return tl::unexpected(opened.error());
+  const auto reader = open_data(context, *opened);
+  if (!reader) return tl::unexpected(reader.error());
+  const auto plan = data::plan_conversion(*opened, *reader, options_of(arguments, context));
+  if (!plan) return tl::unexpected(plan.error());
+  Done done;
+  if (!arguments.dry_run) {
+    Progress progress;
+    const auto begin = Clock::now();
+    data::ConvertRun options;
+    options.force = arguments.force;
+    options.sync = !arguments.no_sync;
+    options.verify = arguments.verify;
+    options.allow_outside = context.globals.allow_outside;
+    options.progress = [&](std::uint64_t bytes, std::uint64_t total) { progress.show(bytes, total); };
+    auto report = data::convert(*opened, *reader, *plan, arguments.target, options);
+    if (!report) {
+      if (report.error().code == ErrorCode::Conflict && !arguments.force)
+        report.error().message += " (--force replaces a checkpoint)";
+      return tl::unexpected(std::move(report.error()));
+    }
+    done = {*report, std::chrono::duration<double>(Clock::now() - begin).count()};
+  }
+  if (context.globals.json) {
+    print_json(context.out, *opened, *plan, arguments, done);
+  } else {
+    print(context.out, *plan, arguments, done);
+  }
+  return Exit::Yes;
+}
+
+Run declare(Command& command) {
+  const auto arguments = std::make_shared<Arguments>();
+  command
+      .add_option("SRC", arguments->source,
+                  "A checkpoint's folder, a .metadata, a flatpoint or .safetensors file, with its data files")
+      .required();
+  command.add_option("DST", arguments->target, "The folder to write, which appears when it is whole").required();
+  command.add_option("--to", arguments->to, "The form of DST").one_of({"safetensors"}).shows_default("safetensors");
+  command
+      .add_option_function(
+          "--max-shard-size",
+          [arguments](std::string_view text) { return read_bytes(text, arguments->max_shard_bytes); },
+          "Begin another file where one would have more bytes of tensors")
+      .type_name("SIZE")
+      .shows_default("5GB");
+  command
+      .add_option("--like", arguments->like,
+                  "Put each tensor into the file that this model.safetensors.index.json names for it")
+      .type_name("INDEX");
+  command.add_option("--keep", arguments->keep, "Only FQNs that match; may be given again").type_name("PATTERN");
+  command.add_option("--drop", arguments->drop, "None of the FQNs that match; may be given again").type_name("PATTERN");
+  command
+      .add_option("--carry", arguments->carry,
+                  "Copy other files of SRC's folder that match, such as '*.json'; may be given again")
+      .type_name("PATTERN");
+  command.add_flag("-f,--force", arguments->force, "Replace a checkpoint that is there, in one step");
+  command.add_flag("--dry-run", arguments->dry_run, "Check everything, say what would be written, write nothing");
+  command.add_flag("--verify", arguments->verify,
+                   "Check the source's checksums, read all of DST back from the disk and compare every bit");
+  command.add_flag("--no-sync", arguments->no_sync, "Do not wait for the disk: DST may be lost in a crash");
+  return [arguments](Context& context) { return run(*arguments, context); };
+}
+
+}  // namespace
+
+extern const Verb kConvert;
+const Verb kConvert{"convert", "Write a checkpoint anew as safetensors files, at the speed of a copy",
+                    "  flatpoint convert ckpt/ model/ --keep 'model.*' --carry '*.json'\n"
+                    "  flatpoint convert ckpt/ model/ --max-shard-size 2GB --verify\n"
+                    "  flatpoint convert ckpt/ model/ --like original/model.safetensors.index.json --dry-run\n",
+                    declare};
+
+}  // namespace flatpoint::tool
