@@ -488,7 +488,6 @@ auto Machine<Folds>::global_line() -> Step {
   std::string_view name;
   if (!cursor_.take_line(module) || !cursor_.take_line(name)) return truncated();
   if (module.empty() || name.empty()) return fail("an empty name");
-  if (!is_strict_utf8(module) || !is_strict_utf8(name)) return fail("a name that is not UTF-8");
   return push_global(module, name);
 }
 
@@ -504,6 +503,7 @@ auto Machine<Folds>::stack_global() -> Step {
 template <class Folds>
 auto Machine<Folds>::push_global(std::string_view module, std::string_view name) -> Step {
   if (!dialect_.names) return refuse("a pickle of plain values names nothing");
+  if (!is_strict_utf8(module) || !is_strict_utf8(name)) return fail("a name that is not UTF-8");
   constexpr int kFirstOfPython3 = 3;
   constexpr int kFirstOfDots = 4;
   if (protocol_ < kFirstOfDots && name.find('.') != std::string_view::npos) {
