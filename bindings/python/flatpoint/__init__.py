@@ -38,6 +38,7 @@ from ._records import (
     StorageInfo,
     StorageMeta,
     TensorProperties,
+    ValueDifference,
     VerifyReport,
     Wanted,
 )
@@ -81,6 +82,7 @@ __all__ = [
     "Table",
     "Tensor",
     "TensorProperties",
+    "ValueDifference",
     "VerifyReport",
     "Wanted",
     "from_bytes",

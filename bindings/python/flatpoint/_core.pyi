@@ -26,6 +26,7 @@ from ._records import (
     StorageInfo,
     StorageMeta,
     TensorProperties,
+    ValueDifference,
     VerifyReport,
     Wanted,
 )
@@ -310,6 +311,10 @@ class Tensor:
     @property
     def chunks(self) -> Chunks:
         """In DCP's order."""
+
+    def compare(self, other: Tensor, *, all: bool = False) -> ValueDifference:
+        """Whether the values of another checkpoint's tensor of the same dtype and shape are the same, by checksums where both
+        have them, else by reading up to the first difference; `all` counts every one. Raises ValueError; Error as `numpy`."""
 
     def stats(self) -> Statistics:
         """What the elements are like, in one pass over their bytes. Raises Error as `numpy` does; NOT_PLAIN for dtypes that

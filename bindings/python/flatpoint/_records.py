@@ -257,6 +257,16 @@ class DataReport(NamedTuple):
     """Items."""
 
 
+class ValueDifference(NamedTuple):
+    """What `Tensor.compare` found. Values are the same where all their bits are."""
+
+    same: bool
+    elements: int | None
+    """That differ; None where they are the same, or not all were asked for."""
+    largest: float | None
+    """Absolute difference, likewise; NaN where one side alone is NaN; None for dtypes that are no real numbers."""
+
+
 class Statistics(NamedTuple):
     """What the elements of a tensor are like. Mean and deviation are those of the finite ones, the least and the greatest
     those of all but NaN; 0 where there is none."""

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "flatpoint/data.hpp"
+#include "flatpoint/data_diff.hpp"
 #include "opened.hpp"
 #include "text.hpp"
 
@@ -74,6 +75,25 @@ nb::object tensor_statistics(const Opened& opened, const TensorView& tensor) {
   }());
   return make_record(records().statistics, found.elements, found.zeros, found.nans, found.infinities, found.min,
                      found.max, found.mean, found.std);
+}
+
+nb::object compared(const OpenTensor& a, nb::handle other, bool all) {
+  const OpenTensor b = tensor_of(other);
+  if (a.view.dtype_name() != b.view.dtype_name() || !std::ranges::equal(a.view.size(), b.view.size())) {
+    throw nb::value_error("tensors of different dtypes or shapes have no values to compare");
+  }
+  const data::ValueDifference difference = value_of([&]() -> Result<data::ValueDifference> {
+    const nb::gil_scoped_release release;
+    const auto x = a.opened->reader();
+    if (!x) return tl::unexpected(x.error());
+    const auto y = b.opened->reader();
+    if (!y) return tl::unexpected(y.error());
+    return data::compare(**x, a.view, **y, b.view, {.all = all});
+  }());
+  const bool counted = all && !difference.same;
+  return make_record(records().value_difference, difference.same,
+                     counted ? nb::object(nb::int_(difference.elements)) : nb::none(),
+                     difference.largest ? nb::object(nb::float_(*difference.largest)) : nb::none());
 }
 
 nb::object with_data_begins(const Opened& mapped, bool checksums) {

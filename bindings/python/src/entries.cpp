@@ -178,6 +178,10 @@ void bind_tensor(nb::module_& m) {
           "The chunks, in DCP's order.")
       .def("_boxes", &boxes_of)
       .def(
+          "compare", [](const Tensor& t, nb::handle other, bool all) { return compared(t, other, all); },
+          nb::arg("other"), nb::kw_only(), nb::arg("all") = false,
+          "Whether the values of another checkpoint's tensor are the same: a ValueDifference.")
+      .def(
           "stats", [](const Tensor& t) { return tensor_statistics(t.opened, t.view); },
           "What the elements are like, in one pass over their bytes: Statistics.")
       .def("overlapping", &overlapping, nb::arg("offsets"), nb::arg("sizes"),

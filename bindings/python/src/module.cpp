@@ -173,7 +173,8 @@ void load_types() {
            .file_load = type("FileLoad"),
            .load_balance = type("LoadBalance"),
            .data_report = type("DataReport"),
-           .statistics = type("Statistics")};
+           .statistics = type("Statistics"),
+           .value_difference = type("ValueDifference")};
   make_error_object = nb::object(nb::module_::import_("flatpoint._errors").attr("make_error")).release();
 }
 

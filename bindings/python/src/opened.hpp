@@ -78,7 +78,7 @@ T value_of(const Lookup<T>& lookup) {
 struct Records {
   nb::handle finding, broken_rule, verify_report, storage_info, storage_meta, tensor_properties, overlap, wanted,
       read_item, file_read, load_issue, opaque_record, diff, changed_entry, file_difference, coverage_report, rank_load,
-      file_load, load_balance, data_report, statistics;
+      file_load, load_balance, data_report, statistics, value_difference;
 };
 const Records& records();
 
@@ -170,6 +170,8 @@ nb::object chunks_table(const Opened& opened);
 /// What the data files show. `depth`: "files", "items" or "bytes".
 nb::object data_report(const Opened& opened, nb::handle depth, std::size_t max_messages);
 nb::object tensor_statistics(const Opened& opened, const TensorView& tensor);
+/// Whether the values of two tensors are the same.
+nb::object compared(const OpenTensor& a, nb::handle other, bool all);
 /// The checkpoint in memory, with where the bytes of each chunk begin.
 nb::object with_data_begins(const Opened& opened, bool checksums);
 /// The checkpoint in memory, with paths below a folder.

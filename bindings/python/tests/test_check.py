@@ -75,6 +75,24 @@ def test_statistics():
     assert raised.value.code == flatpoint.ErrorCode.NOT_PLAIN
 
 
+def test_values_are_compared(copied):
+    data = bytearray((copied / "__0_0.distcp").read_bytes())
+    whole = flatpoint.open(SAMPLE)["s0s1"]
+    values = whole.numpy()[:1, :3]
+    at = data.index(values.tobytes())
+    data[at : at + 12] = (values + [0, 2, 0.5]).astype(numpy.float32).tobytes()
+    (copied / "__0_0.distcp").write_bytes(data)
+    other = flatpoint.open(copied)
+    assert whole.compare(flatpoint.open(SAMPLE)["s0s1"]) == (True, None, None)
+    assert whole.compare(other["s0s1"]) == (False, None, None)
+    counted = whole.compare(other["s0s1"], all=True)
+    assert (counted.same, counted.elements) == (False, 2) and abs(counted.largest - 2) < 1e-5
+    with pytest.raises(ValueError, match="different dtypes or shapes"):
+        whole.compare(other["rr"])
+    with pytest.raises(TypeError, match="expected a Tensor"):
+        whole.compare(values)
+
+
 def test_ranges_are_the_bytes_of_a_plan():
     checkpoint = flatpoint.open(SAMPLE)
     box = ((1, 2), (5, 7))
