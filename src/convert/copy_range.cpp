@@ -13,8 +13,8 @@
 namespace flatpoint::data {
 namespace {
 
-constexpr std::uint64_t kBlock = std::uint64_t{1} << 20;   // in memory; the L2 cache holds it
-constexpr std::uint64_t kPiece = std::uint64_t{64} << 20;  // until progress is told
+constexpr std::uint64_t kBlock = std::uint64_t{1} << 20;       // in memory; the L2 cache holds it
+constexpr std::uint64_t kToldPiece = std::uint64_t{64} << 20;  // until progress is told
 
 }  // namespace
 
@@ -55,7 +55,7 @@ Result<void> RangeCopier::copy_in_kernel(const DataFile& from, OutputFile& to, R
     auto in = static_cast<::off_t>(range.begin);
     auto out = static_cast<::off_t>(range.at);
     const auto n =
-        ::copy_file_range(from.local()->descriptor(), &in, to.descriptor(), &out, std::min(range.left, kPiece), 0);
+        ::copy_file_range(from.local()->descriptor(), &in, to.descriptor(), &out, std::min(range.left, kToldPiece), 0);
     if (n > 0) {
       RETURN_IF_ERROR(advance(range, static_cast<std::uint64_t>(n)));
       continue;
