@@ -60,6 +60,7 @@ PUBLIC_HEADERS = {
     "merge.hpp": "change",
     "edit.hpp": "change",
     "coverage.hpp": "plan",
+    "formatters.hpp": "plan",
     "load_plan.hpp": "plan",
     "wanted_list.hpp": "plan",
     "mesh_plan.hpp": "plan",
