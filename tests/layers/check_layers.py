@@ -80,6 +80,7 @@ PUBLIC_HEADERS = {
 }
 
 FORMAT = "src/base/format."
+FORMATTERS = "include/flatpoint/formatters.hpp"
 XXH3 = "src/base/xxh3.hpp"
 OUTSIDE = ("tools", "bindings", "bench")
 GENERATED = "flatpoint/metadata_generated.h"
@@ -130,7 +131,7 @@ def judge(name, layer, target):
     if target.startswith("flatbuffers/"):
         return None if name.startswith(MAY_SEE_FLATBUFFERS) else "FlatBuffers is seen by src/format and generated.hpp only"
     if target.startswith("fmt/"):
-        return None if name.startswith(FORMAT) else "fmt is seen by base/format.hpp only; include that"
+        return None if name.startswith((FORMAT, FORMATTERS)) else "fmt is seen by base/format.hpp and formatters.hpp only; include those"
     if target == "xxhash.h":
         return None if name == XXH3 or layer is None else "xxHash is seen by base/xxh3.hpp only; include that"
     if target == FORMAT + "hpp" and layer is None:
