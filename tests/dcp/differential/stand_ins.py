@@ -133,5 +133,12 @@ class Unpickler(pickle.Unpickler):
         return _made[module, name]
 
 
+# A pickle may change the members of an enumeration, which the whole process shares; the next one finds them as they were.
+_MEMBERS = [(m, dict(vars(m))) for e in (metadata._MEM_FORMAT_ENCODING, old_home.MEM_FORMAT_ENCODING) for m in e]
+
+
 def load(file):
+    for member, attributes in _MEMBERS:
+        vars(member).clear()
+        vars(member).update(attributes)
     return Unpickler(file).load()
