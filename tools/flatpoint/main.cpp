@@ -15,12 +15,13 @@
 namespace flatpoint::tool {
 
 extern const Verb kGet, kStats, kImport, kLs, kShow, kFind, kVerify, kPlan, kDiff, kMerge, kRename, kDrop, kKeep,
-    kExport, kConvert, kCompletion, kManual;
+    kExport, kConvert, kReport, kCompletion, kManual;
 
 namespace {
 
-constexpr std::array kVerbs{&kLs,     &kShow,    &kFind,  &kPlan,   &kGet,  &kStats, &kVerify,     &kDiff,  &kImport,
-                            &kExport, &kConvert, &kMerge, &kRename, &kDrop, &kKeep,  &kCompletion, &kManual};
+constexpr std::array kVerbs{&kLs,     &kShow,   &kFind,   &kPlan,   &kGet,        &kStats,
+                            &kVerify, &kDiff,   &kImport, &kExport, &kConvert,    &kReport,
+                            &kMerge,  &kRename, &kDrop,   &kKeep,   &kCompletion, &kManual};
 
 /// Sets the limit that "max_depth=512" names.
 Result<void> set_limit(dcp::ImportLimits& limits, std::string_view text) {
