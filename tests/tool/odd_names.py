@@ -47,19 +47,20 @@ def with_state(cls, state):
     return made
 
 
-def metadata_with(names, stored=2, **attributes):
-    """The pickle of a checkpoint with a float32 tensor of two elements under each name; chunks hold the first `stored`.
+def metadata_with(names, stored=2, chunks=1, **attributes):
+    """The pickle of a checkpoint with a float32 tensor under each name, of two elements per chunk. Chunks hold the first
+    `stored` of theirs; those of one number lie in one file.
     `attributes` of Metadata are added; where both are dictionaries, their items."""
     saved = dict(sys.modules)
     try:
-        return build(names, stored, attributes)
+        return build(names, stored, chunks, attributes)
     finally:
         for module in set(sys.modules) - set(saved):
             del sys.modules[module]
         sys.modules.update(saved)
 
 
-def build(names, stored, attributes):
+def build(names, stored, per_tensor, attributes):
     size = make_class("torch", "Size", (tuple,), __reduce__=lambda self: (type(self), (tuple(self),)))
     float32 = publish("torch", "float32", Constant("torch", "float32"))
     get_layout.__module__, get_layout.__qualname__ = "torch.serialization", "_get_layout"
@@ -75,10 +76,12 @@ def build(names, stored, attributes):
 
     tensors, storage = {}, {}
     for position, name in enumerate(names):
-        chunks = [with_state(chunk, {"offsets": size([0]), "sizes": size([stored])})]
-        tensors[name] = with_state(tensor, {"properties": properties(), "size": size([2]), "chunks": chunks})
-        key = with_state(index, {"fqn": name, "index": 0, "offset": size([0])})
-        storage[key] = with_state(info, {"relative_path": "__0_0.distcp", "offset": 8 * position, "length": 8})
+        chunks = []
+        for i in range(per_tensor):
+            chunks.append(with_state(chunk, {"offsets": size([2 * i]), "sizes": size([stored])}))
+            key = with_state(index, {"fqn": name, "index": i, "offset": size([2 * i])})
+            storage[key] = with_state(info, {"relative_path": f"__{i}_0.distcp", "offset": 8 * position, "length": 8})
+        tensors[name] = with_state(tensor, {"properties": properties(), "size": size([2 * per_tensor]), "chunks": chunks})
     planner_data = {name: tuple(name.split(".")) for name in names}
     fields = {"state_dict_metadata": tensors, "planner_data": planner_data, "storage_data": storage, "storage_meta": None}
     fields["version"] = "1.0.0"

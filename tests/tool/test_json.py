@@ -141,6 +141,7 @@ class JsonSchema(ToolTest):
         wanted.write_text('[{"fqn": "none"}]')
         self.check("plan", "plan", SAMPLES / "s01_plain_tensors", "--wanted", wanted, code=1)
         self.check("convert", "convert", SAMPLES / "s07_optimizer_bytes", self.folder / "converted", "--drop", "*.step")
+        self.check("report", "report", SAMPLES / "s07_optimizer_bytes", "-o", self.folder / "report.html")
         self.check("error", "nonsense", code=2)
         hostile = self.folder / "hostile"
         hostile.write_bytes(metadata_with(["w"], state_dict_metadata={"evil": Code()}, more=Code()))

@@ -50,6 +50,7 @@ VERBS = {
     "import": [["CKPT", "-o", "OUT"]],
     "export": [["CKPT", "-o", "OUT"], ["CKPT", "-o", "OUT", "--keep-opaque"], ["CKPT", "-o", "OUT", "--drop-opaque"]],
     "convert": [["CKPT", "OUT"], ["CKPT", "OUT", "--drop", "evil"]],
+    "report": [["CKPT", "-o", "OUT"]],
     "merge": [["CKPT", "-o", "OUT"], ["CKPT", "-o", "OUT", "--drop-opaque"]],
     "rename": [["CKPT", "w", "v", "-o", "OUT"], ["CKPT", "w", "v", "-o", "OUT", "--drop-opaque"]],
     "drop": [["CKPT", "w", "-o", "OUT"], ["CKPT", "w", "-o", "OUT", "--drop-opaque"]],
