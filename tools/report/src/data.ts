@@ -138,7 +138,7 @@ function names(bytes: Bytes): () => string {
 }
 
 export function volume(size: number[]): number {
-  return size.reduce((product, value) => product * Math.max(value, 0), 1);
+  return size.reduce((product, value) => Math.min(product * Math.max(value, 0), 2 ** 64), 1);
 }
 
 function unpack(text: string): Bytes {

@@ -6,8 +6,9 @@ import { ownerName } from "./places.js";
 
 const WIDTH = 1000;
 const HEIGHT = 480;
-const MOST_PARTS = 150;
-const MOST_INNER = 24;
+const MOST_PARTS = 150; // of one module
+const MOST_MARKS = 900;
+const MOST_DEPTH = 5;
 
 interface Part {
   label: string;
@@ -43,6 +44,21 @@ export function partsOf(entries: Entry[], prefix: string, most: number): Part[] 
   const bytes = rest.reduce((sum, part) => sum + part.bytes, 0);
   sorted.push({ label: `${rest.length} more`, entries: entriesOfRest, prefix, bytes, isEntry: false, parts: [] });
   return sorted;
+}
+
+/** Shows what is inside the largest modules first, as deep as there is room. */
+function unfold(root: Part): void {
+  let waiting = [{ part: root, depth: 0 }];
+  for (let marks = 0; waiting.length > 0; ) {
+    const next = waiting.reduce((a, b) => (b.part.bytes > a.part.bytes ? b : a));
+    waiting = waiting.filter((each) => each !== next);
+    const parts = partsOf(next.part.entries, next.part.prefix, next.depth === 0 ? MOST_PARTS : Math.min(MOST_PARTS, 40));
+    if (marks + parts.length > MOST_MARKS) return;
+    marks += parts.length;
+    next.part.parts = parts;
+    if (next.depth + 1 === MOST_DEPTH) continue;
+    for (const part of parts) if (!part.isEntry && part.prefix !== next.part.prefix) waiting.push({ part, depth: next.depth + 1 });
+  }
 }
 
 export class Treemap {
@@ -90,18 +106,16 @@ export class Treemap {
   private draw(): void {
     const { all, dtypes } = this.checkpoint;
     const inside = this.prefix === "" ? all : all.filter((entry) => entry.name.startsWith(this.prefix));
-    const parts = partsOf(inside, this.prefix, MOST_PARTS);
-    for (const part of parts.slice(0, 30)) {
-      if (!part.isEntry && part.prefix !== this.prefix) part.parts = partsOf(part.entries, part.prefix, MOST_INNER);
-    }
-    const root: Part = { label: "", entries: inside, prefix: this.prefix, bytes: 0, isEntry: false, parts };
-    const laid = treemap<Part>().size([WIDTH, HEIGHT]).paddingTop((node) => (node.depth === 1 ? 18 : 0)).paddingInner(1).round(true)(
-      hierarchy(root, (part) => part.parts).sum((part) => (part.parts.length > 0 ? 0 : Math.max(part.bytes, Number.MIN_VALUE))),
+    const root: Part = { label: "", entries: inside, prefix: this.prefix, bytes: 0, isEntry: false, parts: [] };
+    unfold(root);
+    const nothing = inside.every((entry) => entry.bytes === 0); // then all are equal
+    const laid = treemap<Part>().size([WIDTH, HEIGHT]).paddingTop((node) => (node.depth > 0 && node.children ? 18 : 0)).paddingInner(1).round(true)(
+      hierarchy(root, (part) => part.parts).sum((part) => (part.parts.length > 0 ? 0 : nothing ? 1 : part.bytes)),
     );
     const picture = svg("svg", { viewBox: `0 0 ${WIDTH} ${HEIGHT}`, class: "treemap", role: "group", "aria-label": "Treemap of bytes" });
     for (const node of laid.descendants().slice(1)) {
       const [width, height] = [node.x1 - node.x0, node.y1 - node.y0];
-      if (width < 1 || height < 1) continue;
+      if (!(width >= 1 && height >= 1)) continue;
       picture.append(this.mark1(node.data, node.x0, node.y0, width, height));
     }
     const legend = this.by === 0 ? dtypes.map((name, i) => [name, colour(i)]) : this.checkpoint.files.slice(0, 7).map((name, i) => [name, colour(i)]);
