@@ -10,6 +10,9 @@ const MOST_PARTS = 150; // of one module
 const MOST_MARKS = 900;
 const MOST_DEPTH = 5;
 
+/** Grey is left for what many own. */
+const ownerColour = (file: number): string => colour(file % 7);
+
 interface Part {
   label: string;
   /** All entries of the part; the module that it is begins with `prefix`. */
@@ -18,6 +21,17 @@ interface Part {
   bytes: number;
   isEntry: boolean;
   parts: Part[];
+}
+
+/** A module with one part is shown together with that. */
+function lengthen(part: Part, prefix: string): void {
+  const [first, last] = [part.entries[0].name, part.entries[part.entries.length - 1].name];
+  let shared = 0;
+  while (shared < first.length && first[shared] === last[shared]) shared++;
+  const common = first.slice(0, first.lastIndexOf(".", shared - 1) + 1);
+  if (common.length <= part.prefix.length || !part.entries.every(({ name }) => name.startsWith(common))) return;
+  part.prefix = common;
+  part.label = common.slice(prefix.length, -1);
 }
 
 /** The parts of a module, the largest first; beyond `most` they are one. */
@@ -37,6 +51,7 @@ export function partsOf(entries: Entry[], prefix: string, most: number): Part[] 
     part.entries.push(entry);
     part.bytes += entry.bytes;
   }
+  for (const part of parts.values()) if (!part.isEntry) lengthen(part, prefix);
   const sorted = [...parts.values()].sort((a, b) => b.bytes - a.bytes);
   if (sorted.length <= most) return sorted;
   const rest = sorted.splice(most - 1);
@@ -89,7 +104,10 @@ export class Treemap {
   private colourOf(part: Part): string {
     const largest = part.entries.reduce((a, b) => (b.bytes > a.bytes ? b : a));
     if (this.by === 0) return colour(largest.shape ? largest.shape.dtype : 7);
-    return largest.count === 0 ? colour(7) : colour(this.checkpoint.itemFile[largest.begin]);
+    const { itemFile } = this.checkpoint;
+    const owner = itemFile[largest.begin];
+    const end = largest.begin + largest.count;
+    return largest.count > 0 && itemFile.subarray(largest.begin, end).every((file) => file === owner) ? ownerColour(owner) : colour(7);
   }
 
   private describe(part: Part): string {
@@ -118,7 +136,7 @@ export class Treemap {
       if (!(width >= 1 && height >= 1)) continue;
       picture.append(this.mark1(node.data, node.x0, node.y0, width, height));
     }
-    const legend = this.by === 0 ? dtypes.map((name, i) => [name, colour(i)]) : this.checkpoint.files.slice(0, 7).map((name, i) => [name, colour(i)]);
+    const legend = this.by === 0 ? dtypes.map((name, i) => [name, colour(i)]) : [...this.checkpoint.files.slice(0, 7).map((name, i) => [name, ownerColour(i)]), ["several files, or none", colour(7)]];
     this.element.replaceChildren(
       html("h2", {}, "Bytes by module"),
       this.way(),
