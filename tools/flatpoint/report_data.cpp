@@ -1,7 +1,9 @@
 #include "report_data.hpp"
 
 #include <algorithm>
+#include <array>
 #include <nlohmann/json.hpp>
+#include <unordered_map>
 #include <vector>
 
 #include "checkpoint.hpp"
@@ -16,6 +18,7 @@ namespace {
 
 constexpr std::uint64_t kExact = std::uint64_t{1} << 53;  // JavaScript's numbers are exact below
 constexpr std::size_t kMostProblems = 1000;               // boxes of holes and overlaps
+constexpr std::uint32_t kMostRows = 1 << 22;              // of one tensor
 constexpr std::size_t kMostBytes = 3'300'000;             // of columns; a page has at most 5 MB
 
 enum class Kind : std::uint8_t { Tensor, Bytes, Opaque };
@@ -33,7 +36,7 @@ class ReportWriter {
     if (tensor.corrupt()) return false;
     const Kind kind = tensor ? Kind::Tensor : entry.type() == StorageType::Bytes ? Kind::Bytes : Kind::Opaque;
     append_varint(out_, static_cast<std::uint64_t>(kind));
-    return tensor ? add_tensor(*tensor) : add_places({entry.bytes_storage()});
+    return tensor ? add_tensor(*tensor) : add_places(1, [&](std::uint32_t) { return entry.bytes_storage(); });
   }
 
   nlohmann::json finish() {
@@ -54,27 +57,42 @@ class ReportWriter {
   }
 
   bool add_tensor(const TensorView& tensor) {
-    std::vector<Lookup<StorageInfoView>> places;
-    places.reserve(tensor.chunk_count());
-    std::vector<std::int64_t> values(std::size_t{2} * tensor.ndim() * tensor.chunk_count());
-    for (std::uint32_t i = 0; i < tensor.chunk_count(); ++i) {
-      const auto chunk = tensor.chunk_by_row(i);
-      if (!chunk) return false;
-      places.push_back(chunk->storage());
-      for (std::uint8_t d = 0; d < tensor.ndim(); ++d) {
-        values[std::size_t{d} * 2 * tensor.chunk_count() + i] = chunk->offset(d);
-        values[(std::size_t{d} * 2 + 1) * tensor.chunk_count() + i] = chunk->size(d);
-      }
-    }
     std::string shape;
     append_varint(shape, dtype_number(tensor));
     append_varint(shape, tensor.ndim());
     for (const std::int64_t size : tensor.size()) append_signed(shape, size);
     append_varint(shape, tensor.chunk_count());
-    append_runs(shape, values);
+    std::string boxes;
+    if (has_room(tensor.chunk_count()) && !append_boxes(boxes, tensor)) return false;
+    const bool fits = has_room(tensor.chunk_count()) && out_.size() + boxes.size() <= kMostBytes;
+    append_varint(shape, fits ? 1 : 0);
+    if (fits) shape += boxes;
     shapes_.append(out_, shape);
     add_problems(tensor);
-    return add_places(places);
+    return add_places(tensor.chunk_count(), [&](std::uint32_t i) {
+      return tensor.chunk_by_row(i).and_then([](const ChunkView& chunk) { return chunk.storage(); });
+    });
+  }
+
+  /// Whether so many rows may be said at all; a hostile file has tensors with more chunks than memory holds.
+  [[nodiscard]] bool has_room(std::uint32_t rows) const noexcept {
+    return rows <= kMostRows && out_.size() < kMostBytes;
+  }
+
+  /// Per dimension the offsets of all chunks, then their sizes. False where the tensor is corrupt.
+  static bool append_boxes(std::string& out, const TensorView& tensor) {
+    const std::size_t count = tensor.chunk_count();
+    std::vector<std::int64_t> values(2 * tensor.ndim() * count);
+    for (std::uint32_t i = 0; i < count; ++i) {
+      const auto chunk = tensor.chunk_by_row(i);
+      if (!chunk) return false;
+      for (std::uint8_t d = 0; d < tensor.ndim(); ++d) {
+        values[2 * d * count + i] = chunk->offset(d);
+        values[(2 * d + 1) * count + i] = chunk->size(d);
+      }
+    }
+    append_runs(out, values);
+    return true;
   }
 
   std::size_t dtype_number(const TensorView& tensor) {
@@ -106,34 +124,44 @@ class ReportWriter {
   }
 
   /// 1, then the items' files, how far behind the last item of its file each begins, and their lengths. An item without
-  /// storage information has a file too many. 0 where nothing is said of them.
-  bool add_places(const std::vector<Lookup<StorageInfoView>>& places) {
+  /// storage information has a file too many. 0 where nothing is said of them. False where an item is corrupt.
+  template <class Place>
+  bool add_places(std::uint32_t count, const Place& place_of) {
     std::vector<std::int64_t> files;
     std::vector<std::int64_t> gaps;
     std::vector<std::int64_t> lengths;
-    bool exact = true;
-    for (const auto& place : places) {
+    std::unordered_map<std::uint32_t, std::int64_t> ends;
+    bool said = has_room(count);
+    for (std::uint32_t i = 0; said && i < count; ++i) {
+      const Lookup<StorageInfoView> place = place_of(i);
       if (place.corrupt() || (place && place->file() >= ends_.size())) return false;
-      exact = exact && (!place || (place->byte_offset() < kExact && place->length() < kExact));
+      said = !place || (place->byte_offset() < kExact && place->length() < kExact);
+      files.push_back(place ? place->file() : static_cast<std::int64_t>(ends_.size()));
+      lengths.push_back(place ? static_cast<std::int64_t>(place->length()) : 0);
+      if (!place) {
+        gaps.push_back(0);
+        continue;
+      }
+      const auto begin = static_cast<std::int64_t>(place->byte_offset());
+      std::int64_t& end = ends.try_emplace(place->file(), ends_[place->file()]).first->second;
+      gaps.push_back(begin - end);
+      end = begin + lengths.back();
     }
-    if (!exact || out_.size() > kMostBytes) {
-      left_out_ += places.size();
+    std::array<std::string, 3> columns;
+    std::size_t size = 0;
+    for (std::size_t i = 0; said && i < columns.size(); ++i) {
+      append_varint(columns[i], count);
+      append_runs(columns[i], *std::array{&files, &gaps, &lengths}[i]);
+      size += columns[i].size();
+    }
+    if (!said || out_.size() + size > kMostBytes) {
+      left_out_ += count;
       append_varint(out_, 0);
       return true;
     }
-    for (const auto& place : places) {
-      files.push_back(place ? place->file() : static_cast<std::int64_t>(ends_.size()));
-      gaps.push_back(place ? static_cast<std::int64_t>(place->byte_offset()) - ends_[place->file()] : 0);
-      lengths.push_back(place ? static_cast<std::int64_t>(place->length()) : 0);
-      if (place) ends_[place->file()] = static_cast<std::int64_t>(place->byte_offset() + place->length());
-    }
+    for (const auto& [file, end] : ends) ends_[file] = end;
     append_varint(out_, 1);
-    for (const auto* column : {&files, &gaps, &lengths}) {
-      std::string runs;
-      append_varint(runs, column->size());
-      append_runs(runs, *column);
-      runs_.append(out_, runs);
-    }
+    for (const std::string& column : columns) runs_.append(out_, column);
     return true;
   }
 

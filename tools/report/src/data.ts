@@ -49,8 +49,8 @@ export interface Shape {
   dtype: number;
   size: number[];
   chunks: number;
-  /** Per dimension the chunks' offsets, then their sizes. */
-  boxes: Float64Array[];
+  /** Per dimension the chunks' offsets, then their sizes; unset where there are too many for the page. */
+  boxes: Float64Array[] | undefined;
 }
 
 export interface Entry {
@@ -158,6 +158,7 @@ export function readCheckpoint(text: string): Checkpoint {
     const dtype = bytes.varint();
     const size = Array.from({ length: bytes.varint() }, () => bytes.signed());
     const chunks = bytes.varint();
+    if (bytes.varint() === 0) return { dtype, size, chunks, boxes: undefined };
     const values = bytes.runs(2 * size.length * chunks);
     const boxes = Array.from({ length: 2 * size.length }, (_, i) => values.subarray(i * chunks, (i + 1) * chunks));
     return { dtype, size, chunks, boxes };

@@ -1,5 +1,5 @@
 // One tensor: its boxes to scale in two of its dimensions, holes and overlaps, and where each chunk lies.
-import { type Checkpoint, type Entry, Kind, type Problem, Trouble } from "./data.js";
+import { type Checkpoint, type Entry, Kind, type Problem, type Shape, Trouble } from "./data.js";
 import { choice, colour, grouped, html, human, short, svg, table } from "./dom.js";
 import { fileName, rankOf } from "./places.js";
 
@@ -44,8 +44,9 @@ export class TensorView {
     this.element.replaceChildren(heading, html("p", {}, facts));
     if (entry.name.length > 400) this.element.append(html("details", {}, html("summary", {}, "The whole name"), html("pre", {}, entry.name)));
     for (const problem of this.problems) this.element.append(html("p", { class: "problem" }, problem.message));
-    if (shape) this.element.append(this.choices(shape.size.length), this.picture());
-    this.element.append(this.chunks());
+    if (shape?.boxes) this.element.append(this.choices(shape.size.length), this.picture(shape, shape.boxes));
+    if (shape && !shape.boxes) this.element.append(html("p", {}, "The boxes are left out to keep this page small; flatpoint show has them."));
+    else this.element.append(this.chunks());
   }
 
   private choices(dimensions: number): HTMLElement {
@@ -77,8 +78,7 @@ export class TensorView {
     return { x, y, width, height };
   }
 
-  private picture(): SVGElement {
-    const { size, chunks, boxes } = this.entry.shape!;
+  private picture({ size, chunks }: Shape, boxes: Float64Array[]): SVGElement {
     const elements = (dimension: number): number => (dimension < 0 ? 1 : Math.max(size[dimension], 1));
     const [wide, high] = [elements(this.across), elements(this.down)];
     // To scale, but no side so thin that nothing can be seen.
@@ -124,7 +124,8 @@ export class TensorView {
 
   private where(chunk: number): string {
     const { shape, begin, count } = this.entry;
-    const box = shape ? `chunk ${chunk} at [${shape.size.map((_, d) => shape.boxes[2 * d][chunk]).join(", ")}] of [${shape.size.map((_, d) => shape.boxes[2 * d + 1][chunk]).join(", ")}]` : "";
+    const list = (boxes: Float64Array[], part: number): string => `[${boxes.filter((_, i) => i % 2 === part).map((column) => grouped(column[chunk])).join(", ")}]`;
+    const box = shape?.boxes ? `chunk ${chunk} at ${list(shape.boxes, 0)} of ${list(shape.boxes, 1)}` : "";
     return count === 0 ? box : `${box} in ${short(fileName(this.checkpoint, this.checkpoint.itemFile[begin + chunk]), 60)}`;
   }
 
@@ -136,7 +137,8 @@ export class TensorView {
     const rows = Array.from({ length: Math.min(PAGE, all - first) }, (_, k) => {
       const i = first + k;
       const at = begin + i;
-      const box = shape ? [0, 1].map((part) => `[${shape.size.map((_, d) => grouped(shape.boxes[2 * d + part][i])).join(", ")}]`) : ["-", "-"];
+      const boxes = shape?.boxes;
+      const box = boxes ? [0, 1].map((part) => `[${boxes.filter((_, k) => k % 2 === part).map((column) => grouped(column[i])).join(", ")}]`) : ["-", "-"];
       const stored = count > 0 && itemFile[at] < files.length;
       const place = stored ? [short(files[itemFile[at]]), `${grouped(itemOffset[at])} … ${grouped(itemOffset[at] + itemLength[at])}`] : [count > 0 ? "no storage information" : "not in this page", "-"];
       return [grouped(i), ...box, ...place];
