@@ -7,6 +7,7 @@
 #include "flatpoint/dcp.hpp"
 #include "flatpoint/diff.hpp"
 #include "flatpoint/source.hpp"
+#include "flatpoint/torch_checkpointing.hpp"
 #include "format/encode.hpp"
 
 namespace flatpoint::dcp {
@@ -24,6 +25,18 @@ std::int64_t now_ns() {
   return std::chrono::duration_cast<std::chrono::nanoseconds>(now).count();
 }
 
+Result<Imported> import_manifest(std::span<const std::byte> pickle, const ImportOptions& options) {
+  torch_checkpointing::ImportOptions theirs;
+  theirs.limits = {options.limits.max_input_bytes, options.limits.max_depth,  options.limits.max_memo,
+                   options.limits.max_opcodes,     options.limits.max_chunks, options.limits.max_output_bytes};
+  theirs.modified_ns = options.modified_ns;
+  theirs.modified_recently = options.modified_recently;
+  theirs.etag = options.etag;
+  auto imported = torch_checkpointing::import_pickle(pickle, theirs);
+  RETURN_IF_ERROR(imported);
+  return Imported{std::move(imported->bytes), std::move(imported->findings)};
+}
+
 }  // namespace
 
 Result<Imported> import_file(const std::filesystem::path& path, const ImportOptions& options) {
@@ -37,7 +50,9 @@ Result<Imported> import_file(const std::filesystem::path& path, const ImportOpti
     with_time.modified_ns = file->modified_ns();
     with_time.modified_recently = file->modified_ns() > begun - tick_of(file->modified_ns());
   }
-  auto imported = import_pickle(mapping->bytes(), with_time);
+  const bool is_other =
+      path.filename() == torch_checkpointing::kManifestName || torch_checkpointing::is_manifest(mapping->bytes());
+  auto imported = is_other ? import_manifest(mapping->bytes(), with_time) : import_pickle(mapping->bytes(), with_time);
   if (!file->is_unchanged()) {
     return fail(ErrorCode::Io, fmt::format("{}: changed while it was imported", path.string()));
   }

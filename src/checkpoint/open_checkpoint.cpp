@@ -10,6 +10,7 @@
 #include "flatpoint/dcp.hpp"
 #include "flatpoint/safetensors.hpp"
 #include "flatpoint/source.hpp"
+#include "flatpoint/torch_checkpointing.hpp"
 
 namespace flatpoint::dcp {
 namespace {
@@ -191,16 +192,23 @@ fs::path source_beside(const fs::path& flatpoint_path, const MetadataView& metad
     if (stem == kPickleName || rank_of(stem)) return flatpoint_path.parent_path() / stem;
   }
   const std::int32_t rank = metadata.columns().fragment_rank;
+  if (metadata.metadata_class() == torch_checkpointing::kMetadataClass)
+    return flatpoint_path.parent_path() / torch_checkpointing::kManifestName;
   return flatpoint_path.parent_path() / (rank < 0 ? kPickleName : name_of_rank(static_cast<std::uint32_t>(rank)));
 }
 
 Result<CheckpointFiles> find_files(const fs::path& folder, std::optional<std::uint32_t> rank) {
   if (!rank) {
     auto common = pair_of(folder, kPickleName);
-    // What torch_checkpointing lists elsewhere is more than these files say.
     std::error_code ignored;
-    const bool may_be_safetensors =
-        common.pickle.empty() && !fs::exists(folder / "metadata.pkl", ignored) && safetensors::is_safetensors(folder);
+    const fs::path manifest = folder / torch_checkpointing::kManifestName;
+    const bool has_manifest = fs::exists(manifest, ignored);
+    if (has_manifest && !common.pickle.empty()) {
+      return fail(ErrorCode::Ambiguous, fmt::format("{}: has DCP's {} and torch_checkpointing's {}: name one of them",
+                                                    folder.string(), kPickleName, torch_checkpointing::kManifestName));
+    }
+    if (has_manifest) common.pickle = manifest;
+    const bool may_be_safetensors = common.pickle.empty() && safetensors::is_safetensors(folder);
     if (is_there(common)) {
       if (may_be_safetensors) common.safetensors = folder / "";
       return common;

@@ -9,14 +9,12 @@
 #include "base/file.hpp"
 #include "base/format.hpp"
 #include "flatpoint/dcp.hpp"
+#include "flatpoint/torch_checkpointing.hpp"
 
 namespace flatpoint::dcp {
 namespace {
 
 namespace fs = std::filesystem;
-
-constexpr std::string_view kTorchCheckpointing =
-    "of torch_checkpointing, whose metadata.pkl is no metadata of DCP's; this version does not read it";
 
 bool path_exists(const fs::path& path) {
   std::error_code ignored;
@@ -24,7 +22,8 @@ bool path_exists(const fs::path& path) {
 }
 
 bool is_checkpoint(const fs::path& folder) {
-  return path_exists(folder / kPickleName) || path_exists(folder / kMetadataFileName);
+  return path_exists(folder / kPickleName) || path_exists(folder / kMetadataFileName) ||
+         path_exists(folder / torch_checkpointing::kManifestName);
 }
 
 /// What lies in a folder, as far as one look shows.
@@ -74,7 +73,6 @@ std::string recognize_file(const fs::path& path) {
   const auto read = std::max<std::ptrdiff_t>(file->read(0, buffer), 0);
   const auto head = std::span(buffer).first(static_cast<std::size_t>(read));
   const std::string extension = path.extension().string();
-  if (path.filename() == "metadata.pkl") return fmt::format("is a manifest {}", kTorchCheckpointing);
   if (extension == ".distcp") return "is a data file of DCP's, which holds bytes of tensors: name its folder";
   if (head.size() >= 4 && std::memcmp(head.data(), "PK\3\4", 4) == 0) {
     return "is a zip archive as torch.save writes; torch.distributed.checkpoint.format_utils.torch_save_to_dcp makes a "
@@ -84,7 +82,6 @@ std::string recognize_file(const fs::path& path) {
 }
 
 std::string recognize_folder(const fs::path& folder) {
-  if (path_exists(folder / "metadata.pkl")) return fmt::format("is a folder {}", kTorchCheckpointing);
   const Contents contents = contents_of(folder);
   if (!contents.checkpoints.empty()) return subfolders_text(contents.checkpoints);
   if (contents.data) return "has data files, but their metadata is missing: the save did not end";

@@ -145,6 +145,9 @@ Result<ChunkSource> Items::open_item(const TensorView& tensor, const ChunkView& 
       return source;
     }
   }
+  if (storage.length() == 0 && source.file->format() != FileFormat::Unknown) {
+    return fail(ErrorCode::NotPlain, "the metadata names the file of this chunk, but not where in it the data lie");
+  }
   const auto compressed = is_compressed(storage);
   RETURN_IF_ERROR(compressed);
   source.is_compressed = *compressed;

@@ -305,6 +305,15 @@ tl::unexpected<Error> Exporter::corrupt(std::string_view what) {
 }
 
 Result<Exported> export_pickle(const MetadataView& metadata, const ExportOptions& options) {
+  // DCP reads each item as a file of torch.save by itself.
+  for (std::uint32_t i = 0; i < metadata.file_count(); ++i) {
+    if (metadata.file_facts(i).format != FileFormat::Archive) continue;
+    const auto name = metadata.file_name(i);
+    return fail(ErrorCode::InvalidArgument,
+                fmt::format("cannot export to DCP: '{}' is one archive of many tensors, as torch_checkpointing writes "
+                            "them, and DCP finds no item in such a file",
+                            name ? *name : std::string_view()));
+  }
   return Exporter(metadata, options).run();
 }
 

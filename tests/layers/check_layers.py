@@ -2,7 +2,8 @@
 """Reads every #include line of the project and reports the ones that break its layers.
 
     base <- model <- format <- columns <- read, write <- change, plan
-    base <- pickle <- archive;  read, write, pickle <- dcp, safetensors;  dcp, safetensors, change <- checkpoint
+    base <- pickle <- archive;  read, write, pickle <- dcp, safetensors, torch_checkpointing
+    dcp, safetensors, torch_checkpointing, change <- checkpoint
     checkpoint, archive, plan <- data <- convert
 
 A file of a layer includes that layer and the ones below it. Tools, bindings and benchmarks include include/ alone, and
@@ -28,7 +29,8 @@ BELOW = {
     "archive": {"base", "model", "pickle"},
     "dcp": COLUMNS | {"read", "write", "pickle"},
     "safetensors": COLUMNS | {"read", "write", "pickle"},
-    "checkpoint": COLUMNS | {"read", "write", "change", "pickle", "dcp", "safetensors"},
+    "torch_checkpointing": COLUMNS | {"read", "write", "pickle"},
+    "checkpoint": COLUMNS | {"read", "write", "change", "pickle", "dcp", "safetensors", "torch_checkpointing"},
     "data": COLUMNS | {"read", "write", "plan", "archive", "checkpoint", "dcp", "safetensors"},
     "convert": COLUMNS | {"read", "write", "plan", "archive", "checkpoint", "dcp", "safetensors", "data"},
 }
@@ -71,6 +73,7 @@ PUBLIC_HEADERS = {
     "pickle_writer.hpp": "pickle",
     "dcp.hpp": "dcp",
     "safetensors.hpp": "safetensors",
+    "torch_checkpointing.hpp": "torch_checkpointing",
     "dcp_names.hpp": "dcp",
     "source.hpp": "checkpoint",
     "data.hpp": "data",

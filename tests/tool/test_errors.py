@@ -51,7 +51,7 @@ class BadInput(ToolTest):
         files = {
             "__0_0.distcp": (b"PK\x03\x04" + bytes(60), "data file of DCP", "name its folder"),
             "model.pt": (b"PK\x03\x04" + bytes(60), "torch.save", "torch_save_to_dcp"),
-            "metadata.pkl": (b"\x80\x04}.", "torch_checkpointing"),
+            "metadata.pkl": (b"\x80\x04}.", "no manifest of torch_checkpointing"),
         }
         for name, (content, *words) in files.items():
             with self.subTest(name):
@@ -60,7 +60,7 @@ class BadInput(ToolTest):
                 self.check_all(path, "not_pickle", name, *words)
                 self.check_error(("verify", path), "not_pickle", *words)
         (self.folder / "model.safetensors").write_bytes(struct.pack("<Q", 2) + b"{}")
-        self.check_all(self.folder, "not_found", "a folder of torch_checkpointing")
+        self.check_all(self.folder, "not_pickle", "no manifest of torch_checkpointing")
         (self.folder / "model.safetensors").unlink()
         (self.folder / "metadata.pkl").unlink()
         self.check_all(self.folder, "not_found", "their metadata is missing")

@@ -1,4 +1,4 @@
-// flatpoint import - a .metadata, or the headers of safetensors files, become a flatpoint file.
+// flatpoint import - a .metadata, a metadata.pkl, or the headers of safetensors files, become a flatpoint file.
 #include <filesystem>
 #include <memory>
 
@@ -7,6 +7,7 @@
 #include "describe.hpp"
 #include "flatpoint/data.hpp"
 #include "flatpoint/source.hpp"
+#include "flatpoint/torch_checkpointing.hpp"
 #include "progress.hpp"
 #include "publish.hpp"
 #include "standard_input.hpp"
@@ -34,8 +35,10 @@ Result<fs::path> source_of(const fs::path& given, const Context& context) {
   return files->safetensors.empty() ? files->flatpoint : files->safetensors;
 }
 
-/// Beside the source. That of a folder of safetensors files is the folder itself.
+/// Beside the source. That of a folder of safetensors files is the folder itself; a manifest of torch_checkpointing is
+/// a folder's as well.
 fs::path default_output(const fs::path& source) {
+  if (source.filename() == torch_checkpointing::kManifestName) return source.parent_path() / kMetadataFileName;
   return source.has_filename() ? fs::path(source.string() + ".flatpoint") : source / kMetadataFileName;
 }
 
@@ -160,13 +163,15 @@ Run declare(Command& command) {
 }  // namespace
 
 extern const Verb kImport;
-const Verb kImport{"import", "Turn a .metadata, or the headers of safetensors files, into a flatpoint file",
+const Verb kImport{"import",
+                   "Turn a .metadata, a metadata.pkl, or the headers of safetensors files, into a flatpoint file",
                    "  flatpoint import ckpt/                        writes ckpt/.metadata.flatpoint\n"
                    "  flatpoint import ckpt/ --data                 other languages read the data then, without torch\n"
                    "  flatpoint import ckpt/.metadata -o out.flatpoint\n"
                    "  ssh host cat ckpt/.metadata | flatpoint import - -o - | flatpoint ls -\n"
                    "  flatpoint import ckpt/ --of-rank 3            writes ckpt/__3.metadata.flatpoint\n"
-                   "  flatpoint import model/                       of safetensors: writes model/.metadata.flatpoint\n",
+                   "  flatpoint import model/                       of safetensors: writes model/.metadata.flatpoint\n"
+                   "  flatpoint import step-100/                    of torch_checkpointing, likewise\n",
                    declare};
 
 }  // namespace flatpoint::tool
