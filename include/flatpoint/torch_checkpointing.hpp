@@ -53,7 +53,7 @@ struct Imported {
 /// value is taken for one of another type. An FQN is the item's name and the path's elements, joined by dots.
 ///
 /// Errors: NotPickle (no manifest), BadPickle, which names item, path and group, TooLarge. Findings: "fqn_collision",
-/// "groups_disagree", "strided_disjoint", "unknown_key", "path_outside", "bytes_after_stop".
+/// "groups_disagree", "strided_disjoint", "unknown_key", "bytes_after_stop".
 [[nodiscard]] Result<Imported> import_pickle(std::span<const std::byte> pickle, const ImportOptions& options = {});
 
 }  // namespace flatpoint::torch_checkpointing
