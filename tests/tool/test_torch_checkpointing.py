@@ -157,7 +157,7 @@ class Manifests(ToolTest):
         for number in range(4):
             (folder / f"model_{number}.pt").write_bytes(b"PK")
         fqn = next(iter(json.loads((folder / "expected.json").read_text())))
-        self.check_error(("get", folder, fqn, "-o", self.folder / "out"), "not_plain", "not where in it")
+        self.check_error(("get", folder, fqn, "-o", self.folder / "out.raw"), "not_plain", "not where in it")
 
 
 if __name__ == "__main__":
