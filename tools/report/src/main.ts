@@ -11,14 +11,14 @@ const MOST_FINDINGS = 200;
 function overview(checkpoint: Checkpoint, open: (entry: Entry) => void): HTMLElement {
   const { findings, problems, notTiled, suppressed, placesLeftOut } = checkpoint;
   const section = html("section", { "aria-label": "Overview" }, html("h2", {}, "Findings"));
-  const rows = findings.map((finding) => [html("span", { class: finding.broken ? "problem" : "" }, finding.kind), short(finding.message, 400)]);
+  const rows: (Node | string)[][] = findings.map((finding) => [html("span", { class: finding.broken ? "problem" : "" }, finding.kind), short(finding.message, 400)]);
   for (const problem of problems) {
     const entry = checkpoint.all[problem.entry];
     const button = html("button", {}, short(entry.name, 60));
     button.addEventListener("click", () => open(entry));
-    rows.push([html("span", { class: "problem" }, "coverage"), html("span", {}, button, ` ${problem.message}`) as never]);
+    rows.push([html("span", { class: "problem" }, "coverage"), html("span", {}, button, ` ${problem.message}`)]);
   }
-  if (rows.length === 0) section.append(html("p", {}, "None: every rule of the format holds, and the chunks of every tensor tile it."));
+  if (rows.length === 0) section.append(html("p", {}, "None: every rule of the format holds, and the chunks of every tensor tile it. Data files were not looked at."));
   else section.append(table(["finding", "what"], rows.slice(0, MOST_FINDINGS)));
   const notShown = suppressed + Math.max(rows.length - MOST_FINDINGS, 0);
   if (notTiled > 0) section.append(html("p", { class: "problem" }, `${grouped(notTiled)} tensors are not tiled by their chunks.`));
