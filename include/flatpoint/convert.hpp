@@ -16,29 +16,46 @@
 #include <vector>
 
 #include "flatpoint/data.hpp"
+#include "flatpoint/sharding.hpp"
 
 namespace flatpoint::data {
 
-/// A tensor of the source, and its place in a file of the target.
+enum class ConvertTo : std::uint8_t { Safetensors, Dcp };
+
+/// A box of a tensor of the source, and its place in a file of the target: of safetensors files the whole tensor, of
+/// DCP a chunk.
 struct ConvertedTensor {
   TensorView tensor;
-  std::string name;         // in the target
+  std::string name;  // in the target
+  ChunkStorageMetadata box;
   std::uint64_t begin = 0;  // of its bytes, in the file
   std::uint64_t bytes = 0;
-  /// Its chunks lie interleaved in the target, or not row-major in the source: they are put together in memory. Else
-  /// each chunk is one range, which is copied.
+  std::uint64_t item_begin = 0;  // of DCP: the item around the bytes
+  std::uint64_t item_bytes = 0;
+  /// It is put together in memory: chunks that lie interleaved there, or not row-major in the source. Else chunks are
+  /// ranges that are copied.
   bool is_woven = false;
+};
+
+/// An object that is no tensor, which goes along as it is.
+struct ConvertedBytes {
+  EntryView entry;
+  std::string name;
+  std::uint64_t begin = 0;
+  std::uint64_t bytes = 0;
 };
 
 struct ConvertedFile {
   std::string name;
   std::string head;  // what comes before the bytes of tensors
   std::vector<ConvertedTensor> tensors;
+  std::vector<ConvertedBytes> objects;
   std::uint64_t bytes = 0;
 };
 
 /// What `convert` will write. Borrows the source.
 struct Conversion {
+  ConvertTo to = ConvertTo::Safetensors;
   std::vector<ConvertedFile> files;
   std::string index;                     // of the files, as JSON; empty where there is one file
   std::vector<std::string> carried;      // other files of the source's folder, copied as they are
@@ -52,11 +69,18 @@ struct Conversion {
 };
 
 struct ConvertOptions {
+  ConvertTo to = ConvertTo::Safetensors;
+  // Of safetensors files:
   /// A file takes tensors, in the order of the source, while their bytes are at most these; one that has more by
   /// itself gets a file of its own.
   std::uint64_t max_shard_bytes = 5'000'000'000;
   /// An index of safetensors files instead: each tensor goes into the file that it names there.
   std::filesystem::path like;
+  // Of DCP: the ranks that the tensors are cut for, a file each. A placement that shards a dimension which a tensor
+  // does not have replicates it.
+  std::vector<std::int64_t> mesh{1};
+  std::vector<Placement> placements{Shard{0}};
+  std::uint32_t alignment = 1;  // of tensors' bytes in their file: 4096 fits maps and shared blocks
   /// The name of an FQN in the target; unset leaves it out. Null: all, by their FQNs.
   std::function<std::optional<std::string>(std::string_view fqn)> name_of;
   /// Which other files of the source's folder are copied. Null: none.
@@ -65,7 +89,8 @@ struct ConvertOptions {
 };
 
 /// Plans safetensors files, "model-00001-of-00002.safetensors", ... with "model.safetensors.index.json", or one
-/// "model.safetensors", and checks what can be checked before a byte is written: data files are there and long enough;
+/// "model.safetensors"; or a checkpoint of DCP, which stock torch loads: "__0_0.distcp", ... with ".metadata" and
+/// ".metadata.flatpoint". Checks what can be checked before a byte is written: data files are there and long enough;
 /// each item is what the metadata says; chunks tile their tensors; the target has a name and a dtype for each. Reads
 /// only the ends of items.
 ///

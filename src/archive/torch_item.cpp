@@ -24,20 +24,20 @@ tl::unexpected<Error> not_plain(std::string_view reason) {
 }
 
 /// The classes of typed storages, which name the dtype where the tensor does not.
+constexpr std::array kStorages{std::pair{"torch FloatStorage", ScalarType::Float32},
+                               std::pair{"torch DoubleStorage", ScalarType::Float64},
+                               std::pair{"torch HalfStorage", ScalarType::Float16},
+                               std::pair{"torch BFloat16Storage", ScalarType::Bfloat16},
+                               std::pair{"torch LongStorage", ScalarType::Int64},
+                               std::pair{"torch IntStorage", ScalarType::Int32},
+                               std::pair{"torch ShortStorage", ScalarType::Int16},
+                               std::pair{"torch CharStorage", ScalarType::Int8},
+                               std::pair{"torch ByteStorage", ScalarType::Uint8},
+                               std::pair{"torch BoolStorage", ScalarType::Bool},
+                               std::pair{"torch ComplexFloatStorage", ScalarType::Complex64},
+                               std::pair{"torch ComplexDoubleStorage", ScalarType::Complex128}};
+
 std::optional<ScalarType> dtype_of_storage(std::string_view storage) {
-  using enum ScalarType;
-  static constexpr std::array kStorages{std::pair{"torch FloatStorage", Float32},
-                                        std::pair{"torch DoubleStorage", Float64},
-                                        std::pair{"torch HalfStorage", Float16},
-                                        std::pair{"torch BFloat16Storage", Bfloat16},
-                                        std::pair{"torch LongStorage", Int64},
-                                        std::pair{"torch IntStorage", Int32},
-                                        std::pair{"torch ShortStorage", Int16},
-                                        std::pair{"torch CharStorage", Int8},
-                                        std::pair{"torch ByteStorage", Uint8},
-                                        std::pair{"torch BoolStorage", Bool},
-                                        std::pair{"torch ComplexFloatStorage", Complex64},
-                                        std::pair{"torch ComplexDoubleStorage", Complex128}};
   const auto found =
       std::ranges::find(kStorages, storage, [](const auto& known) { return std::string_view(known.first); });
   return found == kStorages.end() ? std::nullopt : std::optional(found->second);
@@ -160,6 +160,11 @@ Result<Unpickled> read_pickle(const Zip& zip, std::uint64_t limit) {
 bool is_storage(const ZipRecord& record) noexcept { return record.name.starts_with("data/"); }
 
 }  // namespace
+
+std::string_view storage_class_of(ScalarType dtype) noexcept {
+  const auto found = std::ranges::find(kStorages, dtype, [](const auto& known) { return known.second; });
+  return found == kStorages.end() ? std::string_view() : std::string_view(found->first);
+}
 
 bool TorchTensor::is_dense() const noexcept {
   if (std::ranges::find(size, 0) != size.end()) return true;

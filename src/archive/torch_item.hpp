@@ -42,6 +42,9 @@ struct TorchTensor {
 /// it runs nothing.
 [[nodiscard]] Result<Buffer> read_plain_pickle(const ItemSource& item);
 
+/// "torch FloatStorage"; empty for dtypes that have an untyped storage.
+[[nodiscard]] std::string_view storage_class_of(ScalarType dtype) noexcept;
+
 enum class Records { All, BesideStorages };  // storages are the records "data/..."
 
 /// Compares records with their CRC-32. False where torch was told not to compute them. Errors: Checksum names the

@@ -3,16 +3,20 @@
 
 #include <algorithm>
 #include <map>
+#include <set>
 
+#include "archive/crc32.hpp"
+#include "archive/write_item.hpp"
 #include "base/failing.hpp"
 #include "base/format.hpp"
 #include "columns/boxes.hpp"
+#include "convert/dcp_metadata.hpp"
 #include "convert/output_file.hpp"
 #include "convert/ranges.hpp"
 #include "convert/target_folder.hpp"
 #include "data/slabs.hpp"
 #include "flatpoint/data_diff.hpp"
-#include "flatpoint/safetensors.hpp"
+#include "flatpoint/overlap.hpp"
 
 namespace flatpoint::data {
 namespace {
@@ -73,8 +77,15 @@ class Converter {
     auto out = OutputFile::open(target_.path(file.name));
     RETURN_IF_ERROR(out);
     RETURN_IF_ERROR(out->write(0, file.head));
+    for (const ConvertedBytes& object : file.objects) {
+      const auto item = reader_.read_item(object.entry);
+      RETURN_IF_ERROR(item);
+      if (item->size() != object.bytes)
+        return fail(ErrorCode::Changed, fmt::format("FQN '{}': was written meanwhile", object.entry.fqn()));
+      RETURN_IF_ERROR(out->write(object.begin, *item));
+    }
     for (const ConvertedTensor& converted : file.tensors) {
-      RETURN_IF_ERROR(write_tensor(converted, *out));
+      RETURN_IF_ERROR(plan_.to == ConvertTo::Dcp ? write_item(converted, *out) : write_tensor(converted, *out));
     }
     return finish(*out);
   }
@@ -115,6 +126,25 @@ class Converter {
     return {};
   }
 
+  /// A chunk with the archive around it. Its checksum needs every byte, so that all go through memory.
+  [[nodiscard]] Result<void> write_item(const ConvertedTensor& converted, OutputFile& out) {
+    const archive::TensorItem item(converted.tensor.dtype(), converted.box.sizes, converted.bytes);
+    RETURN_IF_ERROR(out.write(converted.item_begin, item.head()));
+    crc_ = 0;
+    RETURN_IF_ERROR(weave(converted.tensor, converted.box.offsets, converted.box.sizes, overlaps_compressed(converted),
+                          out, converted.begin));
+    return out.write(converted.begin + converted.bytes, item.tail(crc_));
+  }
+
+  [[nodiscard]] static bool overlaps_compressed(const ConvertedTensor& converted) {
+    for (Overlaps hit(converted.tensor, converted.box.offsets, converted.box.sizes); !hit.done(); hit.next()) {
+      const auto chunk = converted.tensor.chunk_by_row(hit.chunk());
+      const auto storage = chunk ? chunk->storage() : Lookup<StorageInfoView>(LookupStatus::Absent);
+      if (storage && storage->transform_count().value_or(0) > 0) return true;
+    }
+    return false;
+  }
+
   [[nodiscard]] Result<void> copy(const ByteRange& range, OutputFile& out, std::uint64_t at) {
     const auto file = files_.open(range.file);
     RETURN_IF_ERROR(file);
@@ -131,7 +161,9 @@ class Converter {
                          std::uint64_t bytes) -> Result<void> {
       if (block_.size() < bytes) block_.resize(bytes);
       RETURN_IF_ERROR(reader_.read(tensor, part, lengths, {block_.data(), {}}, {.stop = options_.stop}));
-      RETURN_IF_ERROR(out.write(at, std::span(block_).first(bytes)));
+      const auto woven = std::span(block_).first(bytes);
+      if (plan_.to == ConvertTo::Dcp) crc_ = archive::crc32(crc_, woven);
+      RETURN_IF_ERROR(out.write(at, woven));
       at += bytes;
       return advance(bytes) ? Result<void>() : fail(ErrorCode::Io, "the conversion was stopped");
     };
@@ -170,27 +202,54 @@ class Converter {
 
   /// Last: a folder without an index is not whole.
   [[nodiscard]] Result<void> write_index() {
-    if (plan_.index.empty()) return {};
-    auto out = OutputFile::create(target_.path(kIndexName), plan_.index.size());
+    if (plan_.to == ConvertTo::Dcp) return write_metadata();
+    return plan_.index.empty() ? Result<void>() : write_whole(kIndexName, std::as_bytes(std::span(plan_.index)));
+  }
+
+  [[nodiscard]] Result<void> write_metadata() {
+    const auto built = metadata_of(plan_, metadata_);
+    RETURN_IF_ERROR(built);
+    const auto facts = MetadataFile::from_bytes(built->bytes());
+    RETURN_IF_ERROR(facts);
+    const auto pickle = dcp::export_pickle(facts->view());
+    RETURN_IF_ERROR(pickle);
+    RETURN_IF_ERROR(write_whole(dcp::kPickleName, pickle->bytes.bytes()));
+    const auto imported = dcp::import_file(target_.path(dcp::kPickleName));
+    RETURN_IF_ERROR(imported);
+    return write_whole(kMetadataFileName, imported->bytes.bytes());
+  }
+
+  [[nodiscard]] Result<void> write_whole(const char* name, std::span<const std::byte> bytes) {
+    auto out = OutputFile::create(target_.path(name), bytes.size());
     RETURN_IF_ERROR(out);
-    RETURN_IF_ERROR(out->write(0, plan_.index));
-    report_.bytes += plan_.index.size();
+    RETURN_IF_ERROR(out->write(0, bytes));
+    report_.bytes += bytes.size();
     return finish(*out);
   }
 
   [[nodiscard]] Result<void> verify() {
-    const auto written = safetensors::import_files(target_.folder());
-    RETURN_IF_ERROR(written);
-    const auto opened = MetadataFile::from_bytes(written->bytes.bytes());
+    const auto opened = dcp::open_checkpoint(target_.folder());
     RETURN_IF_ERROR(opened);
-    const auto reader = Reader::open(opened->view(), target_.folder());
+    const MetadataView written = opened->file.view();
+    const auto reader = Reader::open(*opened);
     RETURN_IF_ERROR(reader);
+    std::set<std::string_view> seen;
     for (const ConvertedFile& file : plan_.files) {
+      for (const ConvertedBytes& object : file.objects) {
+        const auto entry = written.find(object.name);
+        const auto same = entry ? equal_items(reader_, object.entry, *reader, *entry) : Result<bool>(false);
+        RETURN_IF_ERROR(same);
+        if (!*same) return not_what_was_written(object.entry.fqn());
+      }
       for (const ConvertedTensor& converted : file.tensors) {
-        RETURN_IF_ERROR(verify(converted, opened->view(), *reader));
+        if (seen.insert(converted.name).second) RETURN_IF_ERROR(verify(converted, written, *reader));
       }
     }
     return {};
+  }
+
+  static tl::unexpected<Error> not_what_was_written(std::string_view fqn) {
+    return fail(ErrorCode::Checksum, fmt::format("FQN '{}': what was read back is not what was written", fqn));
   }
 
   [[nodiscard]] Result<void> verify(const ConvertedTensor& converted, const MetadataView& metadata,
@@ -210,10 +269,10 @@ class Converter {
       const auto difference = compare(reader_, tensor, reader, *written, {.all = false, .progress = show});
       RETURN_IF_ERROR(difference);
       same = difference->same;
-      done_ = before + converted.bytes;
+      done_ = before + *box_bytes(tensor, tensor.size());
     }
     if (same) return {};
-    return fail(ErrorCode::Checksum, fmt::format("FQN '{}': what was read back is not what was written", tensor.fqn()));
+    return not_what_was_written(tensor.fqn());
   }
 
   bool advance(std::uint64_t bytes) {
@@ -235,6 +294,7 @@ class Converter {
   RangeCopier copier_;
   std::map<std::uint32_t, FileState> used_;
   std::vector<std::byte> block_;
+  std::uint32_t crc_ = 0;  // of the item that is written
   std::uint64_t done_ = 0;
   ConvertReport report_;
 };

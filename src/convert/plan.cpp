@@ -3,6 +3,7 @@
 #include <map>
 #include <set>
 
+#include "archive/write_item.hpp"
 #include "base/checked.hpp"
 #include "base/failing.hpp"
 #include "base/file.hpp"
@@ -40,8 +41,14 @@ class Planner {
     RETURN_IF_ERROR(check_data_files());
     std::vector<ConvertedTensor> tensors;
     RETURN_IF_ERROR(choose(tensors));
-    if (tensors.empty()) return fail(ErrorCode::NotFound, "there is no tensor to convert");
+    if (tensors.empty() && objects_.empty()) return fail(ErrorCode::NotFound, "there is no tensor to convert");
     RETURN_IF_ERROR(check_tensors(tensors));
+    plan_.to = options_.to;
+    if (options_.to == ConvertTo::Dcp) {
+      RETURN_IF_ERROR(shard(std::move(tensors)));
+      RETURN_IF_ERROR(list_other_files());
+      return std::move(plan_);
+    }
     RETURN_IF_ERROR(options_.like.empty() ? place(std::move(tensors)) : place_like(std::move(tensors)));
     for (ConvertedFile& file : plan_.files) {
       RETURN_IF_ERROR(lay_out(file));
@@ -80,11 +87,11 @@ class Planner {
       }
       const auto tensor = entry->tensor();
       if (tensor.corrupt()) return broken_metadata(fmt::format("FQN '{}'", fqn));
-      if (!tensor && entry->type() == StorageType::Bytes) {
+      if (!tensor && entry->type() == StorageType::Bytes && options_.to == ConvertTo::Safetensors) {
         plan_.bytes_items.emplace_back(fqn);
         continue;
       }
-      if (!tensor)
+      if (!tensor && entry->type() != StorageType::Bytes)
         return fail(ErrorCode::Conflict,
                     fmt::format("FQN '{}': is of a class that is none of DCP's, so that nobody knows "
                                 "what it holds; leave it out",
@@ -93,7 +100,17 @@ class Planner {
       if (!is_new)
         return fail(ErrorCode::Conflict,
                     fmt::format("FQNs '{}' and '{}' would both become '{}'", other->second, fqn, *name));
-      tensors.push_back({*tensor, std::move(*name)});
+      if (!tensor) {
+        const auto item = reader_.read_item(*entry);
+        RETURN_IF_ERROR(item);
+        objects_.push_back({*entry, std::move(*name), 0, item->size()});
+        continue;
+      }
+      const auto size = tensor->size();
+      ConvertedTensor& added = tensors.emplace_back();
+      added.tensor = *tensor;
+      added.name = std::move(*name);
+      added.box = {Size(size.size(), 0), Size(size.begin(), size.end())};
     }
     return {};
   }
@@ -101,7 +118,11 @@ class Planner {
   [[nodiscard]] Result<void> check_tensors(std::vector<ConvertedTensor>& tensors) {
     for (ConvertedTensor& converted : tensors) {
       const TensorView& tensor = converted.tensor;
-      if (safetensors::safetensors_name_of(tensor.dtype()).empty()) {
+      if (options_.to == ConvertTo::Dcp && !archive::can_store(tensor.dtype())) {
+        return fail(ErrorCode::NotPlain, fmt::format("FQN '{}': items of dtype {} cannot be written; leave it out",
+                                                     tensor.fqn(), tensor.dtype_name()));
+      }
+      if (options_.to == ConvertTo::Safetensors && safetensors::safetensors_name_of(tensor.dtype()).empty()) {
         return fail(ErrorCode::NotPlain, fmt::format("FQN '{}': safetensors files have no dtype {}; leave it out",
                                                      tensor.fqn(), tensor.dtype_name()));
       }
@@ -208,6 +229,67 @@ class Planner {
     return {};
   }
 
+  /// Each tensor's chunks into the files of the ranks that hold them; objects first, as torch has them.
+  [[nodiscard]] Result<void> shard(std::vector<ConvertedTensor> tensors) {
+    std::uint64_t ranks = 1;
+    for (const std::int64_t n : options_.mesh) {
+      if (n <= 0 || !base::multiply(ranks, static_cast<std::uint64_t>(n), ranks) || ranks > 99'999)
+        return fail(ErrorCode::InvalidArgument, "a mesh has 1 to 99,999 ranks");
+    }
+    std::map<std::uint32_t, ConvertedFile> files;
+    ConvertedFile& first = files[0];
+    for (ConvertedBytes& object : objects_) {
+      object.begin = first.bytes;
+      first.bytes += object.bytes;
+      first.objects.push_back(std::move(object));
+    }
+    for (const ConvertedTensor& whole : tensors) {
+      std::vector<Placement> placements = options_.placements;
+      for (Placement& placement : placements) {
+        const auto* const even = std::get_if<Shard>(&placement);
+        const auto* const strided = std::get_if<StridedShard>(&placement);
+        const auto ndim = static_cast<std::int64_t>(whole.box.sizes.size());
+        const std::int64_t dim = even != nullptr ? even->dim : strided != nullptr ? strided->dim : 0;
+        if ((even != nullptr || strided != nullptr) && (dim >= ndim || dim < -ndim)) placement = Replicate{};
+      }
+      const auto sharding = Sharding::create(whole.box.sizes, options_.mesh, placements);
+      if (!sharding) return fail_at(fmt::format("FQN '{}'", whole.tensor.fqn()), sharding.error());
+      for (const std::uint32_t rank : sharding->chunk_ranks()) {
+        ConvertedTensor part = whole;
+        part.box = sharding->local_box(rank);
+        // An empty shard says nothing but where it is not; a tensor without elements is one chunk.
+        if (columns::is_empty(part.box.sizes) && (!columns::is_empty(whole.box.sizes) || rank != 0)) continue;
+        if (columns::is_empty(whole.box.sizes)) part.box = whole.box;
+        const auto bytes = box_bytes(part.tensor, part.box.sizes);
+        RETURN_IF_ERROR(bytes);
+        part.bytes = *bytes;
+        part.is_woven = true;
+        ConvertedFile& file = files[rank];
+        RETURN_IF_ERROR(append_item(file, part));
+        file.tensors.push_back(std::move(part));
+      }
+    }
+    plan_.woven_bytes = plan_.tensor_bytes;
+    for (auto& [rank, file] : files) {
+      if (file.bytes == 0) continue;
+      file.name = fmt::format("__{}_0.distcp", rank);
+      plan_.files.push_back(std::move(file));
+    }
+    return {};
+  }
+
+  [[nodiscard]] Result<void> append_item(ConvertedFile& file, ConvertedTensor& part) const {
+    const archive::TensorItem item(part.tensor.dtype(), part.box.sizes, part.bytes);
+    const std::uint64_t alignment = std::max<std::uint32_t>(options_.alignment, 1);
+    const std::uint64_t over = (file.bytes + item.head().size()) % alignment;
+    part.item_begin = file.bytes + (over == 0 ? 0 : alignment - over);
+    part.begin = part.item_begin + item.head().size();
+    part.item_bytes = item.head().size() + part.bytes + item.tail(0).size();
+    if (__builtin_add_overflow(part.item_begin, part.item_bytes, &file.bytes) || file.bytes > INT64_MAX)
+      return fail(ErrorCode::TooLarge, "a file would have more bytes than a file can");
+    return {};
+  }
+
   /// Tensors of whole pages first, so that all of them begin at pages; then the widest elements first, so that each
   /// tensor is aligned.
   [[nodiscard]] static Result<void> lay_out(ConvertedFile& file) {
@@ -271,6 +353,7 @@ class Planner {
   fs::path folder_;
   const Reader& reader_;
   const ConvertOptions& options_;
+  std::vector<ConvertedBytes> objects_;
   Conversion plan_;
 };
 

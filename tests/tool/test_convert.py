@@ -90,20 +90,30 @@ class Convert(ConvertTest):
             size = sum(len(data) for _, data in header.values())
             self.assertTrue(size <= 1000 or len(header) == 1, name)
         again = self.folder / "again"
-        self.convert(self.target, again)  # of safetensors files, into one
+        self.convert(self.target, again, "--to", "safetensors")  # of safetensors files, into one
         self.assertEqual([path.name for path in again.iterdir()], ["model.safetensors"])
         self.assertEqual({n: d for n, (_, d) in tensors_of(again).items()}, {n: d for n, (_, d) in tensors_of(self.target).items()})
         like = self.folder / "like"
-        self.convert(again, like, "--like", self.target / "model.safetensors.index.json")
+        self.convert(again, like, "--to", "safetensors", "--like", self.target / "model.safetensors.index.json")
         for name in names:
             self.assertEqual(tensors_of(like, name).keys(), tensors_of(self.target, name).keys())
         self.assertEqual({n: d for n, (_, d) in tensors_of(like).items()}, {n: d for n, (_, d) in tensors_of(again).items()})
         short = self.folder / "short.index.json"
         short.write_text(json.dumps({"weight_map": {"a": "x.safetensors"}}))
-        self.check_error(["convert", again, self.folder / "none", "--like", short], "invalid_argument", "does not say where")
+        self.check_error(
+            ["convert", again, self.folder / "none", "--to", "safetensors", "--like", short], "invalid_argument", "does not say where"
+        )
         self.assertEqual(
             self.convert(
-                again, self.folder / "part", "--like", self.target / "model.safetensors.index.json", "--drop", "*.bias", "--json"
+                again,
+                self.folder / "part",
+                "--to",
+                "safetensors",
+                "--like",
+                self.target / "model.safetensors.index.json",
+                "--drop",
+                "*.bias",
+                "--json",
             ).json["missing"],
             sorted(fqn for fqn in index["weight_map"] if fqn.endswith(".bias")),
         )

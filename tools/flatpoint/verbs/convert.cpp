@@ -11,6 +11,7 @@
 #include "arguments.hpp"
 #include "checkpoint.hpp"
 #include "glob.hpp"
+#include "mesh.hpp"
 #include "progress.hpp"
 #include "table.hpp"
 #include "text.hpp"
@@ -23,7 +24,11 @@ using Clock = std::chrono::steady_clock;
 struct Arguments {
   std::string source;
   std::string target;
-  std::string to = "safetensors";
+  std::optional<std::string> to;
+  std::optional<std::uint32_t> files;
+  std::string mesh;
+  std::string placements;
+  std::uint32_t align = 1;
   std::uint64_t max_shard_bytes = data::ConvertOptions().max_shard_bytes;
   std::optional<std::string> like;
   std::vector<std::string> keep;
@@ -63,6 +68,36 @@ Result<void> read_bytes(std::string_view text, std::uint64_t& bytes) {
       __builtin_mul_overflow(number, known->bytes, &bytes)) {
     return fail(ErrorCode::InvalidArgument, fmt::format("expected bytes such as 5GB or 512MiB, not '{}'", text));
   }
+  return {};
+}
+
+/// Into which form: what the source is not.
+bool to_dcp(const Arguments& arguments, const dcp::OpenedCheckpoint& opened) {
+  return arguments.to ? *arguments.to == "dcp" : opened.origin == dcp::Origin::Safetensors;
+}
+
+/// The ranks of a target of DCP. Errors: InvalidArgument.
+Result<void> read_ranks(const Arguments& arguments, bool is_dcp, data::ConvertOptions& options) {
+  const bool given =
+      arguments.files || !arguments.mesh.empty() || !arguments.placements.empty() || arguments.align != 1;
+  if (given && !is_dcp)
+    return fail(ErrorCode::InvalidArgument, "--files, --mesh, --placements and --align go with --to dcp");
+  if (is_dcp && arguments.like) return fail(ErrorCode::InvalidArgument, "--like goes with --to safetensors");
+  if (arguments.mesh.empty() != arguments.placements.empty() || (arguments.files && !arguments.mesh.empty()))
+    return fail(ErrorCode::InvalidArgument, "give --files, or --mesh with --placements");
+  constexpr std::uint32_t kPages = 1U << 20;
+  if (arguments.align == 0 || arguments.align > kPages)
+    return fail(ErrorCode::InvalidArgument, fmt::format("--align: 1 to {}", kPages));
+  options.to = is_dcp ? data::ConvertTo::Dcp : data::ConvertTo::Safetensors;
+  options.alignment = arguments.align;
+  if (arguments.files) options.mesh = {*arguments.files};
+  if (arguments.mesh.empty()) return {};
+  auto mesh = parse_mesh(arguments.mesh);
+  if (!mesh) return tl::unexpected(std::move(mesh.error()));
+  auto placements = parse_placements(arguments.placements);
+  if (!placements) return tl::unexpected(std::move(placements.error()));
+  options.mesh = std::move(*mesh);
+  options.placements = std::move(*placements);
   return {};
 }
 
@@ -138,7 +173,7 @@ void print_json(Output& out, const dcp::OpenedCheckpoint& opened, const data::Co
   json.begin_object(Json::Style::Lines);
   write_checkpoint(json, opened);
   json.member("output", arguments.target);
-  json.member("to", arguments.to);
+  json.member("to", plan.to == data::ConvertTo::Dcp ? "dcp" : "safetensors");
   json.member("written", done.report.has_value());
   json.member("verified", done.report.has_value() && arguments.verify);
   json.key("files").begin_array(Json::Style::Lines);
@@ -171,7 +206,10 @@ Result<Exit> run(const Arguments& arguments, Context& context) {
   if (!opened) return tl::unexpected(opened.error());
   const auto reader = open_data(context, *opened);
   if (!reader) return tl::unexpected(reader.error());
-  const auto plan = data::plan_conversion(*opened, *reader, options_of(arguments, context));
+  auto choices = options_of(arguments, context);
+  if (auto read = read_ranks(arguments, to_dcp(arguments, *opened), choices); !read)
+    return tl::unexpected(std::move(read.error()));
+  const auto plan = data::plan_conversion(*opened, *reader, choices);
   if (!plan) return tl::unexpected(plan.error());
   Done done;
   if (!arguments.dry_run) {
@@ -206,7 +244,21 @@ Run declare(Command& command) {
                   "A checkpoint's folder, a .metadata, a flatpoint or .safetensors file, with its data files")
       .required();
   command.add_option("DST", arguments->target, "The folder to write, which appears when it is whole").required();
-  command.add_option("--to", arguments->to, "The form of DST").one_of({"safetensors"}).shows_default("safetensors");
+  command
+      .add_option("--to", arguments->to,
+                  "The form of DST. dcp: what torch.distributed.checkpoint loads; the default for safetensors files")
+      .one_of({"safetensors", "dcp"});
+  command.add_option("--files", arguments->files, "Of dcp: dimension 0 of each tensor cut into N files").type_name("N");
+  command.add_option("--mesh", arguments->mesh, "Of dcp: a file for each rank of this device mesh, such as 8x4")
+      .type_name("MESH");
+  command
+      .add_option("--placements", arguments->placements,
+                  "A placement per dimension of the mesh, such as S0,R; dimensions that a tensor lacks replicate it")
+      .type_name("P,...");
+  command
+      .add_option("--align", arguments->align,
+                  "Of dcp: tensors' bytes begin at multiples of this, such as 4096, for mapping")
+      .type_name("BYTES");
   command
       .add_option_function(
           "--max-shard-size",
@@ -235,10 +287,13 @@ Run declare(Command& command) {
 }  // namespace
 
 extern const Verb kConvert;
-const Verb kConvert{"convert", "Write a checkpoint anew as safetensors files, at the speed of a copy",
+const Verb kConvert{"convert",
+                    "Write a checkpoint anew, as safetensors files or in another sharding, at the speed of a copy",
                     "  flatpoint convert ckpt/ model/ --keep 'model.*' --carry '*.json'\n"
                     "  flatpoint convert ckpt/ model/ --max-shard-size 2GB --verify\n"
-                    "  flatpoint convert ckpt/ model/ --like original/model.safetensors.index.json --dry-run\n",
+                    "  flatpoint convert ckpt/ model/ --like original/model.safetensors.index.json --dry-run\n"
+                    "  flatpoint convert model/ ckpt/ --to dcp --mesh 4x2 --placements S0,S1\n"
+                    "  flatpoint convert ckpt/ resharded/ --to dcp --files 64 --align 4096\n",
                     declare};
 
 }  // namespace flatpoint::tool

@@ -11,6 +11,7 @@
 #include "flatpoint/load_plan.hpp"
 #include "flatpoint/mesh_plan.hpp"
 #include "glob.hpp"
+#include "mesh.hpp"
 #include "table.hpp"
 #include "wanted_file.hpp"
 
@@ -31,23 +32,6 @@ struct Arguments {
   bool partial = false;
   std::uint64_t gap = 0;
 };
-
-/// "8x4" as numbers; the planner says what is wrong with them.
-Result<Size> parse_mesh(std::string_view text) {
-  Size mesh;
-  const char* at = text.data();
-  const char* const end = text.data() + text.size();
-  for (;;) {
-    std::int64_t number = 0;
-    const auto [after, error] = std::from_chars(at, end, number);
-    if (error != std::errc() || (after != end && *after != 'x')) {
-      return fail(ErrorCode::InvalidArgument, fmt::format("--mesh: expected numbers like 8x4, not '{}'", text));
-    }
-    mesh.push_back(number);
-    if (after == end) return mesh;
-    at = after + 1;
-  }
-}
 
 /// "S0,R", or "PATTERN=S0,R".
 struct PatternPlacements {
