@@ -106,6 +106,25 @@ def read_boxes(boxes: Iterable[tuple[Tensor, Sequence[int], Sequence[int], Any, 
     exactly the bytes of the box, or the address of memory that the caller vouches for, which strides belong to. Threads: 0
     chooses. Raises Error."""
 
+def find_parts(
+    checkpoint: Checkpoint, parts: Iterable[tuple[str, Sequence[int], Sequence[int], Sequence[int]]], verify: bool
+) -> list[tuple[int, int, str | None]]:
+    """Where parts of chunks lie, each (fqn, offsets of the chunk, offsets in it, lengths): (number of the file, byte offset of
+    the chunk's item, None), or instead of None why `read_parts` does not take it: what torch alone can read, or a part that
+    lies in several chunks. `verify` compares strided and compressed ones with their checksums. Raises Error."""
+
+def read_parts(
+    checkpoint: Checkpoint,
+    parts: Iterable[tuple[str, Sequence[int], Sequence[int], Sequence[int], int, Sequence[int]]],
+    threads: int,
+    verify: bool,
+) -> tuple[int, int]:
+    """Read parts that `find_parts` knows, each with two values more: an address that the caller vouches for and byte strides
+    there. In the order of their files. Answers (bytes needed, bytes read). Threads: 0 chooses. Raises Error."""
+
+def check_item(checkpoint: Checkpoint, fqn: str) -> None:
+    """Compare a bytes item with the checksums in it. Raises Error."""
+
 @final
 class Checkpoint(Mapping[str, Tensor | Bytes | Opaque]):
     """An open checkpoint: a read-only mapping of FQN to what it holds, in DCP's order. Safe to read from many threads."""

@@ -238,6 +238,7 @@ NB_MODULE(_core, m) {
   bind_plan(m);
   bind_checkpoint(m);
   bind_data(m);
+  bind_read_items(m);
   bind_table(m);
   bind_merge(m);
   m.def(

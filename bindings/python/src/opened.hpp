@@ -188,6 +188,7 @@ void bind_columns(nb::module_& m);
 void bind_plan(nb::module_& m);
 void bind_checkpoint(nb::module_& m);
 void bind_data(nb::module_& m);
+void bind_read_items(nb::module_& m);
 void bind_table(nb::module_& m);
 void bind_merge(nb::module_& m);
 

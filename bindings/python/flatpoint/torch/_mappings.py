@@ -205,6 +205,17 @@ class StorageData(FileMapping):
             return self._dict()[key]
         return _storage_info(*found)
 
+    def is_of_the_file(self, key: MetadataIndex) -> bool:
+        """Whether nobody changed a key's value."""
+        value = (self._made if self._whole is None else self._whole).get(key)
+        if value is None:
+            return self._whole is None
+        found = self._source.checkpoint.find(key.fqn, key.offset)
+        if found is None:
+            return False
+        transforms = getattr(value, "transform_descriptors", None)
+        return (value.relative_path, value.offset, value.length, list(transforms or ())) == (*found[:3], list(found[3] or ()))
+
     def _items(self) -> Iterator[tuple[MetadataIndex, _StorageInfo]]:
         return ((MetadataIndex(*key), _storage_info(*info)) for key, info in self._source.checkpoint._storage_items())
 
