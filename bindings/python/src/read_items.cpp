@@ -49,14 +49,17 @@ bool lies_in_one_chunk(const TensorView& tensor, const ChunkPart& part) {
 
 /// Errors that say that torch may know better what lies there.
 bool is_for_torch(ErrorCode code) {
-  return code == ErrorCode::NotPlain || code == ErrorCode::UnknownTransform || code == ErrorCode::Outside;
+  return code == ErrorCode::NotPlain || code == ErrorCode::UnknownTransform || code == ErrorCode::DtypeMismatch ||
+         code == ErrorCode::Outside;
 }
 
 std::string reason_of(const Error& error) {
   if (error.code == ErrorCode::Outside) return "a file outside of the folder";
+  if (error.code == ErrorCode::DtypeMismatch) return "another dtype than the metadata says";
+  if (error.code == ErrorCode::UnknownTransform) return "an unknown transform";
   constexpr std::string_view kNotPlain = "not a plain tensor: ";
   const std::size_t found = error.message.rfind(kNotPlain);
-  return found == std::string::npos ? error.message : error.message.substr(found + kNotPlain.size());
+  return found == std::string::npos ? "not a plain tensor" : error.message.substr(found + kNotPlain.size());
 }
 
 Result<Where> find_part(const data::Reader& reader, const MetadataView& metadata, const ChunkPart& part, bool verify) {
