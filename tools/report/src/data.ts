@@ -193,18 +193,21 @@ function place(all: Entry[], places: (Float64Array[] | undefined)[], items: numb
   const itemOffset = new Float64Array(items);
   const itemLength = new Float64Array(items);
   const ends = new Float64Array(files + 1);
-  all.forEach((entry, number) => {
+  for (let number = 0, at = 0; number < all.length; number++) {
     const columns = places[number];
-    if (!columns) return;
+    if (!columns) continue;
     const [file, gap, length] = columns;
-    for (let i = 0; i < entry.count; i++) {
-      const at = entry.begin + i;
-      itemFile[at] = file[i];
+    let bytes = 0; // one number of an object, changed a million times, is slow
+    for (let i = 0; i < file.length; i++, at++) {
+      const owner = file[i];
+      const begin = ends[owner] + gap[i];
+      itemFile[at] = owner;
       itemLength[at] = length[i];
-      itemOffset[at] = ends[file[i]] + gap[i];
-      if (file[i] < files) ends[file[i]] = itemOffset[at] + length[i];
-      entry.bytes += length[i];
+      itemOffset[at] = begin;
+      if (owner < files) ends[owner] = begin + length[i];
+      bytes += length[i];
     }
-  });
+    all[number].bytes = bytes;
+  }
   return { itemFile, itemOffset, itemLength };
 }
