@@ -19,16 +19,12 @@ tl::unexpected<Error> system_error(const std::filesystem::path& path, const char
               fmt::format("{}: {}: {}", path.string(), call, std::generic_category().message(number)));
 }
 
-namespace {
-
 std::int64_t modified_ns_of(const struct stat& status) noexcept {
   std::int64_t ns = 0;
   const bool fits = !__builtin_mul_overflow(std::int64_t{status.st_mtim.tv_sec}, 1'000'000'000, &ns) &&
                     !__builtin_add_overflow(ns, std::int64_t{status.st_mtim.tv_nsec}, &ns);
   return fits ? ns : 0;
 }
-
-}  // namespace
 
 Result<File> File::open(const std::filesystem::path& path) {
   // O_NONBLOCK: opening a FIFO must not wait for a writer; it has no effect on regular files.

@@ -1,6 +1,8 @@
 // base/file.hpp - a regular file, open for reading.
 #pragma once
 
+#include <sys/stat.h>
+
 #include <array>
 #include <cstddef>
 #include <cstdint>
@@ -50,6 +52,9 @@ class FileSource final : public base::ByteSource {
   std::array<std::byte, 4096> head_;
   std::size_t head_size_ = 0;
 };
+
+/// The modification time in nanoseconds since 1970; 0: none that fits, as a file of the year 2300 has.
+[[nodiscard]] std::int64_t modified_ns_of(const struct stat& status) noexcept;
 
 /// An Io or NotFound error that says what the system said.
 tl::unexpected<Error> system_error(const std::filesystem::path& path, const char* call, int number);

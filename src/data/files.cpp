@@ -15,8 +15,7 @@ namespace {
 Result<FileState> state_of(const base::File& file, const std::string& path) {
   struct stat status {};
   if (::fstat(file.descriptor(), &status) != 0) return base::system_error(path, "stat", errno);
-  return FileState{status.st_dev, status.st_ino, status.st_size,
-                   std::int64_t{status.st_mtim.tv_sec} * 1'000'000'000 + status.st_mtim.tv_nsec};
+  return FileState{status.st_dev, status.st_ino, status.st_size, base::modified_ns_of(status)};
 }
 
 tl::unexpected<Error> changed(const std::string& path) {

@@ -1,8 +1,12 @@
 // Data files that are missing, lie elsewhere, or change while they are read.
+#include <fcntl.h>
+#include <sys/stat.h>
+
 #include <boost/test/unit_test.hpp>
 #include <fstream>
 #include <thread>
 
+#include "base/file.hpp"
 #include "data/support.hpp"
 #include "flatpoint/builder.hpp"
 
@@ -48,6 +52,29 @@ BOOST_AUTO_TEST_CASE(a_file_that_shrinks_or_is_written_again_is_noticed) {
   fs::remove(file);
   const auto without = data::Reader::open(*opened);
   BOOST_TEST((code_of(test::read_whole(*without, tensor)) == ErrorCode::NotFound));
+}
+
+// Times beyond the year 2262 leave 63 bits of nanoseconds. Some file systems cut them.
+BOOST_AUTO_TEST_CASE(a_file_of_a_far_future_is_read) {
+  const test::CopiedSample copy("s01_plain_tensors");
+  const auto opened = dcp::open_checkpoint(copy.folder());
+  BOOST_REQUIRE(opened);
+  const TensorView tensor = *opened->file.view().entry(0)->tensor();
+  const fs::path file = copy.folder() / "__0_0.distcp";
+  const timespec times[] = {{0, UTIME_OMIT}, {10'000'000'000, 999'999'999}};
+  BOOST_REQUIRE(::utimensat(AT_FDCWD, file.c_str(), times, 0) == 0);
+  BOOST_TEST(test::read_whole(*data::Reader::open(*opened), tensor).has_value());
+}
+
+// A time that does not fit is none, as for the metadata file.
+BOOST_AUTO_TEST_CASE(a_time_that_leaves_63_bits_is_none) {
+  struct stat status {};
+  status.st_mtim = {10'000'000'000, 999'999'999};
+  BOOST_TEST(base::modified_ns_of(status) == 0);
+  status.st_mtim = {9'223'372'036, 854'775'807};
+  BOOST_TEST(base::modified_ns_of(status) == INT64_MAX);
+  status.st_mtim.tv_nsec += 1;
+  BOOST_TEST(base::modified_ns_of(status) == 0);
 }
 
 BOOST_AUTO_TEST_CASE(a_file_that_is_replaced_is_noticed_when_it_is_opened_again) {

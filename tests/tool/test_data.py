@@ -1,16 +1,18 @@
 """get, stats and verify --check: the bytes of checkpoints, from outside. What torch says stands in tests/data/values.json."""
 
+import contextlib
 import io
 import json
 import math
 import os
 import pathlib
 import struct
+import subprocess
 import unittest
 import zipfile
 import zlib
 
-from tool import SAMPLES, ToolTest, run
+from tool import SAMPLES, TOOL, ToolTest, run
 
 VALUES = json.loads((pathlib.Path(__file__).parents[1] / "data" / "values.json").read_text())
 
@@ -242,10 +244,59 @@ class Get(ToolTest):
         self.assertEqual(head["shape"], (2, 1))
         expected = b"".join(whole[4 * (r * columns + columns - 1) :][:4] for r in (1, 2))
         self.assertEqual(part, expected)
-        for box in ("0:99", "x", "3:1", "0,0,0", ""):
+        for box in ("0:99", "x", "3:1", "0,0,0", "", str(2**63 - 1), str(-(2**63)), f"{2**63 - 1}:", str(2**63)):
             with self.subTest(box):
                 answer = run("get", sample, two_d, "--box", box, "-o", "-")
                 self.assertEqual(answer.code, 0 if box == "" else 2)
+
+    def test_only_a_file_is_replaced(self):
+        sample = SAMPLES / "s01_plain_tensors"
+        for make in (os.mkfifo, os.mkdir):
+            out = self.folder / f"{make.__name__}.raw"
+            make(out)
+            mode = out.lstat().st_mode
+            for fqn in ("w", "step"):
+                self.check_error(["get", sample, fqn, "-o", out, "--force"], "invalid_argument")
+            self.assertEqual(out.lstat().st_mode, mode)
+        link, target = self.folder / "link.raw", self.folder / "target"
+        target.write_bytes(b"precious")
+        link.symlink_to(target)
+        self.assertEqual(run("get", sample, "w", "-o", link, "--force").code, 0)
+        self.assertFalse(link.is_symlink())
+        self.assertEqual((len(link.read_bytes()), target.read_bytes()), (96, b"precious"))
+        self.assertEqual(sorted(p.name for p in self.folder.iterdir()), ["link.raw", "mkdir.raw", "mkfifo.raw", "target"])
+
+    def test_a_killed_process_leaves_nothing(self):
+        """A process that dies amid a tensor of many gigabytes, which has no bytes on the disk."""
+        model = self.folder / "model.safetensors"
+        header = b'{"w":{"dtype":"U8","shape":[68719476736],"data_offsets":[0,68719476736]}}'
+        model.write_bytes(len(header).to_bytes(8, "little") + header)
+        os.truncate(model, model.stat().st_size + 2**36)
+        out = self.folder / "out"
+        out.mkdir()
+        process = subprocess.Popen([TOOL, "get", model, "w", "-o", out / "w.raw"], stderr=subprocess.DEVNULL)
+        try:
+            while not any(self.size_of(fd) for fd in self.open_files(process, out)):
+                self.assertIsNone(process.poll())
+        finally:
+            process.kill()
+            process.wait()
+        self.assertEqual(list(out.iterdir()), [])
+
+    @staticmethod
+    def open_files(process, folder):
+        """The files of a folder that a process has open, with or without a name."""
+        at = pathlib.Path(f"/proc/{process.pid}/fd")
+        for fd in at.iterdir():
+            with contextlib.suppress(OSError):
+                if os.readlink(fd).startswith(str(folder)):
+                    yield fd
+
+    @staticmethod
+    def size_of(path):
+        with contextlib.suppress(OSError):
+            return os.stat(path).st_size
+        return 0
 
     def test_what_cannot_be_written_says_so_and_leaves_nothing(self):
         sample = SAMPLES / "s01_plain_tensors"

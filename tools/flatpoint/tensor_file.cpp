@@ -67,20 +67,41 @@ Result<FileWriter> FileWriter::create(const fs::path& path, bool force) {
     return writer;
   }
   std::error_code ignored;
+  const auto there = fs::symlink_status(path, ignored).type();
   if (fs::is_directory(path, ignored))
     return fail(ErrorCode::InvalidArgument, fmt::format("{}: is a folder; name a file", path.string()));
-  if (!force && fs::exists(fs::symlink_status(path, ignored)))
+  if (!force && there != fs::file_type::not_found)
     return fail(ErrorCode::Conflict, fmt::format("{}: there is a file (--force replaces it)", path.string()));
-  std::string name = (path.parent_path() / ".flatpoint-XXXXXX.tmp").string();
-  writer.file_ = ::mkostemps(name.data(), 4, O_CLOEXEC);
-  if (writer.file_ < 0) return writer.failed("open", errno).map([&] { return std::move(writer); });
-  writer.temporary_ = name;
-  const mode_t mask = ::umask(0);
-  ::umask(mask);
-  if (::fchmod(writer.file_, 0666 & ~mask) != 0)
-    return writer.failed("chmod", errno).map([&] { return std::move(writer); });
+  if (there != fs::file_type::not_found && there != fs::file_type::regular && there != fs::file_type::symlink) {
+    return fail(
+        ErrorCode::InvalidArgument,
+        fmt::format("{}: is a device or the like; only a file is replaced ('-' is standard output)", path.string()));
+  }
+  if (auto opened = writer.open_temporary(); !opened) return tl::unexpected(std::move(opened.error()));
   return writer;
 }
+
+std::string FileWriter::temporary_name() const { return (path_.parent_path() / ".flatpoint-XXXXXX.tmp").string(); }
+
+/// A file without a name, which is gone with this process however that ends; else one with a name for a while.
+Result<void> FileWriter::open_temporary() {
+#ifdef O_TMPFILE
+  const fs::path folder = path_.has_parent_path() ? path_.parent_path() : fs::path(".");
+  file_ = ::open(folder.c_str(), O_TMPFILE | O_WRONLY | O_CLOEXEC, 0666);
+  if (file_ >= 0 && ::access(descriptor_path().c_str(), F_OK) == 0) return {};
+  if (file_ >= 0) ::close(std::exchange(file_, -1));
+#endif
+  std::string name = temporary_name();
+  file_ = ::mkostemps(name.data(), 4, O_CLOEXEC);
+  if (file_ < 0) return failed("open", errno);
+  temporary_ = name;
+  const mode_t mask = ::umask(0);
+  ::umask(mask);
+  return ::fchmod(file_, 0666 & ~mask) == 0 ? Result<void>() : failed("chmod", errno);
+}
+
+/// Where Linux shows an open file that may have no other name.
+std::string FileWriter::descriptor_path() const { return fmt::format("/proc/self/fd/{}", file_); }
 
 FileWriter::FileWriter(FileWriter&& other) noexcept
     : path_(std::move(other.path_)),
@@ -89,9 +110,8 @@ FileWriter::FileWriter(FileWriter&& other) noexcept
       force_(other.force_) {}
 
 FileWriter::~FileWriter() {
-  if (temporary_.empty()) return;
-  if (file_ >= 0) ::close(file_);
-  ::unlink(temporary_.c_str());
+  if (file_ >= 0 && file_ != STDOUT_FILENO) ::close(file_);
+  if (!temporary_.empty()) ::unlink(temporary_.c_str());
 }
 
 Result<void> FileWriter::failed(const char* call, int number) const {
@@ -110,10 +130,33 @@ Result<void> FileWriter::write(std::span<const std::byte> bytes) {
   return {};
 }
 
+/// A name for the file without one: its own, or where that is taken and may be replaced, one to rename it from.
+Result<void> FileWriter::link_nameless() {
+  const auto link = [&](const fs::path& to) {
+    return ::linkat(AT_FDCWD, descriptor_path().c_str(), AT_FDCWD, to.c_str(), AT_SYMLINK_FOLLOW) == 0;
+  };
+  if (link(path_)) return {};
+  if (errno != EEXIST) return failed("link", errno);
+  if (!force_)
+    return fail(ErrorCode::Conflict, fmt::format("{}: there is a file (--force replaces it)", path_.string()));
+  std::string name = temporary_name();
+  const int placeholder = ::mkostemps(name.data(), 4, O_CLOEXEC);  // finds a name that is free
+  if (placeholder < 0) return failed("open", errno);
+  ::close(placeholder);
+  ::unlink(name.c_str());
+  if (!link(name)) return failed("link", errno);
+  temporary_ = name;
+  return {};
+}
+
 Result<void> FileWriter::finish() {
-  if (temporary_.empty()) return {};
+  if (file_ == STDOUT_FILENO) return {};
   if (::fsync(file_) != 0 && errno != EINVAL && errno != ENOTSUP) return failed("fsync", errno);
+  if (temporary_.empty()) {
+    if (auto linked = link_nameless(); !linked) return linked;
+  }
   if (::close(std::exchange(file_, -1)) != 0 && errno != EINTR) return failed("close", errno);
+  if (temporary_.empty()) return {};
   if (!force_) {                                                    // never over a file that came meanwhile
     if (::link(temporary_.c_str(), path_.c_str()) == 0) return {};  // the destructor takes the other name away
     if (errno == EEXIST)

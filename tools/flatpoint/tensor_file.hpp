@@ -24,7 +24,8 @@ std::string npy_head(ScalarType dtype, std::span<const std::int64_t> sizes);
 /// Bytes on their way into a file, which appears under its name when it is whole, or to standard output.
 class FileWriter {
  public:
-  /// "-" is standard output. Errors: Conflict where there is a file and no `force`; NotFound, Io.
+  /// "-" is standard output. Errors: Conflict where there is a file and no `force`; InvalidArgument where there is
+  /// something else, which stays; NotFound, Io.
   [[nodiscard]] static Result<FileWriter> create(const std::filesystem::path& path, bool force);
   FileWriter(FileWriter&& other) noexcept;
   FileWriter& operator=(FileWriter&&) = delete;
@@ -38,9 +39,13 @@ class FileWriter {
  private:
   FileWriter() = default;
   [[nodiscard]] Result<void> failed(const char* call, int number) const;
+  [[nodiscard]] Result<void> open_temporary();
+  [[nodiscard]] Result<void> link_nameless();
+  [[nodiscard]] std::string temporary_name() const;
+  [[nodiscard]] std::string descriptor_path() const;
 
   std::filesystem::path path_;
-  std::filesystem::path temporary_;  // empty: standard output
+  std::filesystem::path temporary_;  // empty: standard output, or a file without a name
   int file_ = -1;
   bool force_ = false;
 };

@@ -38,6 +38,9 @@ tl::unexpected<Error> usage(std::string message) { return fail(ErrorCode::Invali
 /// One dimension of "0:4,:,7,-2:": begin and end as Python has them; one number keeps its dimension, with one element.
 Result<void> parse_range(std::string_view text, std::int64_t size, Box& box) {
   const auto invalid = [&] { return usage(fmt::format("--box: '{}' is no range such as 0:4, 2: or 7", text)); };
+  const auto outside = [&] {
+    return usage(fmt::format("--box: '{}' does not lie inside a dimension of {}", text, size));
+  };
   const auto number = [&](std::string_view digits, std::int64_t fallback, std::int64_t& value) {
     value = fallback;
     if (digits.empty()) return true;
@@ -51,12 +54,12 @@ Result<void> parse_range(std::string_view text, std::int64_t size, Box& box) {
   const std::size_t colon = text.find(':');
   if (colon == std::string_view::npos) {
     if (text.empty() || !number(text, 0, begin)) return invalid();
+    if (begin >= size) return outside();
     end = begin + 1;
   } else if (!number(text.substr(0, colon), 0, begin) || !number(text.substr(colon + 1), size, end)) {
     return invalid();
   }
-  if (begin < 0 || end < begin || end > size)
-    return usage(fmt::format("--box: '{}' does not lie inside a dimension of {}", text, size));
+  if (begin < 0 || end < begin || end > size) return outside();
   box.offsets.push_back(begin);
   box.sizes.push_back(end - begin);
   return {};
