@@ -7,6 +7,7 @@
 #include "base/checked.hpp"
 #include "base/failing.hpp"
 #include "base/format.hpp"
+#include "columns/boxes.hpp"
 #include "data/zstd.hpp"
 
 namespace flatpoint::data {
@@ -145,7 +146,8 @@ Result<ChunkSource> Items::open_item(const TensorView& tensor, const ChunkView& 
       return source;
     }
   }
-  if (storage.length() == 0 && source.file->format() != FileFormat::Unknown) {
+  if (storage.length() == 0 && source.file->format() != FileFormat::Unknown &&
+      !columns::is_empty(chunk.to_value().sizes)) {
     return fail(ErrorCode::NotPlain, "the metadata names the file of this chunk, but not where in it the data lie");
   }
   const auto compressed = is_compressed(storage);

@@ -71,20 +71,21 @@ class ManifestReader {
   [[nodiscard]] const std::map<std::string, std::uint64_t>& unknown_keys() const noexcept { return unknown_keys_; }
 
  private:
-  Result<std::vector<Value>> fields(Value value, std::string_view what, std::initializer_list<std::string_view> keys);
-  Result<std::vector<Item>> items_of_2(Value metadata);
-  Result<std::vector<Item>> items_of_1(Value metadata, Value mappings);
-  Result<std::shared_ptr<const Layouts>> layouts(Value value);
-  Result<std::uint32_t> rank_key(Value key, bool may_be_text) const;
-  Result<LayoutInfo> layout(Value value);
+  [[nodiscard]] Result<std::vector<Value>> fields(Value value, std::string_view what,
+                                                  std::initializer_list<std::string_view> keys);
+  [[nodiscard]] Result<std::vector<Item>> items_of_2(Value metadata);
+  [[nodiscard]] Result<std::vector<Item>> items_of_1(Value metadata, Value mappings);
+  [[nodiscard]] Result<std::shared_ptr<const Layouts>> layouts(Value value);
+  [[nodiscard]] Result<std::uint32_t> rank_key(Value key, bool may_be_text) const;
+  [[nodiscard]] Result<LayoutInfo> layout(Value value);
   [[nodiscard]] Result<void> check_files(const std::vector<Item>& items) const;
-  Result<const Group*> group(Value value);
-  Result<void> dtensor(Value data, Group& group);
-  Result<void> explicit_boxes(Value data, Group& group);
-  Result<void> shape_and_dtype(Value shape, Value dtype, Group& group) const;
-  Result<const Mesh*> mesh(Value value);
-  Result<Placement> placement(Value value, std::size_t ndim);
-  Result<const std::vector<std::uint32_t>*> ranks(Value value);
+  [[nodiscard]] Result<const Group*> group(Value value);
+  [[nodiscard]] Result<void> dtensor(Value data, Group& group);
+  [[nodiscard]] Result<void> explicit_boxes(Value data, Group& group);
+  [[nodiscard]] Result<void> shape_and_dtype(Value shape, Value dtype, Group& group) const;
+  [[nodiscard]] Result<const Mesh*> mesh(Value value);
+  [[nodiscard]] Result<Placement> placement(Value value, std::size_t ndim);
+  [[nodiscard]] Result<const std::vector<std::uint32_t>*> ranks(Value value);
 
   Values values_;
   const Heap& heap_;
