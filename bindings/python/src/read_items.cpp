@@ -163,8 +163,8 @@ class BoxesByTensor {
     const auto plan = plan_load(metadata_, wanted, {});
     if (!plan) return tl::unexpected(plan.error());
     // Each part lies in one chunk (find_parts).
-    if (plan->size() != count_ && plan->issues().empty())
-      return fail(ErrorCode::InvalidArgument, "a part of a chunk lies in several chunks");
+    if (plan->size() != count_)
+      return fail(ErrorCode::InvalidArgument, "a part of a chunk lies in no chunk, or in several");
     std::vector<data::Destination> destinations;
     destinations.reserve(plan->size());
     for (const auto item : plan->items()) destinations.push_back(numbered[item.wanted()]->to[item.box()]);
