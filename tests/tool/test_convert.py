@@ -129,6 +129,35 @@ class Convert(ConvertTest):
         self.assertEqual(answer["other_files"], ["tokenizer.model"])
         self.assertEqual((self.target / "config.json").read_text(), "config.json")
 
+    def test_new_names(self):
+        source = SAMPLES / "s07_optimizer_bytes"
+        plain = {f: value["crc32"] for f, value in VALUES["s07_optimizer_bytes"].items() if f.startswith("model.") and "crc32" in value}
+        names = self.folder / "names.tsv"
+        names.write_text("model.0.bias\tfirst\n")
+        for arguments, name_of in (
+            (["--rename", "model.*=module.*"], lambda fqn: fqn.replace("model.", "module.")),
+            (["--rename", "model.*.*=net.{2}_{1}_{2}"], lambda fqn: "net.{2}_{1}_{2}".format(*fqn.split("."))),
+            (["--rename", "*.0.*={1}.zero.{2}", "--rename", "*=w.*"], lambda f: f.replace(".0.", ".zero.") if ".0." in f else "w." + f),
+            (["--rename", "model.0.*={x}{1}{0}"], lambda fqn: fqn.replace("model.0.", "{x}") + "{0}" if ".0." in fqn else fqn),
+            (["--map", names, "--rename", "*=m.*"], lambda fqn: "first" if fqn == "model.0.bias" else "m." + fqn),
+        ):
+            self.convert(source, self.target, "--keep", "model.*", *arguments, "--force")
+            found = {name: zlib.crc32(data) for name, (_, data) in tensors_of(self.target).items()}
+            self.assertEqual(found, {name_of(fqn): value for fqn, value in plain.items()}, arguments)
+        self.convert(source, self.folder / "dcp", "--to", "dcp", "--rename", "model.*=module.*", "--verify")
+        listed = {entry["fqn"] for entry in run("ls", self.folder / "dcp", "--json").json["entries"]}
+        self.assertEqual({f for f in listed if f.startswith("mod")}, {f.replace("model.", "module.") for f in plain})
+        for words, code, said in (
+            (["--rename", "model.*=x"], "invalid_argument", "cannot be told"),
+            (["--rename", "model.*={2}"], "invalid_argument", "cannot be told"),
+            (["--rename", "model.*"], "invalid_argument", "FROM=TO"),
+            (["--rename", "a=b=c"], "invalid_argument", "FROM=TO"),
+            (["--rename", "model.*.*={1}"], "conflict", "would both become"),
+        ):
+            self.check_error(["convert", source, self.folder / "none", "--keep", "model.*", *words], code, said)
+        names.write_text("nowhere\tfirst\n")
+        self.check_error(["convert", source, self.folder / "none", "--map", names], "not_found", "nowhere")
+
     def test_a_dry_run_writes_nothing(self):
         before = sorted(self.folder.iterdir())
         answer = self.convert(SAMPLES / "d02_dtensor_2d", self.target, "--dry-run", "--json").json

@@ -1,17 +1,20 @@
 // flatpoint convert - a checkpoint anew, in another form.
 #include "flatpoint/convert.hpp"
 
-#include <sys/resource.h>
-
 #include <algorithm>
 #include <charconv>
 #include <chrono>
+#include <cinttypes>
+#include <cstdio>
+#include <fstream>
 #include <memory>
 
 #include "arguments.hpp"
 #include "checkpoint.hpp"
 #include "glob.hpp"
 #include "mesh.hpp"
+#include "name_map.hpp"
+#include "pattern_rename.hpp"
 #include "progress.hpp"
 #include "table.hpp"
 #include "text.hpp"
@@ -33,6 +36,8 @@ struct Arguments {
   std::optional<std::string> like;
   std::vector<std::string> keep;
   std::vector<std::string> drop;
+  std::vector<std::string> rename;
+  std::optional<std::string> map;
   std::vector<std::string> carry;
   bool force = false;
   bool dry_run = false;
@@ -101,14 +106,52 @@ Result<void> read_ranks(const Arguments& arguments, bool is_dcp, data::ConvertOp
   return {};
 }
 
-data::ConvertOptions options_of(const Arguments& arguments, const Context& context) {
+/// New names: by a file, else by the first pattern that matches.
+struct Names {
+  NameMap map;
+  std::vector<PatternRename> patterns;
+
+  [[nodiscard]] std::string operator()(std::string_view fqn) const {
+    if (const auto mapped = map.find(fqn); mapped != map.end()) return mapped->second;
+    for (const PatternRename& pattern : patterns) {
+      if (auto renamed = pattern(fqn)) return std::move(*renamed);
+    }
+    return std::string(fqn);
+  }
+};
+
+/// Errors: InvalidArgument, those of read_name_map; NotFound for an old name that is none.
+Result<Names> read_names(const Arguments& arguments, const dcp::OpenedCheckpoint& opened) {
+  Names names;
+  for (const std::string& text : arguments.rename) {
+    const std::size_t equals = text.find('=');
+    if (equals == std::string::npos || text.find('=', equals + 1) != std::string::npos)
+      return fail(ErrorCode::InvalidArgument, fmt::format("--rename: expected FROM=TO, not '{}'", text));
+    names.patterns.emplace_back(std::string_view(text).substr(0, equals), std::string_view(text).substr(equals + 1));
+    if (!names.patterns.back().fits())
+      return fail(ErrorCode::InvalidArgument,
+                  fmt::format("--rename: '{}': what its * match cannot be told from one another then", text));
+  }
+  if (!arguments.map) return names;
+  auto map = read_name_map(*arguments.map);
+  if (!map) return tl::unexpected(std::move(map.error()));
+  for (const auto& [from, to] : *map) {
+    const auto entry = opened.file.view().find(from);
+    if (entry.corrupt()) return tl::unexpected(corrupt(opened, fmt::format("FQN '{}'", from)));
+    if (entry.absent()) return fail(ErrorCode::NotFound, fmt::format("{}: no FQN '{}'", opened.path.string(), from));
+  }
+  names.map = std::move(*map);
+  return names;
+}
+
+data::ConvertOptions options_of(const Arguments& arguments, const Context& context, const Names& names) {
   data::ConvertOptions options;
   options.max_shard_bytes = arguments.max_shard_bytes;
   options.like = arguments.like.value_or("");
   options.allow_outside = context.globals.allow_outside;
   options.name_of = [&](std::string_view fqn) -> std::optional<std::string> {
     const bool kept = arguments.keep.empty() || matches(arguments.keep, fqn);
-    return kept && !matches(arguments.drop, fqn) ? std::optional<std::string>(fqn) : std::nullopt;
+    return kept && !matches(arguments.drop, fqn) ? std::optional(names(fqn)) : std::nullopt;
   };
   options.carry = [&](std::string_view file) { return matches(arguments.carry, file); };
   return options;
@@ -120,11 +163,14 @@ struct Done {
   double seconds = 0;
 };
 
-/// Bytes of memory, at their most.
+/// Bytes of memory, at their most. What getrusage says begins with the process that started this one.
 std::uint64_t peak_memory() {
-  rusage usage{};
-  ::getrusage(RUSAGE_SELF, &usage);
-  return static_cast<std::uint64_t>(usage.ru_maxrss) * 1024;
+  std::ifstream status("/proc/self/status");
+  for (std::string line; std::getline(status, line);) {
+    std::uint64_t kib = 0;
+    if (std::sscanf(line.c_str(), "VmHWM: %" SCNu64 " kB", &kib) == 1) return kib * 1024;
+  }
+  return 0;
 }
 
 void print_names(Output& out, std::string_view what, const std::vector<std::string>& names) {
@@ -206,7 +252,9 @@ Result<Exit> run(const Arguments& arguments, Context& context) {
   if (!opened) return tl::unexpected(opened.error());
   const auto reader = open_data(context, *opened);
   if (!reader) return tl::unexpected(reader.error());
-  auto choices = options_of(arguments, context);
+  const auto names = read_names(arguments, *opened);
+  if (!names) return tl::unexpected(names.error());
+  auto choices = options_of(arguments, context, *names);
   if (auto read = read_ranks(arguments, to_dcp(arguments, *opened), choices); !read)
     return tl::unexpected(std::move(read.error()));
   const auto plan = data::plan_conversion(*opened, *reader, choices);
@@ -273,6 +321,15 @@ Run declare(Command& command) {
   command.add_option("--keep", arguments->keep, "Only FQNs that match; may be given again").type_name("PATTERN");
   command.add_option("--drop", arguments->drop, "None of the FQNs that match; may be given again").type_name("PATTERN");
   command
+      .add_option("--rename", arguments->rename,
+                  "New names: what a * of FROM matches takes the place of the same * in TO, or of {1}, {2}, ...; the\n"
+                  "first that matches counts")
+      .type_name("FROM=TO");
+  command
+      .add_option("--map", arguments->map,
+                  "A file with a line per FQN: old name, tab, new name, written as `ls` prints them")
+      .type_name("FILE");
+  command
       .add_option("--carry", arguments->carry,
                   "Copy other files of SRC's folder that match, such as '*.json'; may be given again")
       .type_name("PATTERN");
@@ -290,6 +347,7 @@ extern const Verb kConvert;
 const Verb kConvert{"convert",
                     "Write a checkpoint anew, as safetensors files or in another sharding, at the speed of a copy",
                     "  flatpoint convert ckpt/ model/ --keep 'model.*' --carry '*.json'\n"
+                    "  flatpoint convert ckpt/ model/ --keep 'app.model.*' --rename 'app.model.*=model.*'\n"
                     "  flatpoint convert ckpt/ model/ --max-shard-size 2GB --verify\n"
                     "  flatpoint convert ckpt/ model/ --like original/model.safetensors.index.json --dry-run\n"
                     "  flatpoint convert model/ ckpt/ --to dcp --mesh 4x2 --placements S0,S1\n"

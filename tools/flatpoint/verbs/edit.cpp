@@ -8,6 +8,7 @@
 #include "checkpoint.hpp"
 #include "glob.hpp"
 #include "name_map.hpp"
+#include "pattern_rename.hpp"
 #include "publish.hpp"
 #include "standard_input.hpp"
 #include "text.hpp"
@@ -129,46 +130,6 @@ Run declare_selection(Command& command) {
 
 // ---- rename
 
-/// The literal parts of a pattern between its stars.
-std::vector<std::string_view> parts_of(std::string_view pattern) {
-  std::vector<std::string_view> parts;
-  for (std::size_t begin = 0;;) {
-    const std::size_t star = pattern.find('*', begin);
-    parts.push_back(pattern.substr(begin, star - begin));
-    if (star == std::string_view::npos) return parts;
-    begin = star + 1;
-  }
-}
-
-/// FROM and TO with the same number of stars: what a star of FROM matches stands for that star in TO. Stars match as
-/// little as they can, from left to right, the last one the rest.
-class PatternRename {
- public:
-  PatternRename(std::string_view from, std::string_view to) : from_(parts_of(from)), to_(parts_of(to)) {}
-  [[nodiscard]] bool fits() const { return from_.size() == to_.size(); }
-
-  [[nodiscard]] std::optional<std::string> operator()(std::string_view fqn) const {
-    if (from_.size() == 1) return fqn == from_[0] ? std::optional<std::string>(to_[0]) : std::nullopt;
-    if (!fqn.starts_with(from_.front())) return std::nullopt;
-    std::string renamed(to_.front());
-    std::size_t at = from_.front().size();
-    for (std::size_t i = 1; i < from_.size(); ++i) {
-      const std::string_view next = from_[i];
-      const bool is_last = i + 1 == from_.size();
-      if (is_last && (fqn.size() - at < next.size() || !fqn.ends_with(next))) return std::nullopt;
-      const std::size_t found = is_last ? fqn.size() - next.size() : fqn.find(next, at);
-      if (found == std::string_view::npos) return std::nullopt;
-      renamed.append(fqn.substr(at, found - at)).append(to_[i]);
-      at = found + next.size();
-    }
-    return renamed;
-  }
-
- private:
-  std::vector<std::string_view> from_;
-  std::vector<std::string_view> to_;
-};
-
 Result<void> check_map(const dcp::OpenedCheckpoint& opened, const NameMap& map) {
   for (const auto& [from, to] : map) {
     const auto entry = opened.file.view().find(from);
@@ -215,10 +176,10 @@ Result<Exit> run_rename(const Arguments& arguments, Context& context) {
 Run declare_rename(Command& command) {
   const auto arguments = std::make_shared<Arguments>();
   add_checkpoint(command, arguments->checkpoint);
-  command.add_option(
-      "FROM TO", arguments->patterns,
-      "Names, in pairs; what a * of FROM matches takes the place of the same * in TO. The first pair that matches "
-      "counts");
+  command.add_option("FROM TO", arguments->patterns,
+                     "Names, in pairs; what a * of FROM matches takes the place of the same * in TO, or of {1}, {2}, "
+                     ".... The first pair that matches "
+                     "counts");
   command
       .add_option("--map", arguments->map,
                   "A file with a line per FQN: old name, tab, new name, written as `ls` prints them")
