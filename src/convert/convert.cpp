@@ -46,6 +46,7 @@ class Converter {
         copier_([this](std::uint64_t bytes) { return advance(bytes); }) {}
 
   Result<ConvertReport> run() {
+    if (plan_.to == ConvertTo::Dcp) RETURN_IF_ERROR(make_pickle());
     RETURN_IF_ERROR(make_files());
     for (const ConvertedFile& file : plan_.files) {
       RETURN_IF_ERROR(write_file(file));
@@ -206,14 +207,20 @@ class Converter {
     return plan_.index.empty() ? Result<void>() : write_whole(kIndexName, std::as_bytes(std::span(plan_.index)));
   }
 
-  [[nodiscard]] Result<void> write_metadata() {
+  /// What the metadata cannot hold is an error before the first byte.
+  [[nodiscard]] Result<void> make_pickle() {
     const auto built = metadata_of(plan_, metadata_);
     RETURN_IF_ERROR(built);
     const auto facts = MetadataFile::from_bytes(built->bytes());
     RETURN_IF_ERROR(facts);
-    const auto pickle = dcp::export_pickle(facts->view());
+    auto pickle = dcp::export_pickle(facts->view());
     RETURN_IF_ERROR(pickle);
-    RETURN_IF_ERROR(write_whole(dcp::kPickleName, pickle->bytes.bytes()));
+    pickle_ = std::move(pickle->bytes);
+    return {};
+  }
+
+  [[nodiscard]] Result<void> write_metadata() {
+    RETURN_IF_ERROR(write_whole(dcp::kPickleName, pickle_.bytes()));
     const auto imported = dcp::import_file(target_.path(dcp::kPickleName));
     RETURN_IF_ERROR(imported);
     return write_whole(kMetadataFileName, imported->bytes.bytes());
@@ -294,6 +301,7 @@ class Converter {
   RangeCopier copier_;
   std::map<std::uint32_t, FileState> used_;
   std::vector<std::byte> block_;
+  Buffer pickle_;          // of a target of DCP
   std::uint32_t crc_ = 0;  // of the item that is written
   std::uint64_t done_ = 0;
   ConvertReport report_;

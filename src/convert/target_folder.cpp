@@ -120,11 +120,11 @@ Result<void> check_replaceable(const fs::path& target, const fs::path& source) {
 }  // namespace
 
 Result<TargetFolder> TargetFolder::create(const fs::path& given, bool force, const fs::path& source) {
-  fs::path target = fs::absolute(given).lexically_normal();
-  if (!target.has_filename()) target = target.parent_path();
-  if (given.empty() || !target.has_filename())
-    return fail(ErrorCode::InvalidArgument, fmt::format("'{}': is no name for a folder", given.string()));
   std::error_code error;
+  fs::path target = given.empty() ? fs::path() : fs::absolute(given, error).lexically_normal();
+  if (!target.has_filename()) target = target.parent_path();
+  if (error || !target.has_filename())
+    return fail(ErrorCode::InvalidArgument, fmt::format("'{}': is no name for a folder", given.string()));
   const bool exists = fs::exists(fs::symlink_status(target, error));
   if (exists && !force) return fail(ErrorCode::Conflict, fmt::format("{}: is there already", target.string()));
   if (exists) RETURN_IF_ERROR(check_replaceable(target, source));

@@ -193,7 +193,8 @@ class Convert(ConvertTest):
         inner = shutil.copytree(source, parent / "inner")
         self.check_error(["convert", inner, parent, "--force"], "invalid_argument", "holds the source")
         self.check_error(["convert", source, self.folder / "none" / "there"], "not_found")
-        self.check_error(["convert", source, "/"], "invalid_argument")
+        self.check_error(["convert", source, "/"], "invalid_argument", "no name for a folder")
+        self.check_error(["convert", source, ""], "invalid_argument", "no name for a folder")
         self.assertEqual({path: path.read_bytes() for path in source.iterdir()}, before)
         self.assertEqual((home / "thesis.tex").read_text(), "years")
         self.assertEqual(self.left(), [])
@@ -213,6 +214,13 @@ class Convert(ConvertTest):
         self.check_error(["convert", copy, self.target], "truncated", data.name)
         data.unlink()
         self.check_error(["convert", copy, self.target], "not_found", data.name)
+        no_text = ["--rename", b"col=\xff"]
+        copy = self.sample_with_data("d01_dtensor_1d", "whole")
+        environment = dict(os.environ, LD_PRELOAD=FAULTS, FLATPOINT_CALLS=str(self.folder / "calls"))
+        for form, words in (("safetensors", b"has no place"), ("dcp", b"no str")):
+            answer = self.convert(copy, self.target, "--to", form, *no_text, code=2, env=environment)
+            self.assertIn(words, answer.err)
+        self.assertNotIn("fallocate", (self.folder / "calls").read_text())
         self.assertFalse(self.target.exists())
         self.assertEqual(self.left(), [])
 
