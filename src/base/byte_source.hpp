@@ -1,9 +1,9 @@
 // base/byte_source.hpp - where `decode` takes its numbers from.
 #pragma once
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
-#include <cstring>
 #include <span>
 
 namespace flatpoint::base {
@@ -23,7 +23,7 @@ class MemorySource final : public ByteSource {
   explicit MemorySource(std::span<const std::byte> file) noexcept : file_(file) {}
 
   bool read(std::uint64_t position, std::span<std::byte> to) const noexcept override {
-    std::memcpy(to.data(), file_.data() + position, to.size());
+    std::ranges::copy(file_.subspan(position, to.size()), to.begin());  // which allows for no bytes at no address
     return true;
   }
 

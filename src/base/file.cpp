@@ -4,6 +4,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <system_error>
 #include <utility>
@@ -77,7 +78,7 @@ FileSource::FileSource(const File& file) noexcept : file_(file) {
 
 bool FileSource::read(std::uint64_t position, std::span<std::byte> to) const noexcept {
   if (!base::in_range(position, to.size(), head_size_)) return file_.read(position, to) == std::ssize(to);
-  std::memcpy(to.data(), head_.data() + position, to.size());
+  std::ranges::copy(std::span(head_).subspan(position, to.size()), to.begin());
   return true;
 }
 
