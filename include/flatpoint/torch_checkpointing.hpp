@@ -1,8 +1,9 @@
 // flatpoint/torch_checkpointing.hpp - checkpoints of torch_checkpointing: their `metadata.pkl`. Target flatpoint::dcp.
 //
 // It holds a mesh, placements and ranks per tensor, no boxes and no places. The import computes the boxes; a row of the
-// finished metadata names the file that holds a box, with a range of no bytes: where in the file it lies is not known.
-// `dcp::open_checkpoint` and `dcp::import_file` read such files by themselves; nothing of this is needed for that.
+// finished metadata names the file that holds a box, with a range of no bytes: `data::Reader` looks for it there by
+// name. `dcp::open_checkpoint` and `dcp::import_file` read such files by themselves; nothing of this is needed for
+// that.
 #pragma once
 
 #include <cstddef>

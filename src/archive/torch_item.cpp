@@ -6,6 +6,7 @@
 #include "archive/crc32.hpp"
 #include "archive/pickle.hpp"
 #include "archive/plain_value.hpp"
+#include "archive/torch_rebuilt.hpp"
 #include "base/checked.hpp"
 #include "base/failing.hpp"
 #include "base/format.hpp"
@@ -53,12 +54,6 @@ bool read_sizes(Value value, Size& sizes) {
   return sizes.size() <= kMaxNdim;
 }
 
-/// The arguments of _rebuild_tensor_v2 and _v3, and what the storage's persistent id says.
-struct Rebuilt {
-  TorchTensor tensor;
-  std::string key;  // of the storage's record
-};
-
 /// ('storage', class, key, device, number of elements).
 Result<Rebuilt> read_storage(const Unpickled& pickle, Value storage) {
   if (!storage.is(Tag::PersistentId)) return not_plain("no storage of its own");
@@ -82,6 +77,40 @@ Result<void> check_attributes(const Unpickled& pickle, Value attributes) {
     }
   }
   return {};
+}
+
+/// Of a dict with keys of type str; Unset where it has none of that name.
+Value value_of(const Unpickled& pickle, Value dict, std::string_view name) {
+  if (!dict.is(Tag::Dict)) return {};
+  for (const Block* block = dict.node<Container>()->blocks.first; block != nullptr; block = block->next) {
+    for (std::size_t i = 0; i + 1 < block->count; i += 2) {
+      if (pickle.heap->text(block->values()[i]) == name) return block->values()[i + 1];
+    }
+  }
+  return {};
+}
+
+}  // namespace
+
+// _rebuild_from_type_v2(function, class, arguments, state), where state is a dict of attributes or (dict, slots),
+// either of which has the local tensor.
+Value local_tensor(const Unpickled& pickle, Value value) {
+  const Object* const object = Unpickled::object(value);
+  if (object == nullptr) return value;
+  const auto arguments = Unpickled::arguments(object->args);
+  if (pickle.callable(*object) == "torch._utils _rebuild_parameter" && !arguments.empty()) {
+    const Object* const data = Unpickled::object(arguments[0]);
+    const bool is_nested = data != nullptr && pickle.callable(*data) == "torch._utils _rebuild_parameter";
+    return is_nested ? value : local_tensor(pickle, arguments[0]);
+  }
+  if (pickle.callable(*object) != "torch._tensor _rebuild_from_type_v2" || arguments.size() != 4) return value;
+  if (pickle.global(arguments[1]) != "torch.distributed.tensor DTensor") return value;
+  constexpr std::string_view kLocal = "_local_tensor";
+  Value local = value_of(pickle, arguments[3], kLocal);
+  for (const Value part : Unpickled::arguments(arguments[3])) {
+    if (local.is(Tag::Unset)) local = value_of(pickle, part, kLocal);
+  }
+  return local.is(Tag::Unset) ? value : local;
 }
 
 Result<Rebuilt> read_rebuilt(const Unpickled& pickle, Value root) {
@@ -126,6 +155,8 @@ Result<Rebuilt> read_rebuilt(const Unpickled& pickle, Value root) {
   return rebuilt;
 }
 
+namespace {
+
 /// Whether every element lies inside the storage.
 bool fits(const TorchTensor& tensor) noexcept {
   const std::uint64_t elements = tensor.storage_bytes / item_size(tensor.dtype);
@@ -140,6 +171,8 @@ bool fits(const TorchTensor& tensor) noexcept {
   }
   return last < elements;
 }
+
+}  // namespace
 
 Result<void> check_byte_order(const Zip& zip) {
   const ZipRecord* const record = zip.find("byteorder");
@@ -156,6 +189,18 @@ Result<Unpickled> read_pickle(const Zip& zip, std::uint64_t limit) {
   RETURN_IF_ERROR(bytes);
   return unpickle(std::move(*bytes));
 }
+
+Result<TorchTensor> place(const Zip& zip, const ZipRecord& record, TorchTensor tensor) {
+  const auto begin = zip.begin_of(record);
+  RETURN_IF_ERROR(begin);
+  tensor.storage_begin = *begin;
+  tensor.storage_bytes = record.size;
+  tensor.crc32 = record.known_crc();
+  if (!fits(tensor)) return broken("a tensor that reaches outside its storage");
+  return tensor;
+}
+
+namespace {
 
 bool is_storage(const ZipRecord& record) noexcept { return record.name.starts_with("data/"); }
 
@@ -185,17 +230,10 @@ Result<TorchTensor> read_torch_tensor(const ItemSource& item) {
   RETURN_IF_ERROR(rebuilt);
   if (std::ranges::count_if(zip->records(), is_storage) > 1) return not_plain("several storages");
   RETURN_IF_ERROR(check_byte_order(*zip));
-  TorchTensor& tensor = rebuilt->tensor;
   const ZipRecord* const record = zip->find("data/" + rebuilt->key);
   if (record == nullptr)
     return broken(fmt::format("an archive without its storage, the record 'data/{}'", rebuilt->key));
-  const auto begin = zip->begin_of(*record);
-  RETURN_IF_ERROR(begin);
-  tensor.storage_begin = *begin;
-  tensor.storage_bytes = record->size;
-  tensor.crc32 = record->known_crc();
-  if (!fits(tensor)) return broken("a tensor that reaches outside its storage");
-  return std::move(tensor);
+  return place(*zip, *record, std::move(rebuilt->tensor));
 }
 
 namespace {

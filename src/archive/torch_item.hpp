@@ -2,6 +2,8 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
+#include <map>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -32,6 +34,14 @@ struct TorchTensor {
 /// torch.save or contradicts itself; NotPlain with the reason: "quantized", "subclass NAME", "conj", "neg", "byte order
 /// big", "several storages", "no tensor"; TooLarge.
 [[nodiscard]] Result<TorchTensor> read_torch_tensor(const ItemSource& item);
+
+/// The tensors of an archive of many storages, by what leads to each: keys of dicts and positions of lists and tuples,
+/// as Python's str() gives them, joined by dots. A DTensor is its local tensor. Places are from the archive's start;
+/// the reason where one cannot be read stands in its place.
+using NamedTensors = std::map<std::string, Result<TorchTensor>, std::less<>>;
+
+/// Errors: BadItem, NotPlain (byte order), TooLarge.
+[[nodiscard]] Result<NamedTensors> read_torch_tensors(const ItemSource& archive);
 
 /// A plain Python value, as JSON: numbers, str, bool, None, lists, tuples, sets and dicts of them. A number without a
 /// JSON form is a string ("nan", "inf"); a key that is not str becomes one, as json.dumps has it. Errors: as above;

@@ -8,6 +8,7 @@
 
 #include "base/failing.hpp"
 #include "base/format.hpp"
+#include "safetensors/header.hpp"
 
 namespace flatpoint::data {
 namespace {
@@ -107,6 +108,47 @@ void Files::close_oldest() {
   if (oldest == nullptr) return;
   oldest->file.reset();
   --open_;
+}
+
+namespace {
+
+Result<archive::NamedTensors> read_tensors(const DataFile& file) {
+  const FileBytes bytes(file);
+  if (file.local() == nullptr)
+    return fail(ErrorCode::NotPlain, "where its tensors lie can be read of a local file alone");
+  const std::uint64_t size = file.local()->size();
+  if (file.format() != FileFormat::Safetensors) {
+    auto tensors = archive::read_torch_tensors(archive::ItemSource(bytes, 0, size));
+    if (!tensors) return tl::unexpected(bytes.error().value_or(std::move(tensors.error())));
+    return tensors;
+  }
+  const auto header = safetensors::read_header(bytes, 0, size);
+  if (!header) return tl::unexpected(bytes.error().value_or(header.error()));
+  archive::NamedTensors tensors;
+  for (const safetensors::HeaderTensor& one : header->tensors) {
+    archive::TorchTensor tensor;
+    tensor.dtype = one.dtype;
+    tensor.size = one.shape;
+    tensor.strides = contiguous_strides(one.shape);
+    tensor.storage_begin = header->data_begin + one.offset;
+    tensor.storage_bytes = one.length;
+    tensors.emplace(one.name, std::move(tensor));
+  }
+  return tensors;
+}
+
+}  // namespace
+
+Result<std::shared_ptr<const archive::NamedTensors>> Files::tensors_of(std::uint32_t number, const DataFile& file) {
+  {
+    const std::lock_guard lock(mutex_);
+    if (const auto known = tensors_.find(number); known != tensors_.end()) return known->second;
+  }
+  auto tensors = read_tensors(file);
+  if (!tensors) return fail_at(file.path(), std::move(tensors.error()));
+  auto shared = std::make_shared<const archive::NamedTensors>(std::move(*tensors));
+  const std::lock_guard lock(mutex_);
+  return tensors_.try_emplace(number, std::move(shared)).first->second;
 }
 
 Result<std::span<const std::byte>> Files::map(std::uint32_t number) {

@@ -10,6 +10,7 @@
 #include <unordered_map>
 #include <vector>
 
+#include "archive/torch_item.hpp"
 #include "base/byte_source.hpp"
 #include "base/file.hpp"
 #include "flatpoint/data.hpp"
@@ -85,6 +86,10 @@ class Files {
   [[nodiscard]] ChecksumKind checksum_kind() const noexcept { return metadata_.columns().checksum_kind; }
   /// A file by its number. It stays open as long as the result lives. Errors: Outside, NotFound, Io, Changed, Corrupt.
   [[nodiscard]] Result<std::shared_ptr<const DataFile>> open(std::uint32_t number);
+  /// The tensors that a file of `format` Archive or Safetensors holds, by name; read once. Places are from the file's
+  /// start. Errors: those of its parser and of reading it.
+  [[nodiscard]] Result<std::shared_ptr<const archive::NamedTensors>> tensors_of(std::uint32_t number,
+                                                                                const DataFile& file);
   /// All of it, mapped; valid as long as this. Errors as `open`; InvalidArgument where files are not local.
   [[nodiscard]] Result<std::span<const std::byte>> map(std::uint32_t number);
 
@@ -104,6 +109,7 @@ class Files {
   ReaderOptions options_;
   std::mutex mutex_;
   std::unordered_map<std::uint32_t, Slot> slots_;
+  std::unordered_map<std::uint32_t, std::shared_ptr<const archive::NamedTensors>> tensors_;
   std::uint64_t uses_ = 0;
   std::size_t open_ = 0;
 };

@@ -127,6 +127,11 @@ class DataFinder {
     if (!states_.try_emplace(number, state).second) return;
     lengths_[number] = static_cast<std::uint64_t>(state.size);
     if (state.modified_ns < begun - kRecently) times_[number] = state.modified_ns;
+    const FileFormat known = source.file->format();
+    if (known == FileFormat::Archive) {
+      formats_[number] = known;
+      return;
+    }
     formats_[number] = source.is_archive                                 ? FileFormat::TorchSave
                        : source.first_element() == storage.byte_offset() ? FileFormat::Safetensors
                                                                          : FileFormat::Mixed;

@@ -7,7 +7,6 @@
 #include "base/checked.hpp"
 #include "base/failing.hpp"
 #include "base/format.hpp"
-#include "columns/boxes.hpp"
 #include "data/zstd.hpp"
 
 namespace flatpoint::data {
@@ -55,6 +54,12 @@ bool is_raw(const DataFile& file, const StorageInfoView& storage) {
   if (is_safetensors(file)) return true;
   std::array<std::byte, safetensors::kLengthBytes + 1> first;
   return file.read(storage.byte_offset(), first) && safetensors::looks_like_header(first);
+}
+
+/// Whether the metadata names the file of a chunk, and not where in it the chunk lies.
+bool is_named(const DataFile& file, const StorageInfoView& storage) noexcept {
+  return storage.length() == 0 && storage.byte_offset() == 0 &&
+         (file.format() == FileFormat::Archive || file.format() == FileFormat::Safetensors);
 }
 
 Checksums recorded_checksums(const ChunkData& data, ChecksumKind kind) {
@@ -146,10 +151,6 @@ Result<ChunkSource> Items::open_item(const TensorView& tensor, const ChunkView& 
       return source;
     }
   }
-  if (storage.length() == 0 && source.file->format() != FileFormat::Unknown &&
-      !columns::is_empty(chunk.to_value().sizes)) {
-    return fail(ErrorCode::NotPlain, "the metadata names the file of this chunk, but not where in it the data lie");
-  }
   const auto compressed = is_compressed(storage);
   RETURN_IF_ERROR(compressed);
   source.is_compressed = *compressed;
@@ -160,6 +161,8 @@ Result<ChunkSource> Items::open_item(const TensorView& tensor, const ChunkView& 
     source.decompressed = std::move(*bytes);
     parsed =
         parse(base::MemorySource(std::as_bytes(std::span(source.decompressed))), 0, source.decompressed.size(), source);
+  } else if (is_named(*source.file, storage)) {
+    parsed = find_named(tensor, chunk, source);
   } else if (is_raw(*source.file, storage)) {
     parsed = find_raw(tensor, chunk, storage, source);
   } else {
@@ -208,6 +211,31 @@ Result<std::shared_ptr<const safetensors::Header>> Items::header(const DataFile&
   auto header = std::make_shared<const safetensors::Header>(std::move(*read));
   const std::lock_guard lock(mutex_);
   return headers_.try_emplace(key, std::move(header)).first->second;
+}
+
+// The file has one tensor of the name, a rank's whole part. Which part of that is one of several chunks, the metadata
+// does not say.
+Result<void> Items::find_named(const TensorView& tensor, const ChunkView& chunk, ChunkSource& source) {
+  const auto tensors = files_.tensors_of(source.number, *source.file);
+  RETURN_IF_ERROR(tensors);
+  const std::string_view fqn = tensor.fqn();
+  const std::size_t dot = fqn.find('.');
+  const std::string_view name = dot == std::string_view::npos ? std::string_view() : fqn.substr(dot + 1);
+  const auto found = (*tensors)->find(name);
+  if (found == (*tensors)->end()) return fail(ErrorCode::BadItem, fmt::format("the file has no tensor '{}'", name));
+  if (!found->second) return tl::unexpected(found->second.error());
+  // Smaller than what the file has.
+  const bool is_part = found->second->size != size_of(chunk);
+  for (std::uint32_t row = 0; is_part && row < tensor.chunk_count(); ++row) {
+    const auto other = tensor.chunk_by_row(row);
+    const auto place = other ? other->storage() : Lookup<StorageInfoView>(LookupStatus::Corrupt);
+    if (!place || place->file() != source.number || other->row() == chunk.row()) continue;
+    return fail(ErrorCode::NotPlain,
+                "the file holds several chunks of it in one tensor, and which is where is not known");
+  }
+  source.is_archive = false;  // of its own
+  source.tensor = *found->second;
+  return {};
 }
 
 Result<void> Items::find_raw(const TensorView& tensor, const ChunkView& chunk, const StorageInfoView& storage,

@@ -64,6 +64,8 @@ class Items {
                                               const StorageInfoView& storage, Ask ask);
   [[nodiscard]] Result<void> parse(const base::ByteSource& bytes, std::uint64_t begin, std::uint64_t length,
                                    ChunkSource& source);
+  /// A tensor by its name, of a file whose places the metadata does not have.
+  [[nodiscard]] Result<void> find_named(const TensorView& tensor, const ChunkView& chunk, ChunkSource& source);
   /// A tensor of a safetensors file, as the file's header has it.
   [[nodiscard]] Result<void> find_raw(const TensorView& tensor, const ChunkView& chunk, const StorageInfoView& storage,
                                       ChunkSource& source);

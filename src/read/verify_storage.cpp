@@ -43,12 +43,18 @@ void Verifier::storage_of(const EntryView& entry) {
   }
 }
 
-/// A chunk that has elements, but no bytes.
+/// A chunk that has elements, but no bytes. A file that names its tensors may be all that is known of where one lies.
 void Verifier::empty_storage(const EntryView& entry, std::uint32_t row) {
   const auto tensor = entry.tensor();
   if (!tensor) return;
-  const ChunkStorageMetadata box = tensor->chunk_by_row(row)->to_value();
+  const auto chunk = tensor->chunk_by_row(row);
+  const ChunkStorageMetadata box = chunk->to_value();
   if (columns::is_empty(box.sizes)) return;
+  const auto storage = chunk->storage();
+  if (storage && storage->byte_offset() == 0 && storage->file() < c_.file_formats.size()) {
+    const FileFormat format = c_.file_formats[storage->file()];
+    if (format == FileFormat::Archive || format == FileFormat::Safetensors) return;
+  }
   report_.finding(finding_kind::kEmptyStorage,
                   "FQN '{}': the chunk with offsets {} sizes {} has elements, but a length of 0", shown(entry.fqn()),
                   columns::to_string(box.offsets), columns::to_string(box.sizes));
